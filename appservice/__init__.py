@@ -1,0 +1,1 @@
+"""Application services: the bridge of company sign-on and roles."""

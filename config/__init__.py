@@ -1,0 +1,1 @@
+"""Typed settings and the loader that fills them."""

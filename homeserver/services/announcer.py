@@ -1,0 +1,75 @@
+"""Tells the rest of the server what has been committed.
+
+Everything here is called after the commit, never before: whoever is woken finds what woke him.
+Other processes will be told through the same two calls once there is more than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from homeserver.services.awake import AwakeUsers
+    from homeserver.services.rooms.timeline_event import TimelineEvent
+
+EventsListener = Callable[[Sequence["TimelineEvent"]], None]
+
+
+class Announcer:
+    """Wakes waiting syncs and hands committed events to those who subscribed (unread counts, push, federation)."""
+
+    __slots__ = ("_awake", "_events_listeners", "_waiters")
+
+    def __init__(self, awake: AwakeUsers) -> None:
+        self._awake = awake
+        self._events_listeners: list[EventsListener] = []
+        self._waiters: dict[str, set[asyncio.Future[None]]] = {}
+
+    def on_events(self, listener: EventsListener) -> None:
+        """Subscribe to committed events, in order of position. Listeners are synchronous and must be quick."""
+        self._events_listeners.append(listener)
+
+    def announce_events(self, events: Sequence[TimelineEvent]) -> None:
+        """Called by the event writer after its commit: listeners first, so that a woken sync finds their work done."""
+        for listener in self._events_listeners:
+            listener(events)
+        users: set[str] = set()
+        for event in events:
+            users.update(self._awake.users_in_room(event.room_id))
+            if event.type == "m.room.member" and event.state_key is not None:
+                users.add(event.state_key)
+        self.wake(users=users)
+
+    def wake(self, users: Iterable[str] = (), rooms: Iterable[str] = ()) -> None:
+        """Wake the waiting syncs of these users and of the awake members of these rooms."""
+        for user_id in users:
+            self._wake_user(user_id)
+        for room_id in rooms:
+            for user_id in self._awake.users_in_room(room_id):
+                self._wake_user(user_id)
+
+    def _wake_user(self, user_id: str) -> None:
+        for waiter in self._waiters.pop(user_id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def waiter(self, user_id: str) -> asyncio.Future[None]:
+        """A future that is done at the next wake-up of this user. Take it before looking for news, then await it."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(user_id, set()).add(waiter)
+        return waiter
+
+    def forget(self, user_id: str, waiter: asyncio.Future[None]) -> None:
+        """Give a waiter back that is no longer awaited."""
+        waiters = self._waiters.get(user_id)
+        if waiters is not None:
+            waiters.discard(waiter)
+            if not waiters:
+                del self._waiters[user_id]
+
+    @property
+    def waiting(self) -> int:
+        """How many syncs are waiting now."""
+        return sum(len(waiters) for waiters in self._waiters.values())

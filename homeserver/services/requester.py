@@ -1,0 +1,25 @@
+"""Who asks: the identity behind one authenticated request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """The account, device and token a request was made with.
+
+    Made by `services.sessions.Authenticator` from an access token, and by the
+    appservice layer when a bridge speaks for one of its users.
+    """
+
+    user_id: str
+    device_id: str | None
+    """None for an application service that masquerades without a device."""
+    device_nid: int
+    """Number of the device inside the database; 0 where there is no device."""
+    token_id: int
+    """Number of the access token inside the database; 0 for an appservice token. Transaction ids are scoped by device."""
+    is_guest: bool
+    is_admin: bool
+    appservice_id: str | None = None

@@ -1,0 +1,48 @@
+"""Stream positions: one counter per stream, and up to where it is complete.
+
+Two writers may reserve positions 7 and 8 and commit in the other order. A reader that was handed 8 would
+never look at 7 again, so ``current`` only advances over positions whose writers have all finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+
+class StreamPosition:
+    """The positions of one stream (receipts, to_device, ...) in this process."""
+
+    __slots__ = ("_finished", "_reserved", "current", "name")
+
+    def __init__(self, name: str, current: int = 0) -> None:
+        self.name = name
+        self.current = current
+        self._reserved = current
+        self._finished: set[int] = set()
+
+    def load(self, current: int | None) -> None:
+        """Continue after the highest stored position; called once, before the first writer."""
+        self.current = self._reserved = current or 0
+
+    def reserve(self, count: int = 1) -> Sequence[int]:
+        """Hand out the next ``count`` positions; each must be given to ``finish`` exactly once."""
+        first = self._reserved + 1
+        self._reserved += count
+        return range(first, first + count)
+
+    def finish(self, positions: Sequence[int]) -> None:
+        """Mark positions as committed or abandoned, and advance ``current`` as far as it is complete."""
+        self._finished.update(positions)
+        while self.current + 1 in self._finished:
+            self.current += 1
+            self._finished.discard(self.current)
+
+    @asynccontextmanager
+    async def writing(self, count: int = 1) -> AsyncIterator[Sequence[int]]:
+        """Reserve positions for the rows written inside the block; a failed block abandons them."""
+        positions = self.reserve(count)
+        try:
+            yield positions
+        finally:
+            self.finish(positions)

@@ -1,0 +1,56 @@
+"""The newest changes of a stream, in memory, so that a woken sync asks no SQL."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Generic, TypeVar
+
+Change = TypeVar("Change")
+
+
+class RecentChanges(Generic[Change]):
+    """A bounded, position-ordered list of changes.
+
+    ``since`` answers from memory while the asked position is not older than what was dropped or than the
+    moment this process started; else it returns None and the caller asks the database.
+    """
+
+    __slots__ = ("_changes", "_complete_after", "_positions", "capacity")
+
+    def __init__(self, capacity: int = 4096, complete_after: int = 0) -> None:
+        self.capacity = capacity
+        self._complete_after = complete_after
+        self._positions: list[int] = []
+        self._changes: list[Change] = []
+
+    def load(self, position: int) -> None:
+        """Everything up to ``position`` was written before this process started."""
+        self._complete_after = position
+
+    def add(self, position: int, change: Change) -> None:
+        """Remember a committed change. Late commits of lower positions are put in their place."""
+        if not self._positions or position >= self._positions[-1]:
+            self._positions.append(position)
+            self._changes.append(change)
+        else:
+            index = bisect_right(self._positions, position)
+            self._positions.insert(index, position)
+            self._changes.insert(index, change)
+        # Trimming by halves keeps the cost of a drop off most additions.
+        if len(self._positions) > self.capacity:
+            dropped = len(self._positions) // 2
+            self._complete_after = self._positions[dropped - 1]
+            del self._positions[:dropped]
+            del self._changes[:dropped]
+
+    def since(self, position: int, to: int | None = None) -> list[Change] | None:
+        """Changes in ``(position, to]`` in order; None where memory does not reach back that far."""
+        if position < self._complete_after:
+            return None
+        start = bisect_right(self._positions, position)
+        if to is None:
+            return self._changes[start:]
+        return self._changes[start : bisect_right(self._positions, to)]
+
+    def __len__(self) -> int:
+        return len(self._positions)

@@ -1,0 +1,1 @@
+"""Calls: MatrixRTC tokens, rosters and the forwarding unit."""
