@@ -1,0 +1,146 @@
+"""Canonical JSON: the one byte form of a JSON value that hashes and signatures are made over.
+
+Source: appendices, "Canonical JSON". `orjson` already writes the shortest UTF-8 form with the escapes of the grammar and sorts keys by
+their UTF-8 bytes, which is the order of their code points. What it does not refuse (floats, integers it knows but the spec does not)
+is refused here before encoding.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from homeserver.protocol.errors import BadJson, NotJson
+
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 200
+"""Levels of nested objects and arrays. The spec has no limit; orjson writes at most 254, and answers nest events a few levels deeper."""
+
+_CONTAINERS = (dict, list, tuple)
+
+
+def encode_canonical(value: Any, *, strict: bool = True) -> bytes:
+    """The canonical bytes of a JSON value.
+
+    `strict` (rooms since version 6, and everything that is not an event) raises BadJson for floats and integers outside +-(2^53-1).
+    Without it (events of rooms up to version 5) such numbers are written as they are.
+    """
+    has_odd_numbers = _check(value, strict)
+    if has_odd_numbers:
+        return _encode_with_odd_numbers(value)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise BadJson(f"Not encodable as canonical JSON: {error}") from error
+
+
+def check_canonical(value: Any) -> None:
+    """Raise BadJson unless the value can be written as (strict) canonical JSON."""
+    encode_canonical(value)
+
+
+def decode_json(data: bytes | str) -> Any:
+    """Parse JSON from outside; raises NotJson for what is not JSON in UTF-8 (lone surrogates, NaN), BadJson for too deep nesting.
+
+    Of duplicate keys the last one counts. Integers beyond 64 bits come out as floats, see `decode_lenient`.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise NotJson(f"The content is not valid JSON: {error}") from error
+    _check_depth(value, data)
+    return value
+
+
+def decode_lenient(data: bytes | str) -> Any:
+    """Parse JSON that may hold integers of any size, as events of room versions 1 to 5 may."""
+    value = decode_json(data)
+    if not _has_float(value):
+        return value
+    try:
+        return json.loads(data, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise NotJson(f"The content is not valid JSON: {error}") from error
+
+
+def integers_from_floats(value: Any) -> Any:
+    """The value with floats that are whole and in range written as integers: `1e10` and `-0.0` become `10000000000` and `0`.
+
+    For JSON typed by people and clients; never for events of other servers, whose bytes are signed.
+    """
+    if isinstance(value, float) and value.is_integer() and -MAX_INTEGER <= value <= MAX_INTEGER:
+        return int(value)
+    if isinstance(value, dict):
+        return {key: integers_from_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [integers_from_floats(item) for item in value]
+    return value
+
+
+def _check(value: Any, strict: bool) -> bool:
+    """Walk the value level by level; returns whether it holds numbers that only the slow encoder writes correctly."""
+    has_odd_numbers = False
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        deeper: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is str or kind is bool or item is None:
+                continue
+            if kind is int:
+                if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                    if strict:
+                        raise BadJson("An integer is outside the range of canonical JSON, -(2^53-1) to 2^53-1.")
+                    has_odd_numbers = True
+            elif kind is dict:
+                deeper.extend(item.values())
+            elif kind is list or kind is tuple:
+                deeper.extend(item)
+            elif kind is float and not strict:
+                has_odd_numbers = True
+            else:
+                raise BadJson("Canonical JSON has no floats." if kind is float else f"Not a JSON value: {kind.__name__}.")
+        if not deeper:
+            return has_odd_numbers
+        level = deeper
+    raise BadJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _encode_with_odd_numbers(value: Any) -> bytes:
+    """The encoding the spec gives as Python code, for numbers orjson cannot write or writes differently."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+        return text.encode("utf-8")
+    except (ValueError, TypeError) as error:
+        raise BadJson(f"Not encodable as canonical JSON: {error}") from error
+
+
+def _check_depth(value: Any, data: bytes | str) -> None:
+    """Refuse too deep nesting; text with few brackets, which is nearly all text, needs no look at the value."""
+    brackets = data.count(b"{") + data.count(b"[") if isinstance(data, bytes) else data.count("{") + data.count("[")
+    if brackets <= MAX_DEPTH:
+        return
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for outer in level for item in _items(outer) if isinstance(item, _CONTAINERS)]
+        if not level:
+            return
+    raise BadJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _items(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _has_float(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(_has_float(item) for item in _items(value))
+    return isinstance(value, float)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
