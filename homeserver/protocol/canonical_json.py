@@ -1,8 +1,8 @@
 """Canonical JSON: the one byte form of a JSON value that hashes and signatures are made over.
 
-Source: appendices, "Canonical JSON". `orjson` already writes the shortest UTF-8 form with the escapes of the grammar and sorts keys by
-their UTF-8 bytes, which is the order of their code points. What it does not refuse (floats, integers it knows but the spec does not)
-is refused here before encoding.
+Source: appendices, "Canonical JSON". `orjson` already writes the shortest UTF-8 form with the escapes of the grammar
+and sorts keys by their UTF-8 bytes, which is the order of their code points. What it does not refuse (floats, integers
+it knows but the spec does not) is refused here before encoding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from homeserver.protocol.errors import BadJson, NotJson
 
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 200
-"""Levels of nested objects and arrays. The spec has no limit; orjson writes at most 254, and answers nest events a few levels deeper."""
+"""Levels of nested objects and arrays. The spec has no limit; orjson writes at most 254, and answers add a few."""
 
 _CONTAINERS = (dict, list, tuple)
 
@@ -24,8 +24,8 @@ _CONTAINERS = (dict, list, tuple)
 def encode_canonical(value: Any, *, strict: bool = True) -> bytes:
     """The canonical bytes of a JSON value.
 
-    `strict` (rooms since version 6, and everything that is not an event) raises BadJson for floats and integers outside +-(2^53-1).
-    Without it (events of rooms up to version 5) such numbers are written as they are.
+    `strict` (rooms since version 6, and everything that is not an event) raises BadJson for floats and integers
+    outside +-(2^53-1). Without it (events of rooms up to version 5) such numbers are written as they are.
     """
     has_odd_numbers = _check(value, strict)
     if has_odd_numbers:
@@ -42,9 +42,9 @@ def check_canonical(value: Any) -> None:
 
 
 def decode_json(data: bytes | str) -> Any:
-    """Parse JSON from outside; raises NotJson for what is not JSON in UTF-8 (lone surrogates, NaN), BadJson for too deep nesting.
+    """Parse JSON from outside; raises NotJson for what is not JSON in UTF-8, BadJson for too deep nesting.
 
-    Of duplicate keys the last one counts. Integers beyond 64 bits come out as floats, see `decode_lenient`.
+    Lone surrogates and NaN are not JSON. Of duplicate keys the last one counts. Integers beyond 64 bits come out as floats, see `decode_lenient`.
     """
     try:
         value = orjson.loads(data)
@@ -66,7 +66,7 @@ def decode_lenient(data: bytes | str) -> Any:
 
 
 def integers_from_floats(value: Any) -> Any:
-    """The value with floats that are whole and in range written as integers: `1e10` and `-0.0` become `10000000000` and `0`.
+    """The value with whole floats in range written as integers: `1e10` becomes `10000000000`, `-0.0` becomes `0`.
 
     For JSON typed by people and clients; never for events of other servers, whose bytes are signed.
     """
@@ -101,7 +101,9 @@ def _check(value: Any, strict: bool) -> bool:
             elif kind is float and not strict:
                 has_odd_numbers = True
             else:
-                raise BadJson("Canonical JSON has no floats." if kind is float else f"Not a JSON value: {kind.__name__}.")
+                raise BadJson(
+                    "Canonical JSON has no floats." if kind is float else f"Not a JSON value: {kind.__name__}."
+                )
         if not deeper:
             return has_odd_numbers
         level = deeper

@@ -1,3 +1,4 @@
+# ruff: noqa: N818  (names of the protocol, not of Python: `Forbidden`, `NotFound`)
 """One family of errors for the whole server; only the HTTP edge turns them into JSON.
 
     MatrixError                     anything that is answered with `{"errcode": ..., "error": ...}`
@@ -7,8 +8,8 @@
         Unavailable, ConnectionFailed, ...                  we did wrong, or somebody we depend on: 5xx
       UserInteractiveAuthRequired   401 whose body lists authentication flows instead of an errcode
 
-Every subclass registers itself, so a server's answer can be turned back into the class that fits (`error_from_response`).
-Source: client-server API, "Standard error response".
+Every subclass registers itself, so a server's answer can be turned back into the class that fits
+(`error_from_response`). Source: client-server API, "Standard error response".
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ERRORS_BY_ERRCODE: dict[str, type[StandardError]] = {}
 
 
 class MatrixError(Exception):
-    """An error with everything its JSON answer needs: errcode, HTTP status, a message for people, extra top-level keys."""
+    """An error with all its JSON answer needs: errcode, HTTP status, a message for people, extra top-level keys."""
 
     def __init__(self, errcode: str, status: int, message: str, data: dict[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -39,7 +40,7 @@ class MatrixError(Exception):
 
 
 class StandardError(MatrixError):
-    """Base of the errors that are known by name; the class line declares errcode and status, the docstring is the default message."""
+    """Base of the errors known by name; the class line gives errcode and status, the docstring the default message."""
 
     standard_errcode: ClassVar[str] = "M_UNKNOWN"
     standard_status: ClassVar[int] = 400
@@ -357,7 +358,7 @@ class BadStatus(StandardError, errcode="M_BAD_STATUS", status=502):
 
 
 class UserInteractiveAuthRequired(MatrixError):
-    """401 that asks for more authentication stages; the body has flows, params and session, and an errcode only after a failed stage."""
+    """401 that asks for more authentication stages: flows, params, session; an errcode only after a failed stage."""
 
     def __init__(
         self,
@@ -370,8 +371,10 @@ class UserInteractiveAuthRequired(MatrixError):
         data: dict[str, Any] = {"flows": flows, "params": params, "session": session}
         if completed:
             data["completed"] = completed
-        errcode, message = (failure.errcode, failure.message) if failure else ("M_UNAUTHORIZED", "More authentication is needed.")
-        super().__init__(errcode, 401, message, data)
+        if failure is None:
+            super().__init__("M_UNAUTHORIZED", 401, "More authentication is needed.", data)
+        else:
+            super().__init__(failure.errcode, 401, failure.message, data)
         self.failure = failure
 
     @property

@@ -1,7 +1,7 @@
-"""What an event is: a frozen value with the fields every part of the server asks for, made from a PDU or from stored bytes.
+"""What an event is: a frozen value with the fields everybody asks for, made from a PDU or from stored bytes.
 
-A PDU is the federation form of an event, a dict as it came from JSON. `Event` never changes it and shares its values, so nobody else
-may change them either.
+A PDU is the federation form of an event, a dict as it came from JSON. `Event` never changes it and shares its values,
+so nobody else may change them either.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Event:
 
     @staticmethod
     def from_pdu(pdu: dict[str, Any], room_version: RoomVersion, event_id: str | None = None) -> Event:
-        """The event of a PDU whose format has been checked (`event_format.parse_pdu` does both); computes the id unless it is known."""
+        """The event of a PDU whose format has been checked (`event_format.parse_pdu` does both)."""
         if "unsigned" in pdu:
             pdu = {key: value for key, value in pdu.items() if key != "unsigned"}
         if event_id is None:
@@ -68,7 +68,7 @@ class Event:
 
     @staticmethod
     def from_client_body(body: dict[str, Any], room_id: str, room_version: RoomVersion) -> Event:
-        """The event of a stored client body (see client_event.py): enough for auth checks and push rules, not for federation."""
+        """The event of a stored client body (client_event.py): enough for auth checks, not for federation."""
         return Event(
             event_id=body["event_id"],
             room_id=room_id,

@@ -59,7 +59,7 @@ def has_valid_content_hash(pdu: dict[str, Any], version: RoomVersion) -> bool:
 
 
 def referenced_bytes(pdu: dict[str, Any], version: RoomVersion) -> bytes:
-    """The canonical bytes of the redacted event without signatures: what is signed, and what the event id is a hash of."""
+    """The canonical bytes of the redacted event without signatures: these are signed, and hashed to the event id."""
     redacted = redact(pdu, version)
     for key in _NOT_REFERENCED:
         redacted.pop(key, None)
@@ -79,7 +79,7 @@ def event_id_from_hash(digest: bytes, version: RoomVersion) -> str:
 
 
 def event_id_of(pdu: dict[str, Any], version: RoomVersion) -> str:
-    """The id of an event: written in it (v1, v2) or computed from it; raises InvalidEvent when it should be there and is not."""
+    """The id of an event, written in it (v1, v2) or computed from it; raises InvalidEvent when it is missing."""
     if not version.event_id_in_pdu:
         return event_id_from_hash(reference_hash(pdu, version), version)
     event_id = pdu.get("event_id")

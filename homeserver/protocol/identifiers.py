@@ -1,7 +1,8 @@
 """The grammar of Matrix identifiers: user ids, room ids, aliases, event ids, server names.
 
-`parse_*` return the parts or raise `InvalidParam`; `is_*` answer yes or no. Checks are as tolerant as the appendix "Identifier
-Grammar" demands for ids made elsewhere (historical user ids); `check_new_localpart` is the strict form for accounts we make.
+`parse_*` return the parts or raise `InvalidParam`; `is_*` answer yes or no. Checks are as tolerant as the appendix
+"Identifier Grammar" demands for ids made elsewhere (historical user ids); `check_new_localpart` is the strict form for
+accounts we make.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def parse_server_name(server_name: str) -> ServerAddress:
     port = int(match["port"]) if match["port"] else None
     if port is not None and port > 65535:
         raise InvalidParam(f"{_shown(server_name)} has a port above 65535.")
-    host, is_ip_literal = match["ipv6"] or match["name"], bool(match["ipv6"]) or bool(_LOOKS_LIKE_IPV4.fullmatch(match["name"]))
+    host = match["ipv6"] or match["name"]
+    is_ip_literal = bool(match["ipv6"]) or _LOOKS_LIKE_IPV4.fullmatch(host) is not None
     if is_ip_literal and not _is_ip_address(host):
         raise InvalidParam(f"{_shown(server_name)} has an invalid IP address.")
     return ServerAddress(host, port, is_ip_literal)
@@ -117,7 +119,7 @@ def is_user_id(user_id: object) -> bool:
 
 
 def is_compliant_user_id(user_id: object) -> bool:
-    """Whether the user id may be shown outside events: localpart not empty and within U+0021 to U+007E ("Historical User IDs")."""
+    """Whether the user id may be shown outside events: a localpart within U+0021 to U+007E ("Historical User IDs")."""
     if not isinstance(user_id, str) or not is_user_id(user_id):
         return False
     localpart = user_id[1:].partition(":")[0]
@@ -127,7 +129,7 @@ def is_compliant_user_id(user_id: object) -> bool:
 def check_new_localpart(localpart: str, server_name: str) -> str:
     """Check the localpart of an account about to be made and return its user id; raises InvalidUsername."""
     if not _NEW_LOCALPART.fullmatch(localpart):
-        raise InvalidUsername("A user name has at least one character, all of them from a-z, 0-9, '.', '_', '=', '-', '/' and '+'.")
+        raise InvalidUsername("A user name may only have the characters a-z, 0-9, '.', '_', '=', '-', '/' and '+'.")
     user_id = f"@{localpart}:{server_name}"
     if utf8_length(user_id) > MAX_IDENTIFIER_BYTES:
         raise InvalidUsername(f"The user id would be longer than {MAX_IDENTIFIER_BYTES} bytes.")

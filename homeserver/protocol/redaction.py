@@ -1,6 +1,7 @@
 """The redaction algorithm: what is left of an event when its content is taken away.
 
-Source: room version texts, "Redactions". Also the basis of event signatures and reference hashes, so that a redacted event keeps its id.
+Source: room version texts, "Redactions". Also the basis of event signatures and reference hashes, so that a redacted
+event keeps its id.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def redact_content(event_type: object, content: object, version: RoomVersion) ->
     if event_type == "m.room.member" and version.redaction_keeps_third_party_signed:
         third_party_invite = content.get("third_party_invite")
         if isinstance(third_party_invite, dict):
-            kept["third_party_invite"] = {key: third_party_invite[key] for key in ("signed",) if key in third_party_invite}
+            signed = third_party_invite.get("signed")
+            kept["third_party_invite"] = {} if signed is None else {"signed": signed}
     return kept
 
 
@@ -65,16 +67,19 @@ def _event_keys(version: RoomVersion) -> frozenset[str]:
 @cache
 def _content_keys(version: RoomVersion) -> dict[str, frozenset[str]]:
     """The keys of the content that survive, by event type."""
-    member = {"membership"} | ({"join_authorised_via_users_server"} if version.redaction_keeps_join_authorised_via else set())
     keys = {
-        "m.room.member": frozenset(member),
-        "m.room.create": frozenset({"creator"}),
-        "m.room.join_rules": frozenset({"join_rule"} | ({"allow"} if version.redaction_keeps_join_rule_allow else set())),
-        "m.room.power_levels": _POWER_LEVEL_KEYS | ({"invite"} if version.redaction_keeps_power_level_invite else set()),
-        "m.room.history_visibility": frozenset({"history_visibility"}),
+        "m.room.member": {"membership"},
+        "m.room.create": {"creator"},
+        "m.room.join_rules": {"join_rule"},
+        "m.room.power_levels": set(_POWER_LEVEL_KEYS),
+        "m.room.history_visibility": {"history_visibility"},
+        "m.room.aliases": {"aliases"} if version.redaction_keeps_aliases else set(),
+        "m.room.redaction": {"redacts"} if version.redaction_keeps_redacts else set(),
     }
-    if version.redaction_keeps_aliases:
-        keys["m.room.aliases"] = frozenset({"aliases"})
-    if version.redaction_keeps_redacts:
-        keys["m.room.redaction"] = frozenset({"redacts"})
-    return keys
+    if version.redaction_keeps_join_authorised_via:
+        keys["m.room.member"].add("join_authorised_via_users_server")
+    if version.redaction_keeps_join_rule_allow:
+        keys["m.room.join_rules"].add("allow")
+    if version.redaction_keeps_power_level_invite:
+        keys["m.room.power_levels"].add("invite")
+    return {event_type: frozenset(names) for event_type, names in keys.items()}

@@ -67,7 +67,7 @@ class RoomVersion:
     implicit_room_creator: bool = False
     """Since v11: the creator is the sender of the create event, `content.creator` means nothing."""
     creators_have_infinite_power: bool = False
-    """Since v12: the sender of the create event and `additional_creators` outrank everybody and may not be in `users`."""
+    """Since v12: the create event's sender and `additional_creators` outrank everybody and may not be in `users`."""
     additional_creators: bool = False
     """Since v12: `m.room.create` may name more creators in `content.additional_creators`."""
     limit_notifications_power_levels: bool = False
@@ -111,7 +111,11 @@ class RoomVersion:
 V1 = RoomVersion("1")
 V2 = replace(V1, version="2", state_resolution=StateResolution.V2)
 V3 = replace(
-    V2, version="3", event_id_format=EventIdFormat.BASE64_HASH, event_id_server_signs=False, special_redaction_auth=False
+    V2,
+    version="3",
+    event_id_format=EventIdFormat.BASE64_HASH,
+    event_id_server_signs=False,
+    special_redaction_auth=False,
 )
 V4 = replace(V3, version="4", event_id_format=EventIdFormat.URL_SAFE_HASH)
 V5 = replace(V4, version="5", enforce_key_validity=True)
