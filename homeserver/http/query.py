@@ -1,4 +1,4 @@
-"""The query string with typed getters. Every value of the wrong type or out of bounds raises InvalidParam naming the parameter."""
+"""The query string with typed getters. A value of the wrong type or out of bounds raises InvalidParam naming it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Collection
 from typing import TypeVar, overload
 from urllib.parse import unquote_to_bytes
 
+from homeserver.http.limits import MAX_INTEGER
 from homeserver.protocol import errors
 
 Default = TypeVar("Default")
 
 MAX_PARAMETERS = 1000
-# What JSON numbers in Matrix may be: appendices, "Canonical JSON".
-MAX_INTEGER = 2**53 - 1
 
 
 class Query:
@@ -63,7 +62,7 @@ class Query:
     def integer(
         self, name: str, default: object = None, *, minimum: int = -MAX_INTEGER, maximum: int = MAX_INTEGER
     ) -> object:
-        """A decimal integer. Below `minimum` is an error; above `maximum` is cut down to it, for limits are only wishes."""
+        """A decimal integer. Below `minimum` is an error; above `maximum` is cut down to it: limits are only wishes."""
         text = self.string(name)
         if text is None:
             return default

@@ -1,6 +1,6 @@
 """What a handler may return. A plain dict, list or msgspec struct is the usual answer: 200 with that as JSON.
 
-Values may contain `orjson.Fragment` (bytes that are JSON already, such as stored events) and msgspec structs at any depth.
+Values may contain `orjson.Fragment` (bytes that are JSON already, such as stored events) and structs at any depth.
 Errors are not returned: raise a `MatrixError`.
 """
 
@@ -39,7 +39,7 @@ class Raw:
 class Stream:
     """Bytes that arrive in pieces. `length` in bytes where known: without it the answer is chunked.
 
-    Pieces are awaited one at a time, as fast as the client reads them. An error after the first piece cuts the connection.
+    Pieces are awaited one at a time, as fast as the client reads. An error after the first one cuts the connection.
     """
 
     chunks: AsyncIterable[bytes]

@@ -1,0 +1,87 @@
+"""How often one may ask: a bucket per user (or address, before login) and class of request, in memory.
+
+Each bucket is one number, the time at which it will be full again (the "generic cell rate algorithm", which is a token
+bucket without a counter to refill). A restart forgives everybody, and with more processes each counts for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from homeserver.protocol.errors import LimitExceeded
+from homeserver.services.clock import Clock
+from homeserver.services.requester import Requester
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`burst` requests at once, then one every `interval_ms`."""
+
+    burst: int
+    interval_ms: float
+
+
+# Endpoints name one of these classes. Generous where a real client comes in bursts (opening a client asks for dozens of
+# profiles and thumbnails), tight where guessing is the only reason for more.
+DEFAULT_RATES: Final[Mapping[str, Rate]] = {
+    "default": Rate(burst=300, interval_ms=20),
+    "sync": Rate(burst=100, interval_ms=50),
+    "message": Rate(burst=50, interval_ms=100),
+    "room_create": Rate(burst=20, interval_ms=2_000),
+    "join": Rate(burst=30, interval_ms=1_000),
+    "invite": Rate(burst=50, interval_ms=1_000),
+    "login": Rate(burst=20, interval_ms=5_000),
+    "registration": Rate(burst=20, interval_ms=5_000),
+    "refresh": Rate(burst=30, interval_ms=1_000),
+    "password": Rate(burst=10, interval_ms=10_000),
+    "key_claim": Rate(burst=200, interval_ms=50),
+    "directory": Rate(burst=50, interval_ms=200),
+    "media_upload": Rate(burst=50, interval_ms=500),
+    "media_download": Rate(burst=500, interval_ms=10),
+}
+# About 100 bytes each. Beyond this, buckets that are full (who has not asked for a while) are forgotten.
+MAX_BUCKETS: Final = 50_000
+
+
+@dataclass(slots=True)
+class BucketRateLimiter:
+    """Counts requests in memory. Application services are never limited: the administrator installed them."""
+
+    clock: Clock
+    rates: Mapping[str, Rate] = field(default_factory=lambda: DEFAULT_RATES)
+    max_buckets: int = MAX_BUCKETS
+    _full_again_ms: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def check(self, limit: str, requester: Requester | None, address: str) -> None:
+        """Count one request. Raises LimitExceeded with `retry_after_ms`."""
+        if requester is not None and requester.appservice_id is not None:
+            return
+        self.count(limit, requester.user_id if requester is not None else address)
+
+    def count(self, limit: str, key: str) -> None:
+        """Count one of class `limit` for `key`, whoever that is. Raises LimitExceeded; KeyError for an unknown class."""
+        rate = self.rates[limit]
+        now_ms = self.clock.now_ms()
+        bucket = (limit, key)
+        full_again_ms = max(self._full_again_ms.get(bucket, 0.0), now_ms) + rate.interval_ms
+        excess_ms = full_again_ms - now_ms - rate.burst * rate.interval_ms
+        if excess_ms > 0:
+            raise LimitExceeded("Too many requests", retry_after_ms=max(1, round(excess_ms)))
+        if bucket not in self._full_again_ms and len(self._full_again_ms) >= self.max_buckets:
+            self._forget_full(now_ms)
+        self._full_again_ms[bucket] = full_again_ms
+
+    def _forget_full(self, now_ms: int) -> None:
+        kept = {bucket: time_ms for bucket, time_ms in self._full_again_ms.items() if time_ms > now_ms}
+        # Still too many are a flood from many addresses: forgiving all of them is better than growing without bound.
+        self._full_again_ms = kept if len(kept) < self.max_buckets * 0.9 else {}
+
+
+@dataclass(frozen=True, slots=True)
+class NoRateLimiter:
+    """Lets everybody do anything (settings: rate_limits.enabled = false)."""
+
+    def check(self, limit: str, requester: Requester | None, address: str) -> None:
+        """Do nothing."""
