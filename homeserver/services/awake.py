@@ -1,0 +1,168 @@
+"""The rooms of awake users, in memory: who is woken by what.
+
+A user is awake from his first request that needs his rooms until he is dropped from the bounded cache.
+Membership changes of awake users are applied as they commit, so that neither a wake-up nor an
+incremental sync asks the database which rooms a user is in.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeserver.storage.memberships import Membership, Memberships
+
+if TYPE_CHECKING:
+    from homeserver.services.rooms.timeline_event import TimelineEvent
+    from homeserver.storage.database import Queries
+
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class AwakeUser:
+    """All memberships of one user (forgotten rooms too), by room id."""
+
+    rooms: dict[str, Membership]
+
+    def with_membership(self, membership: str) -> list[str]:
+        """Ids of the rooms in which the user has this membership."""
+        return [room_id for room_id, entry in self.rooms.items() if entry.membership == membership]
+
+
+class AwakeUsers:
+    """Bounded cache of users' memberships, with the index from room to awake joined users."""
+
+    def __init__(self, queries: Queries, memberships: Memberships, capacity: int = 20_000) -> None:
+        self._queries = queries
+        self._memberships = memberships
+        self._capacity = capacity
+        self._users: OrderedDict[str, AwakeUser] = OrderedDict()
+        self._joined_by_room: dict[str, set[str]] = {}
+        self._loading: dict[str, list[TimelineEvent]] = {}
+
+    async def get(self, user_id: str) -> AwakeUser:
+        """The user's memberships; loaded in one statement where he was not awake."""
+        user = self._users.get(user_id)
+        if user is not None:
+            self._users.move_to_end(user_id)
+            return user
+        return await self._load(user_id)
+
+    async def _load(self, user_id: str) -> AwakeUser:
+        # Events that commit while the statement runs are kept aside and applied to what it returns.
+        missed = self._loading.setdefault(user_id, [])
+        try:
+            rooms = await self._memberships.of_user(self._queries, user_id)
+        finally:
+            if self._loading.get(user_id) is missed:
+                del self._loading[user_id]
+        present = self._users.get(user_id)
+        if present is not None:
+            return present
+        user = self._users[user_id] = AwakeUser(rooms)
+        for room_id in user.with_membership("join"):
+            self._joined_by_room.setdefault(room_id, set()).add(user_id)
+        for event in missed:
+            self._apply(event)
+        while len(self._users) > self._capacity:
+            self._drop(next(iter(self._users)))
+        return user
+
+    def _drop(self, user_id: str) -> None:
+        user = self._users.pop(user_id)
+        for room_id in user.with_membership("join"):
+            self._leave_index(room_id, user_id)
+
+    def _leave_index(self, room_id: str, user_id: str) -> None:
+        users = self._joined_by_room.get(room_id)
+        if users is not None:
+            users.discard(user_id)
+            if not users:
+                del self._joined_by_room[room_id]
+
+    def is_awake(self, user_id: str) -> bool:
+        """Whether the user's memberships are in memory."""
+        return user_id in self._users
+
+    def users_in_room(self, room_id: str) -> Iterable[str]:
+        """Awake users who have joined the room."""
+        return self._joined_by_room.get(room_id, NOBODY)
+
+    def apply_events(self, events: Sequence[TimelineEvent]) -> None:
+        """Follow committed membership events. Subscribed to the announcer before everybody else."""
+        for event in events:
+            if event.type == "m.room.member" and event.state_key is not None and event.membership is not None:
+                missed = self._loading.get(event.state_key)
+                if missed is not None:
+                    missed.append(event)
+                self._apply(event)
+
+    def _apply(self, event: TimelineEvent) -> None:
+        assert event.state_key is not None and event.membership is not None
+        user = self._users.get(event.state_key)
+        if user is None:
+            return
+        before = user.rooms.get(event.room_id)
+        if before is not None and before.event_nid >= event.event_nid:
+            return
+        user.rooms[event.room_id] = Membership(
+            room_id=event.room_id,
+            room_nid=event.room_nid,
+            membership=event.membership,
+            event_nid=event.event_nid,
+            sender=event.sender,
+            forgotten=False,
+        )
+        if event.membership == "join":
+            self._joined_by_room.setdefault(event.room_id, set()).add(event.state_key)
+        else:
+            self._leave_index(event.room_id, event.state_key)
+
+    def forget_room(self, user_id: str, room_id: str) -> None:
+        """Follow a committed POST /forget."""
+        user = self._users.get(user_id)
+        if user is not None and room_id in user.rooms:
+            entry = user.rooms[room_id]
+            user.rooms[room_id] = Membership(
+                entry.room_id, entry.room_nid, entry.membership, entry.event_nid, entry.sender, forgotten=True
+            )
+
+    async def memberships(self, user_id: str) -> Mapping[str, Membership]:
+        """All memberships of the user, by room id."""
+        return (await self.get(user_id)).rooms
+
+    async def joined_room_ids(self, user_id: str) -> set[str]:
+        """Ids of the rooms the user has joined."""
+        return set((await self.get(user_id)).with_membership("join"))
+
+    async def shared_users(self, user_id: str) -> set[str]:
+        """Everybody, local and remote, who shares a joined room with the user; one statement."""
+        return await self._memberships.sharing_with(self._queries, user_id)
+
+    async def shared_among(self, user_id: str, candidates: Iterable[str]) -> set[str]:
+        """Those of the candidates who share a joined room with the user; no statement where all are awake."""
+        rooms = await self.joined_room_ids(user_id)
+        shared: set[str] = set()
+        unknown: list[str] = []
+        for candidate in candidates:
+            if candidate == user_id:
+                shared.add(candidate)
+            elif candidate in self._users:
+                if any(entry.membership == "join" and room in rooms for room, entry in self._users[candidate].rooms.items()):
+                    shared.add(candidate)
+            else:
+                unknown.append(candidate)
+        if unknown and rooms:
+            shared |= await self._memberships.sharing_among(self._queries, user_id, unknown)
+        return shared
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {
+            "users": len(self._users),
+            "memberships": sum(len(user.rooms) for user in self._users.values()),
+            "rooms": len(self._joined_by_room),
+        }

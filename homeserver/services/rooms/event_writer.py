@@ -1,0 +1,339 @@
+"""The task that commits events: many rooms' events, one statement, one fsync (decision 4).
+
+While one commit is on its way to the disk the next batch gathers by itself. After the commit, in this order and
+without awaiting in between: rooms follow, the ring of recent events follows, the stream position advances,
+listeners and waiting syncs are told. Whoever sees a position therefore finds everything below it in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from homeserver.protocol.errors import MatrixError, Unavailable
+from homeserver.protocol.events import Event
+from homeserver.services.announcer import Announcer
+from homeserver.services.clock import Clock
+from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.services.rooms.stored import to_timeline_event
+from homeserver.services.rooms.timeline_event import NOTIFIES, TimelineEvent
+from homeserver.storage.event_writes import EventWrites
+from homeserver.storage.events import Events
+from homeserver.storage.positions import StreamPosition
+from homeserver.storage.recent import RecentChanges
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Database, Queries
+
+MAX_EVENTS_PER_COMMIT = 256
+
+log = logging.getLogger(__name__)
+
+
+class TipMoved(Exception):
+    """The room's tip is not the one the events were built on: load the room again and rebuild."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The idempotency key of a client's request, and the transaction id it gets back in `unsigned`."""
+
+    user_id: str
+    device_id: str
+    key: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Whom an event notifies: readers with the default rules, and the users for whom it is otherwise."""
+
+    default_notifies: bool = False
+    # (user_id, thread_id, notify, highlight)
+    exceptions: Sequence[tuple[str, str, bool, bool]] = ()
+
+
+class NotificationRules(Protocol):
+    """Decides, before an event is written, whom it will notify."""
+
+    async def evaluate(self, room: LiveRoom, event: Event) -> Notification: ...
+
+
+@dataclass(slots=True)
+class NewEvent:
+    """One event about to be written, with its stored forms."""
+
+    event: Event
+    body: bytes
+    envelope: bytes
+    unsigned: bytes | None = None
+    # parent event id, rel_type, aggregation key
+    relation: tuple[str, str, str | None] | None = None
+    transaction: Transaction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A stored event in its new, redacted form."""
+
+    event: TimelineEvent
+    envelope: bytes
+
+
+class Also(Protocol):
+    """More writes of the same command, in the same transaction (an alias of a new room, ...)."""
+
+    async def __call__(self, q: Queries) -> None: ...
+
+
+@dataclass(slots=True)
+class Append:
+    """Events of one room, built on each other, to be committed together."""
+
+    room: LiveRoom
+    built_on: int
+    new_version: int
+    extremities: tuple[str, ...]
+    depth: int
+    events: list[NewEvent]
+    done: asyncio.Future[list[TimelineEvent]]
+    redacted: Sequence[Redacted] = ()
+    also: Also | None = None
+    stored: list[TimelineEvent] = field(default_factory=list)
+
+
+class EventWriter:
+    """Owns the events stream of this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        events: Events,
+        position: StreamPosition,
+        cache: RoomCache,
+        announcer: Announcer,
+        rules: NotificationRules,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._events = events
+        self.position = position
+        self._cache = cache
+        self._announcer = announcer
+        self._rules = rules
+        self._clock = clock
+        self.recent: RecentChanges[TimelineEvent] = RecentChanges(capacity=8192)
+        self._queue: deque[Append] = deque()
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Continue after the last stored event, and begin to commit."""
+        last = await self._events.max_nid(self._database)
+        self.position.load(last)
+        self.recent.load(last)
+        self._task = asyncio.create_task(self._run(), name="event-writer")
+
+    async def stop(self) -> None:
+        """Commit what is queued, then end."""
+        while self._queue and self._task is not None and not self._task.done():
+            await asyncio.sleep(0.01)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def submit(self, append: Append) -> None:
+        """Queue events; ``append.done`` tells how it went. The caller has moved the room's tip already."""
+        self._queue.append(append)
+        self._arrived.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch = self._take()
+            if not self._queue:
+                self._arrived.clear()
+            if batch:
+                await self._commit(batch)
+
+    def _take(self) -> list[Append]:
+        """The next appends, in order; one with writes of its own goes alone, so that its failure is its own."""
+        batch: list[Append] = []
+        count = 0
+        while self._queue and count < MAX_EVENTS_PER_COMMIT:
+            append = self._queue[0]
+            if append.room.retired:
+                self._queue.popleft()
+                self._refuse(append, TipMoved())
+                continue
+            if append.also is not None and batch:
+                break
+            batch.append(self._queue.popleft())
+            count += len(append.events)
+            if append.also is not None:
+                break
+        return batch
+
+    async def _commit(self, batch: list[Append]) -> None:
+        positions = self.position.reserve(sum(len(append.events) for append in batch))
+        try:
+            writes = await self._rows(batch, positions)
+            moved = await self._write(writes, batch)
+        except Unavailable as error:
+            self._abandon(batch, error)
+            await self._settle_unknown(positions)
+        except Exception as error:
+            self.position.finish(positions)
+            if len(batch) > 1:
+                # One of them is to blame; the others must not pay for it.
+                for append in batch:
+                    await self._commit([append])
+            else:
+                if not isinstance(error, MatrixError):
+                    log.exception("could not store events of %s", batch[0].room.room_id)
+                self._abandon(batch, error)
+        else:
+            self._publish(batch, moved, positions)
+
+    async def _write(self, writes: EventWrites, batch: list[Append]) -> set[int]:
+        also = batch[0].also
+        if also is None:
+            return await writes.write(self._database)
+        async with self._database.transaction() as tx:
+            moved = await writes.write(tx)
+            if moved:
+                await also(tx)
+            return moved
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    async def _rows(self, batch: list[Append], positions: Sequence[int]) -> EventWrites:
+        writes = EventWrites()
+        tips: dict[int, tuple[int, int, int, int, str]] = {}
+        number = iter(positions)
+        for append in batch:
+            room = append.room
+            built_on = tips[room.room_nid][1] if room.room_nid in tips else append.built_on
+            tips[room.room_nid] = (
+                room.room_nid, built_on, append.new_version, append.depth, " ".join(append.extremities)
+            )  # fmt: skip
+            append.stored = []
+            for new in append.events:
+                append.stored.append(await self._row(writes, room, new, next(number)))
+            for redacted in append.redacted:
+                event = redacted.event
+                writes.redacted.rows.append(
+                    (room.room_nid, event.event_id, event.body, redacted.envelope, event.unsigned)
+                )
+        writes.tips.rows = list(tips.values())
+        return writes
+
+    async def _row(self, writes: EventWrites, room: LiveRoom, new: NewEvent, nid: int) -> TimelineEvent:
+        event = new.event
+        notification = await self._rules.evaluate(room, event)
+        flags = NOTIFIES if notification.default_notifies else 0
+        writes.events.rows.append(
+            (nid, room.room_nid, event.depth, event.origin_server_ts, flags, event.event_id, event.type,
+             event.state_key, event.sender, new.body, new.envelope, new.unsigned)
+        )  # fmt: skip
+        if event.state_key is not None:
+            writes.has_state = True
+            if event.type == "m.room.member":
+                writes.members.rows.append((nid, event.membership))
+        if new.relation is not None:
+            writes.relations.rows.append((nid, *new.relation))
+        if new.transaction is not None:
+            txn = new.transaction
+            writes.transactions.rows.append((nid, txn.user_id, txn.device_id, txn.key, self._clock.now_ms()))
+        for user_id, thread_id, notify, highlight in notification.exceptions:
+            writes.push_actions.rows.append((nid, user_id, thread_id, notify, highlight))
+        return TimelineEvent(
+            event_nid=nid,
+            position=nid,
+            room_nid=room.room_nid,
+            room_id=room.room_id,
+            event_id=event.event_id,
+            type=event.type,
+            state_key=event.state_key,
+            sender=event.sender,
+            origin_server_ts=event.origin_server_ts,
+            depth=event.depth,
+            flags=flags,
+            body=new.body,
+            unsigned=new.unsigned,
+            content=event.content,
+            txn=None
+            if new.transaction is None
+            else (new.transaction.user_id, new.transaction.device_id, new.transaction.transaction_id),
+            exceptions=notification.exceptions,
+        )
+
+    # -- afterwards --------------------------------------------------------------------------------
+
+    def _publish(self, batch: list[Append], moved: set[int], positions: Sequence[int]) -> None:
+        committed: list[TimelineEvent] = []
+        for append in batch:
+            room = append.room
+            if room.room_nid not in moved:
+                self._cache.retire(room)
+                self._refuse(append, TipMoved())
+                continue
+            room.settle(new.event for new in append.events)
+            for event in append.stored:
+                room.apply(event)
+                self.recent.add(event.position, event)
+            for redacted in append.redacted:
+                room.replace_event(redacted.event)
+            self._cache.reweigh(room)
+            committed += append.stored
+        self.position.finish(positions)
+        if committed:
+            self._announcer.announce_events(committed)
+        for append in batch:
+            if not append.done.done():
+                append.done.set_result(append.stored)
+
+    def _abandon(self, batch: list[Append], error: BaseException) -> None:
+        for append in batch:
+            self._cache.retire(append.room)
+            self._refuse(append, error)
+
+    def _refuse(self, append: Append, error: BaseException) -> None:
+        if not append.done.done():
+            append.done.set_exception(error)
+            # Whoever asked may be gone by now; an unread exception is not worth a warning.
+            append.done.exception()
+
+    async def _settle_unknown(self, positions: Sequence[int]) -> None:
+        """The connection broke: PostgreSQL may have committed all the same. Ask until it answers, then follow it.
+
+        Until then the stream stands still, so that no reader steps over an event that is there after all.
+        """
+        pause_s = 0.05
+        while True:
+            try:
+                records = await self._events.by_nids_with_rooms(self._database, list(positions))
+                break
+            except Unavailable:
+                self._fail_queue()
+                await asyncio.sleep(pause_s)
+                pause_s = min(1.0, pause_s * 2)
+        events = [to_timeline_event(record, record["room_id"]) for record in records]
+        for event in events:
+            room = self._cache.peek(event.room_id)
+            if room is not None:
+                room.apply(event)
+            self.recent.add(event.position, event)
+        self.position.finish(positions)
+        if events:
+            self._announcer.announce_events(events)
+
+    def _fail_queue(self) -> None:
+        """Nobody waits for a database that is away."""
+        while self._queue:
+            self._abandon([self._queue.popleft()], Unavailable("The database is not available"))

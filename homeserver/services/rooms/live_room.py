@@ -1,0 +1,219 @@
+"""A room in memory: its committed state, its newest events, and the tip that the next event is built on.
+
+Two truths live side by side. *Committed* (``state``, ``recent``, ``members``) is what readers see. *Speculative*
+(``tip``, ``pending_state``) runs ahead by the events that are built but not yet committed: builders see it, so
+that several events of a hot room fit into one commit without waiting for each other. Building never awaits
+between reading the tip and moving it, therefore no lock is needed inside a process; the statement that commits
+checks the tip's version against other processes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from homeserver.protocol.events import Event
+from homeserver.protocol.room_versions import RoomVersion
+from homeserver.services.rooms.timeline_event import TimelineEvent
+
+RECENT_EVENTS = 64
+# Parsed auth events kept per room: create, power levels, join rules and the members who speak.
+PARSED_EVENTS = 128
+
+
+@dataclass(slots=True)
+class RoomTip:
+    """Where the next event is attached."""
+
+    extremities: tuple[str, ...]
+    depth: int
+    version: int
+
+
+class CurrentState:
+    """Committed state, by type and state key."""
+
+    __slots__ = ("_by_type", "count")
+
+    def __init__(self, events: Iterable[TimelineEvent] = ()) -> None:
+        self._by_type: dict[str, dict[str, TimelineEvent]] = {}
+        self.count = 0
+        for event in events:
+            self.put(event)
+
+    def put(self, event: TimelineEvent) -> TimelineEvent | None:
+        """Set a state event; returns the one it replaces."""
+        assert event.state_key is not None
+        events = self._by_type.setdefault(event.type, {})
+        replaced = events.get(event.state_key)
+        events[event.state_key] = event
+        if replaced is None:
+            self.count += 1
+        return replaced
+
+    def get(self, event_type: str, state_key: str = "") -> TimelineEvent | None:
+        events = self._by_type.get(event_type)
+        return None if events is None else events.get(state_key)
+
+    def of_type(self, event_type: str) -> dict[str, TimelineEvent]:
+        """Events of a type by state key; do not change it."""
+        return self._by_type.get(event_type, {})
+
+    def types(self) -> Iterable[str]:
+        return self._by_type
+
+    def __iter__(self) -> Iterator[TimelineEvent]:
+        for events in self._by_type.values():
+            yield from events.values()
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class LiveRoom:
+    """One room of the cache. Made by RoomCache (stored rooms) or createRoom (new ones)."""
+
+    __slots__ = (
+        "_parsed",
+        "invited",
+        "joined",
+        "joined_local",
+        "latest_nid",
+        "pending",
+        "pending_state",
+        "recent",
+        "recent_complete_after",
+        "retired",
+        "room_id",
+        "room_nid",
+        "server_name",
+        "state",
+        "tip",
+        "version",
+    )
+
+    def __init__(
+        self, *, room_id: str, room_nid: int, version: RoomVersion, server_name: str, tip: RoomTip, state: CurrentState
+    ) -> None:
+        self.room_id = room_id
+        self.room_nid = room_nid
+        self.version = version
+        self.server_name = server_name
+        self.tip = tip
+        self.state = state
+        self.pending_state: dict[tuple[str, str], Event] = {}
+        self.pending = 0
+        self.retired = False
+        # Events of this room with position > recent_complete_after are all in `recent`, oldest first.
+        self.recent: deque[TimelineEvent] = deque(maxlen=RECENT_EVENTS)
+        self.recent_complete_after = 0
+        self.latest_nid = 0
+        self._parsed: dict[str, Event] = {}
+        self.joined: set[str] = set()
+        self.joined_local: set[str] = set()
+        self.invited: set[str] = set()
+        for member in state.of_type("m.room.member").values():
+            self._place_member(member)
+
+    # -- committed ---------------------------------------------------------------------------------
+
+    def membership(self, user_id: str) -> str:
+        """The committed membership of a user; "leave" for those who never were members."""
+        if user_id in self.joined:
+            return "join"
+        member = self.state.get("m.room.member", user_id)
+        return (member.membership if member is not None else None) or "leave"
+
+    def apply(self, event: TimelineEvent) -> None:
+        """Follow one committed event, in order of position; an event already applied changes nothing."""
+        if event.event_nid <= self.latest_nid:
+            return
+        self.latest_nid = event.event_nid
+        if len(self.recent) == RECENT_EVENTS:
+            self.recent_complete_after = self.recent[0].position
+        self.recent.append(event)
+        if event.state_key is None:
+            return
+        self.state.put(event)
+        if event.type == "m.room.member":
+            self._place_member(event)
+
+    def _place_member(self, member: TimelineEvent) -> None:
+        user_id = member.state_key
+        assert user_id is not None
+        membership = member.membership
+        if membership == "join":
+            self.joined.add(user_id)
+            if user_id.endswith(":" + self.server_name):
+                self.joined_local.add(user_id)
+        else:
+            self.joined.discard(user_id)
+            self.joined_local.discard(user_id)
+        if membership == "invite":
+            self.invited.add(user_id)
+        else:
+            self.invited.discard(user_id)
+
+    def replace_event(self, event: TimelineEvent) -> None:
+        """An event was redacted: put its new form wherever the old one is held."""
+        for index, held in enumerate(self.recent):
+            if held.event_id == event.event_id:
+                self.recent[index] = event
+        if event.state_key is not None:
+            current = self.state.get(event.type, event.state_key)
+            if current is not None and current.event_id == event.event_id:
+                self.state.put(event)
+                if event.type == "m.room.member":
+                    self._place_member(event)
+        self._parsed.pop(event.event_id, None)
+
+    def recent_since(self, position: int) -> list[TimelineEvent] | None:
+        """Events after ``position``, oldest first; None where memory does not reach back that far."""
+        if position < self.recent_complete_after:
+            return None
+        newer: list[TimelineEvent] = []
+        for event in reversed(self.recent):
+            if event.position <= position:
+                break
+            newer.append(event)
+        newer.reverse()
+        return newer
+
+    # -- speculative -------------------------------------------------------------------------------
+
+    def fetch_auth_event(self, event_type: str, state_key: str) -> Event | None:
+        """The state event as the next event finds it: pending over committed. The `fetch` of the auth rules."""
+        pending = self.pending_state.get((event_type, state_key))
+        if pending is not None:
+            return pending
+        committed = self.state.get(event_type, state_key)
+        return None if committed is None else self.parsed(committed)
+
+    def parsed(self, event: TimelineEvent) -> Event:
+        """A committed state event in the form that the auth rules read."""
+        found = self._parsed.get(event.event_id)
+        if found is None:
+            if len(self._parsed) >= PARSED_EVENTS:
+                self._parsed.clear()
+            found = Event.from_client_body(orjson.loads(event.body), self.room_id, self.version)
+            self._parsed[event.event_id] = found
+        return found
+
+    def settle(self, committed: Iterable[Event]) -> None:
+        """Pending events are committed: what readers see has caught up with them."""
+        for event in committed:
+            self.pending -= 1
+            if event.state_key is not None:
+                key = (event.type, event.state_key)
+                if self.pending_state.get(key) is event:
+                    del self.pending_state[key]
+                    # The parsed form is already here, and the committed event will be asked for next.
+                    if len(self._parsed) < PARSED_EVENTS:
+                        self._parsed[event.event_id] = event
+
+    def weight(self) -> int:
+        """What this room costs in memory, in events."""
+        return self.state.count + len(self.recent)

@@ -1,0 +1,113 @@
+"""A stored event as the server keeps it in memory: columns for deciding, bytes for answering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+NOTIFIES = 1
+REDACTED = 2
+SOFT_FAILED = 4
+REJECTED = 8
+
+
+class TimelineEvent:
+    """One committed event of a room.
+
+    ``body`` is the client format without room_id and unsigned (see protocol/client_event.py); it is spliced
+    into responses and parsed only where somebody asks for ``content``. ``txn`` is (user, device, transaction id)
+    for events sent by this server's devices in this process' lifetime. ``exceptions`` are the readers whom a freshly
+    committed event notifies otherwise than NOTIFIES says: (user_id, thread_id, notify, highlight).
+    """
+
+    __slots__ = (
+        "_content",
+        "body",
+        "depth",
+        "event_id",
+        "event_nid",
+        "exceptions",
+        "flags",
+        "origin_server_ts",
+        "position",
+        "rendered",
+        "room_id",
+        "room_nid",
+        "sender",
+        "state_key",
+        "txn",
+        "type",
+        "unsigned",
+    )
+
+    def __init__(
+        self,
+        *,
+        event_nid: int,
+        position: int,
+        room_nid: int,
+        room_id: str,
+        event_id: str,
+        type: str,
+        state_key: str | None,
+        sender: str,
+        origin_server_ts: int,
+        depth: int,
+        flags: int,
+        body: bytes,
+        unsigned: bytes | None,
+        content: dict[str, Any] | None = None,
+        txn: tuple[str, str, str] | None = None,
+        exceptions: Sequence[tuple[str, str, bool, bool]] = (),
+    ) -> None:
+        self.event_nid = event_nid
+        self.position = position
+        self.room_nid = room_nid
+        self.room_id = room_id
+        self.event_id = event_id
+        self.type = type
+        self.state_key = state_key
+        self.sender = sender
+        self.origin_server_ts = origin_server_ts
+        self.depth = depth
+        self.flags = flags
+        self.body = body
+        self.unsigned = unsigned
+        self.txn = txn
+        self.exceptions = exceptions
+        self._content = content
+        # The bytes every reader without peculiarities gets in /sync; made once, by whoever needs them first.
+        self.rendered: bytes | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The parsed content; kept once asked for, because whoever asks once asks again."""
+        if self._content is None:
+            content = orjson.loads(self.body).get("content")
+            self._content = content if isinstance(content, dict) else {}
+        return self._content
+
+    @property
+    def membership(self) -> str | None:
+        """The membership of an m.room.member event, else None."""
+        if self.type != "m.room.member":
+            return None
+        membership = self.content.get("membership")
+        return membership if isinstance(membership, str) else None
+
+    @property
+    def is_state(self) -> bool:
+        return self.state_key is not None
+
+    @property
+    def is_redacted(self) -> bool:
+        return bool(self.flags & REDACTED)
+
+    @property
+    def notifies(self) -> bool:
+        return bool(self.flags & NOTIFIES)
+
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.event_id} at {self.position} in {self.room_id}>"

@@ -1,0 +1,92 @@
+"""The same request twice gives the same event: transaction ids of sends, states and redactions.
+
+Spec: client-server API, "Transaction identifiers": scoped by device and endpoint. A device's transactions of
+the last day are read once, at its first send since the start; from then on memory answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from homeserver.services.clock import Clock
+from homeserver.services.rooms.event_writer import Transaction
+from homeserver.storage.event_transactions import EventTransactions
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+KEPT_MS = 24 * 60 * 60 * 1000
+MAX_DEVICES = 4096
+MAX_KEYS_PER_DEVICE = 2000
+
+
+class SentTransactions:
+    """Finished and running transactions by device."""
+
+    def __init__(self, queries: Queries, transactions: EventTransactions, clock: Clock) -> None:
+        self._queries = queries
+        self._transactions = transactions
+        self._clock = clock
+        self._finished: OrderedDict[tuple[str, str], OrderedDict[str, str]] = OrderedDict()
+        self._running: dict[tuple[str, str, str], asyncio.Future[str]] = {}
+
+    async def once(self, transaction: Transaction, send: Callable[[], Awaitable[str]]) -> str:
+        """The event id of this transaction: of the finished one, of the one still running, or of ``send()``."""
+        device = (transaction.user_id, transaction.device_id)
+        key = (*device, transaction.key)
+        running = self._running.get(key)
+        if running is not None:
+            return await asyncio.shield(running)
+        outcome = self._running[key] = asyncio.get_running_loop().create_future()
+        try:
+            finished = await self._of_device(device)
+            event_id = finished.get(transaction.key)
+            if event_id is None:
+                event_id = await send()
+                self._remember(device, transaction.key, event_id)
+            outcome.set_result(event_id)
+            return event_id
+        except BaseException as error:
+            # A commit whose answer was lost may have happened: ask the database again before the next attempt.
+            self._finished.pop(device, None)
+            if isinstance(error, Exception):
+                outcome.set_exception(error)
+                outcome.exception()
+            else:
+                outcome.cancel()
+            raise
+        finally:
+            del self._running[key]
+
+    async def _of_device(self, device: tuple[str, str]) -> OrderedDict[str, str]:
+        finished = self._finished.get(device)
+        if finished is None:
+            since_ms = self._clock.now_ms() - KEPT_MS
+            rows = await self._transactions.of_device(
+                self._queries, *device, since_ms=since_ms, limit=MAX_KEYS_PER_DEVICE
+            )
+            finished = self._finished.setdefault(device, OrderedDict(reversed(rows)))
+            while len(self._finished) > MAX_DEVICES:
+                self._finished.popitem(last=False)
+        else:
+            self._finished.move_to_end(device)
+        return finished
+
+    def _remember(self, device: tuple[str, str], key: str, event_id: str) -> None:
+        finished = self._finished.get(device)
+        if finished is None:
+            return
+        finished[key] = event_id
+        while len(finished) > MAX_KEYS_PER_DEVICE:
+            finished.popitem(last=False)
+
+    def forget_device(self, user_id: str, device_id: str) -> None:
+        """The device is gone."""
+        self._finished.pop((user_id, device_id), None)
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {"devices": len(self._finished), "keys": sum(len(keys) for keys in self._finished.values())}

@@ -1,0 +1,91 @@
+"""Table `events`, read: single events, a room's timeline, events by id. Written by event_writes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from homeserver.storage.database import Queries
+
+# What a TimelineEvent is made of, in the order of StoredEvent's fields.
+COLUMNS = """e.event_nid, e.position, e.room_nid, e.event_id, e.type, e.state_key, e.sender,
+       e.origin_server_ts, e.depth, e.flags, e.body, e.unsigned"""
+
+BY_IDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_id = ANY($1::text[])"
+
+BY_NIDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_nid = ANY($1::bigint[]) ORDER BY e.event_nid"
+
+ENVELOPES = "SELECT event_id, body, envelope FROM events WHERE event_id = ANY($1::text[])"
+
+# Newest first. Rejected and soft-failed events have no position.
+BACKWARDS = f"""
+SELECT {COLUMNS} FROM events e
+WHERE e.room_nid = $1 AND e.position > $2 AND e.position <= $3
+ORDER BY e.position DESC LIMIT $4
+"""
+
+FORWARDS = f"""
+SELECT {COLUMNS} FROM events e
+WHERE e.room_nid = $1 AND e.position > $2 AND e.position <= $3
+ORDER BY e.position LIMIT $4
+"""
+
+# The newest $3 events up to $2 of each room, in one statement whatever the number of rooms. $4: positions after which each room is wanted.
+NEWEST_OF_ROOMS = f"""
+SELECT {COLUMNS} FROM unnest($1::int[], $4::bigint[]) AS wanted(room_nid, after)
+CROSS JOIN LATERAL (
+    SELECT * FROM events
+    WHERE room_nid = wanted.room_nid AND position > wanted.after AND position <= $2
+    ORDER BY position DESC LIMIT $3
+) e
+ORDER BY e.room_nid, e.position
+"""
+
+MAX_NID = "SELECT coalesce(max(event_nid), 0) FROM events"
+
+BY_NIDS_WITH_ROOMS = f"""
+SELECT {COLUMNS}, r.room_id FROM events e JOIN rooms r USING (room_nid)
+WHERE e.event_nid = ANY($1::bigint[]) ORDER BY e.event_nid
+"""
+
+
+class Events:
+    """Reads events as records with the columns of COLUMNS."""
+
+    async def by_ids(self, q: Queries, event_ids: Sequence[str]) -> list[Record]:
+        """Events with these ids, of any room, in no order; unknown ids are left out."""
+        return await q.fetch(BY_IDS, event_ids)
+
+    async def by_nids(self, q: Queries, event_nids: Sequence[int]) -> list[Record]:
+        """Events with these numbers, in order."""
+        return await q.fetch(BY_NIDS, event_nids)
+
+    async def envelopes(self, q: Queries, event_ids: Sequence[str]) -> dict[str, tuple[bytes, bytes]]:
+        """(body, envelope) by event id: the two halves of the PDU."""
+        rows = await q.fetch(ENVELOPES, event_ids)
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def backwards(self, q: Queries, room_nid: int, *, after: int, up_to: int, limit: int) -> list[Record]:
+        """Newest first: events with ``after < position <= up_to``."""
+        return await q.fetch(BACKWARDS, room_nid, after, up_to, limit)
+
+    async def forwards(self, q: Queries, room_nid: int, *, after: int, up_to: int, limit: int) -> list[Record]:
+        """Oldest first: events with ``after < position <= up_to``."""
+        return await q.fetch(FORWARDS, room_nid, after, up_to, limit)
+
+    async def newest_of_rooms(
+        self, q: Queries, room_nids: Sequence[int], *, after: Sequence[int], up_to: int, limit: int
+    ) -> list[Record]:
+        """The newest ``limit`` events of each room after its own position, ordered by room and position."""
+        return await q.fetch(NEWEST_OF_ROOMS, room_nids, up_to, limit, after)
+
+    async def max_nid(self, q: Queries) -> int:
+        """The highest number given to an event so far; where the events stream continues."""
+        return int(await q.fetchval(MAX_NID))
+
+    async def by_nids_with_rooms(self, q: Queries, event_nids: Sequence[int]) -> list[Record]:
+        """Events with these numbers, in order, with their room ids: asked after a commit whose answer was lost."""
+        return await q.fetch(BY_NIDS_WITH_ROOMS, event_nids)

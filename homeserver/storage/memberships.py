@@ -1,0 +1,70 @@
+"""Table `memberships`: the current membership of each user in each room, by user and by room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+OF_USER = """
+SELECT r.room_id, m.room_nid, m.membership, m.event_nid, m.sender, m.forgotten
+FROM memberships m JOIN rooms r USING (room_nid)
+WHERE m.user_id = $1
+"""
+
+SHARING_WITH = """
+SELECT DISTINCT theirs.user_id
+FROM memberships mine JOIN memberships theirs USING (room_nid)
+WHERE mine.user_id = $1 AND mine.membership = 'join' AND theirs.membership = 'join'
+"""
+
+SHARING_AMONG = """
+SELECT DISTINCT theirs.user_id
+FROM memberships mine JOIN memberships theirs USING (room_nid)
+WHERE mine.user_id = $1 AND mine.membership = 'join'
+  AND theirs.user_id = ANY($2::text[]) AND theirs.membership = 'join'
+"""
+
+USERS_IN_ROOM = "SELECT user_id FROM memberships WHERE room_nid = $1 AND membership = $2"
+
+FORGET = "UPDATE memberships SET forgotten = true WHERE user_id = $1 AND room_nid = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What a user is in a room, since which event."""
+
+    room_id: str
+    room_nid: int
+    membership: str
+    event_nid: int
+    sender: str
+    forgotten: bool
+
+
+class Memberships:
+    """Queries over memberships; rows are written by the event writer's statement."""
+
+    async def of_user(self, q: Queries, user_id: str) -> dict[str, Membership]:
+        """All memberships of a user, by room id."""
+        rows = await q.fetch(OF_USER, user_id)
+        return {row["room_id"]: Membership(*row) for row in rows}
+
+    async def sharing_with(self, q: Queries, user_id: str) -> set[str]:
+        """Users with whom the user shares a joined room (himself included where he has joined any)."""
+        return {row[0] for row in await q.fetch(SHARING_WITH, user_id)}
+
+    async def sharing_among(self, q: Queries, user_id: str, candidates: Sequence[str]) -> set[str]:
+        """Those of the candidates who share a joined room with the user."""
+        return {row[0] for row in await q.fetch(SHARING_AMONG, user_id, candidates)}
+
+    async def users_in_room(self, q: Queries, room_nid: int, membership: str) -> list[str]:
+        """Ids of the users with this membership."""
+        return [row[0] for row in await q.fetch(USERS_IN_ROOM, room_nid, membership)]
+
+    async def forget(self, q: Queries, user_id: str, room_nid: int) -> None:
+        """Mark a left room as forgotten; a later membership event un-forgets it."""
+        await q.execute(FORGET, user_id, room_nid)

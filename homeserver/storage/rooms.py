@@ -1,0 +1,108 @@
+"""Tables `rooms`, `current_state` and `state_changes`, read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeserver.storage.events import COLUMNS
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from homeserver.storage.database import Queries
+
+ROOM = "SELECT room_nid, room_id, version, extremities, depth, tip_version FROM rooms WHERE room_id = $1"
+
+CREATE = "INSERT INTO rooms (room_id, version, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING room_nid"
+
+CURRENT_STATE = f"""
+SELECT {COLUMNS} FROM current_state s JOIN events e USING (event_nid) WHERE s.room_nid = $1
+"""
+
+# State as it was when only events up to position $2 had happened.
+STATE_AT = f"""
+SELECT {COLUMNS} FROM (
+    SELECT DISTINCT ON (type, state_key) event_nid FROM state_changes
+    WHERE room_nid = $1 AND position <= $2
+    ORDER BY type, state_key, position DESC
+) s JOIN events e USING (event_nid)
+"""
+
+# The same for some state only: parallel arrays of types and state keys.
+STATE_AT_FOR_KEYS = f"""
+SELECT {COLUMNS} FROM unnest($3::text[], $4::text[]) AS wanted(type, state_key)
+CROSS JOIN LATERAL (
+    SELECT event_nid FROM state_changes c
+    WHERE c.room_nid = $1 AND c.type = wanted.type AND c.state_key = wanted.state_key AND c.position <= $2
+    ORDER BY c.position DESC LIMIT 1
+) s JOIN events e USING (event_nid)
+"""
+
+# The last value of every state that changed in ($2, $3], for a whole room.
+STATE_CHANGED_BETWEEN = f"""
+SELECT {COLUMNS} FROM (
+    SELECT DISTINCT ON (type, state_key) event_nid FROM state_changes
+    WHERE room_nid = $1 AND position > $2 AND position <= $3
+    ORDER BY type, state_key, position DESC
+) s JOIN events e USING (event_nid)
+"""
+
+# All values a state had over time, oldest first: history visibility and one user's memberships.
+VISIBILITY_HISTORY = f"""
+SELECT {COLUMNS}, c.position AS changed_at FROM state_changes c JOIN events e USING (event_nid)
+WHERE c.room_nid = $1 AND c.position <= $3
+  AND ((c.type = 'm.room.history_visibility' AND c.state_key = '') OR (c.type = 'm.room.member' AND c.state_key = $2))
+ORDER BY c.position
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRow:
+    """One row of `rooms`."""
+
+    room_nid: int
+    room_id: str
+    version: str
+    extremities: tuple[str, ...]
+    depth: int
+    tip_version: int
+
+
+class Rooms:
+    """Reads rooms and their state; events come as records with the columns of events.COLUMNS."""
+
+    async def get(self, q: Queries, room_id: str) -> RoomRow | None:
+        """The row of a room that has at least one event."""
+        row = await q.fetchrow(ROOM, room_id)
+        if row is None or row["tip_version"] == 0:
+            return None
+        return RoomRow(row[0], row[1], row[2], tuple(row[3]), row[4], row[5])
+
+    async def create(self, q: Queries, room_id: str, version: str, created_ms: int) -> int | None:
+        """A row for a room that has no event yet; None where the id is taken."""
+        number = await q.fetchval(CREATE, room_id, version, created_ms)
+        return None if number is None else int(number)
+
+    async def current_state(self, q: Queries, room_nid: int) -> list[Record]:
+        """All current state events of a room."""
+        return await q.fetch(CURRENT_STATE, room_nid)
+
+    async def state_at(self, q: Queries, room_nid: int, position: int) -> list[Record]:
+        """All state after the event at ``position``."""
+        return await q.fetch(STATE_AT, room_nid, position)
+
+    async def state_at_for_keys(
+        self, q: Queries, room_nid: int, position: int, keys: Sequence[tuple[str, str]]
+    ) -> list[Record]:
+        """Some state after the event at ``position``."""
+        return await q.fetch(STATE_AT_FOR_KEYS, room_nid, position, [k[0] for k in keys], [k[1] for k in keys])
+
+    async def state_changed_between(self, q: Queries, room_nid: int, after: int, up_to: int) -> list[Record]:
+        """The newest value of each state that changed in ``(after, up_to]``."""
+        return await q.fetch(STATE_CHANGED_BETWEEN, room_nid, after, up_to)
+
+    async def visibility_history(self, q: Queries, room_nid: int, user_id: str, up_to: int) -> list[Record]:
+        """Every history visibility of the room and every membership of the user, oldest first, with `changed_at`."""
+        return await q.fetch(VISIBILITY_HISTORY, room_nid, user_id, up_to)
