@@ -44,7 +44,8 @@ def check_canonical(value: Any) -> None:
 def decode_json(data: bytes | str) -> Any:
     """Parse JSON from outside; raises NotJson for what is not JSON in UTF-8, BadJson for too deep nesting.
 
-    Lone surrogates and NaN are not JSON. Of duplicate keys the last one counts. Integers beyond 64 bits come out as floats, see `decode_lenient`.
+    Lone surrogates and NaN are not JSON. Of duplicate keys the last one counts. Integers beyond 64 bits come out as
+    floats, see `decode_lenient`.
     """
     try:
         value = orjson.loads(data)

@@ -52,8 +52,8 @@ def redact_content(event_type: object, content: object, version: RoomVersion) ->
     if event_type == "m.room.member" and version.redaction_keeps_third_party_signed:
         third_party_invite = content.get("third_party_invite")
         if isinstance(third_party_invite, dict):
-            signed = third_party_invite.get("signed")
-            kept["third_party_invite"] = {} if signed is None else {"signed": signed}
+            # An object without `signed` stays as an empty object, as servers in use do: it is part of the event id.
+            kept["third_party_invite"] = {key: value for key, value in third_party_invite.items() if key == "signed"}
     return kept
 
 
