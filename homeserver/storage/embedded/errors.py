@@ -1,0 +1,7 @@
+"""The one error of this folder."""
+
+from __future__ import annotations
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot be started. The message tells the administrator why and what to do."""
