@@ -8,7 +8,7 @@
                   guests=True, body=ReceiptBody)
         async def send_receipt(self, request: Request[ReceiptBody]) -> Response: ...
 
-`endpoints_of(ReceiptEndpoints(receipts))` turns the decorated methods of an object into `Endpoint` values for the router.
+`endpoints_of(ReceiptEndpoints(receipts))` makes `Endpoint` values of the decorated methods of an object.
 """
 
 from __future__ import annotations

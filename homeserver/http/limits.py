@@ -11,7 +11,7 @@ from homeserver.protocol import errors
 if TYPE_CHECKING:
     from homeserver.services.requester import Requester
 
-# The spec names no depth. Real events stay under ten; a hundred is far below what makes a JSON library recurse too deep.
+# The spec names no depth. Real events stay under ten; a hundred is far below what makes a parser overflow.
 MAX_JSON_DEPTH: Final = 100
 # One path with a room id, an event id and a state key, all percent-encoded, stays below 2.5 KiB.
 MAX_PATH_LENGTH: Final = 8192

@@ -55,7 +55,7 @@ class EdgeServer(web.Server):
         return EdgeConnection(
             self,
             loop=self._loop,
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type]  # our own observer writes the line
             keepalive_timeout=KEEPALIVE_TIMEOUT_S,
             max_headers=MAX_HEADERS,
             max_line_size=MAX_LINE_BYTES,

@@ -1,0 +1,71 @@
+"""GET /versions: what of Matrix this server speaks. Client-server API, "Server administration".
+
+The flags are a table with, for each, the endpoint it promises: a flag is shown only while that endpoint is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from homeserver.http.endpoint import Auth, Endpoint, endpoint
+from homeserver.http.request import Request
+from homeserver.http.responses import Response
+
+NEWEST_MINOR_VERSION: Final = 19
+VERSIONS: Final = ("r0.6.1", *(f"v1.{minor}" for minor in range(1, NEWEST_MINOR_VERSION + 1)))
+
+_UNSTABLE = "/_matrix/client/unstable"
+# Flag -> (what it says, the endpoint it promises). Clients look for these by name; ".stable" ones tell clients from
+# before a feature was in the spec that they may use its stable form.
+FEATURES: Final[Mapping[str, tuple[str, str]]] = {
+    "org.matrix.e2e_cross_signing": (
+        "cross-signing keys can be uploaded",
+        "POST /_matrix/client/v3/keys/device_signing/upload",
+    ),
+    "org.matrix.msc2285.stable": ("private read receipts", "POST /_matrix/client/v3/rooms/{}/receipt/{}/{}"),
+    "org.matrix.msc3771": ("receipts per thread", "POST /_matrix/client/v3/rooms/{}/receipt/{}/{}"),
+    "org.matrix.msc3440.stable": ("threads", "GET /_matrix/client/v1/rooms/{}/threads"),
+    "org.matrix.msc3856": ("the list of a room's threads", "GET /_matrix/client/v1/rooms/{}/threads"),
+    "org.matrix.msc3827.stable": (
+        "filters by room type in the public directory",
+        "POST /_matrix/client/v3/publicRooms",
+    ),
+    "org.matrix.msc3916.stable": ("authenticated media", "GET /_matrix/client/v1/media/download/{}/{}"),
+    "org.matrix.msc3030.stable": ("an event by its time", "GET /_matrix/client/v1/rooms/{}/timestamp_to_event"),
+    "org.matrix.msc2946.stable": ("the rooms of a space", "GET /_matrix/client/v1/rooms/{}/hierarchy"),
+    "uk.tcpip.msc4133.stable": ("profiles with fields of one's own", "PUT /_matrix/client/v3/profile/{}/{}"),
+    "org.matrix.msc3814": ("dehydrated devices", f"PUT {_UNSTABLE}/org.matrix.msc3814.v1/dehydrated_device"),
+    "org.matrix.msc4140": ("delayed events", f"POST {_UNSTABLE}/org.matrix.msc4140/delayed_events/{{}}"),
+    "org.matrix.simplified_msc3575": (
+        "simplified sliding sync",
+        f"POST {_UNSTABLE}/org.matrix.simplified_msc3575/sync",
+    ),
+}
+
+
+def unstable_features(endpoints: Iterable[Endpoint]) -> dict[str, bool]:
+    """The flags that these endpoints make true. There are no false ones: a missing flag says the same."""
+    served = {
+        f"{declared.declaration.method} {_anonymous(path)}"
+        for declared in endpoints
+        for path in declared.declaration.paths
+    }
+    return {flag: True for flag, (_, promised) in FEATURES.items() if promised in served}
+
+
+def _anonymous(path: str) -> str:
+    return "/".join("{}" if segment.startswith("{") else segment for segment in path.split("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEndpoints:
+    """Build it last, with `unstable_features` of all other endpoints."""
+
+    features: Mapping[str, bool]
+
+    @endpoint("GET", "/_matrix/client/versions", auth=Auth.NONE)
+    async def versions(self, request: Request[None]) -> Response:
+        """The same for everybody, so a token is not even looked at."""
+        return {"versions": list(VERSIONS), "unstable_features": dict(self.features)}
