@@ -1,0 +1,117 @@
+"""The server-default rules (v1.19, "Predefined Rules"), most important first, and the unstable ones clients know.
+
+Unstable: polls (MSC3930) and incoming MatrixRTC calls (MSC4075), next to the rules they resemble.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from homeserver.protocol.push_rules.rules import (
+    KINDS,
+    MASTER,
+    OWN_USER_ID,
+    JsonAction,
+    JsonCondition,
+    PushRule,
+    Ruleset,
+)
+
+NOTIFY: Final = "notify"
+DEFAULT_SOUND: Final[dict[str, Any]] = {"set_tweak": "sound", "value": "default"}
+RING: Final[dict[str, Any]] = {"set_tweak": "sound", "value": "ring"}
+HIGHLIGHT: Final[dict[str, Any]] = {"set_tweak": "highlight"}
+
+
+def _matches(key: str, pattern: str) -> JsonCondition:
+    return {"kind": "event_match", "key": key, "pattern": pattern}
+
+
+def _is(key: str, value: Any) -> JsonCondition:
+    return {"kind": "event_property_is", "key": key, "value": value}
+
+
+def _override(
+    rule_id: str, *conditions: JsonCondition, actions: tuple[JsonAction, ...] = (), enabled: bool = True
+) -> PushRule:
+    return PushRule("override", rule_id, actions, conditions, enabled=enabled, default=True)
+
+
+def _underride(rule_id: str, *conditions: JsonCondition, actions: tuple[JsonAction, ...]) -> PushRule:
+    return PushRule("underride", rule_id, actions, conditions, default=True)
+
+
+_TWO_MEMBERS: Final = {"kind": "room_member_count", "is": "2"}
+
+OVERRIDE_RULES: Final = (
+    _override(MASTER, enabled=False),
+    _override(".m.rule.suppress_notices", _matches("content.msgtype", "m.notice")),
+    _override(
+        ".m.rule.invite_for_me",
+        _matches("type", "m.room.member"),
+        _matches("content.membership", "invite"),
+        _matches("state_key", OWN_USER_ID),
+        actions=(NOTIFY, DEFAULT_SOUND),
+    ),
+    _override(".m.rule.member_event", _matches("type", "m.room.member")),
+    _override(
+        ".m.rule.is_user_mention",
+        {"kind": "event_property_contains", "key": "content.m\\.mentions.user_ids", "value": OWN_USER_ID},
+        actions=(NOTIFY, DEFAULT_SOUND, HIGHLIGHT),
+    ),
+    _override(
+        ".m.rule.is_room_mention",
+        _is("content.m\\.mentions.room", True),
+        {"kind": "sender_notification_permission", "key": "room"},
+        actions=(NOTIFY, HIGHLIGHT),
+    ),
+    _override(
+        ".m.rule.tombstone",
+        _matches("type", "m.room.tombstone"),
+        _matches("state_key", ""),
+        actions=(NOTIFY, HIGHLIGHT),
+    ),
+    _override(".m.rule.reaction", _matches("type", "m.reaction")),
+    _override(".m.rule.room.server_acl", _matches("type", "m.room.server_acl"), _matches("state_key", "")),
+    _override(".m.rule.suppress_edits", _is("content.m\\.relates_to.rel_type", "m.replace")),
+    _override(".org.matrix.msc3930.rule.poll_response", _matches("type", "org.matrix.msc3381.poll.response")),
+)
+
+UNDERRIDE_RULES: Final = (
+    _underride(".m.rule.call", _matches("type", "m.call.invite"), actions=(NOTIFY, RING)),
+    _underride(
+        ".org.matrix.msc4075.rule.rtc", _matches("type", "org.matrix.msc4075.rtc.notification"), actions=(NOTIFY, RING)
+    ),
+    _underride(
+        ".m.rule.encrypted_room_one_to_one",
+        _TWO_MEMBERS,
+        _matches("type", "m.room.encrypted"),
+        actions=(NOTIFY, DEFAULT_SOUND),
+    ),
+    _underride(
+        ".m.rule.room_one_to_one",
+        _TWO_MEMBERS,
+        _matches("type", "m.room.message"),
+        actions=(NOTIFY, DEFAULT_SOUND),
+    ),
+    _underride(
+        ".org.matrix.msc3930.rule.poll_start_one_to_one",
+        _TWO_MEMBERS,
+        _matches("type", "org.matrix.msc3381.poll.start"),
+        actions=(NOTIFY, DEFAULT_SOUND),
+    ),
+    _underride(
+        ".org.matrix.msc3930.rule.poll_end_one_to_one",
+        _TWO_MEMBERS,
+        _matches("type", "org.matrix.msc3381.poll.end"),
+        actions=(NOTIFY, DEFAULT_SOUND),
+    ),
+    _underride(".m.rule.message", _matches("type", "m.room.message"), actions=(NOTIFY,)),
+    _underride(".m.rule.encrypted", _matches("type", "m.room.encrypted"), actions=(NOTIFY,)),
+    _underride(
+        ".org.matrix.msc3930.rule.poll_start", _matches("type", "org.matrix.msc3381.poll.start"), actions=(NOTIFY,)
+    ),
+    _underride(".org.matrix.msc3930.rule.poll_end", _matches("type", "org.matrix.msc3381.poll.end"), actions=(NOTIFY,)),
+)
+
+DEFAULT_RULESET: Final = Ruleset({**dict.fromkeys(KINDS, ()), "override": OVERRIDE_RULES, "underride": UNDERRIDE_RULES})
