@@ -1,0 +1,58 @@
+"""What users do with their own account: change the password, leave for good, look at their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
+from homeserver.services.devices import Devices
+from homeserver.storage.users import Threepid, Users
+
+if TYPE_CHECKING:
+    from homeserver.services.clock import Clock
+    from homeserver.services.requester import Requester
+    from homeserver.storage.database import Database
+
+Deactivated = Callable[[str, bool], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Verbs over one's own account. Whether it is really oneself who asks has been checked before."""
+
+    database: Database
+    users: Users
+    devices: Devices
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    clock: Clock
+    on_deactivated: list[Deactivated] = field(default_factory=list)
+    """Called after the commit with the user id and whether to erase: leave all rooms, drop pushers, account data."""
+
+    async def change_password(self, requester: Requester, new_password: str, *, logout_devices: bool) -> None:
+        """Set a new password; `logout_devices` ends all other sessions and deletes their devices. Raises WeakPassword."""
+        self.policy.check(new_password)
+        await self.set_password(requester.user_id, new_password)
+        if logout_devices:
+            await self.devices.delete_all(requester.user_id, keep=requester.device_id)
+
+    async def set_password(self, user_id: str, new_password: str) -> None:
+        """Set a password that has passed the policy, or one an administrator chose."""
+        password_hash = await self.hasher.hash(new_password)
+        await self.users.set_password(self.database, user_id, password_hash)
+
+    async def deactivate(self, user_id: str, *, erase: bool) -> None:
+        """End the account: no password, no sessions, no addresses; the user id stays taken.
+
+        In this order, so that whatever is interrupted can be done again and nobody signs in meanwhile.
+        """
+        await self.users.deactivate(self.database, user_id, self.clock.now_ms(), erase=erase)
+        await self.devices.delete_all(user_id)
+        for hook in self.on_deactivated:
+            await hook(user_id, erase)
+
+    async def threepids(self, user_id: str) -> list[Threepid]:
+        """Addresses for administrative contact."""
+        return await self.users.threepids(self.database, user_id)

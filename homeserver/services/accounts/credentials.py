@@ -1,0 +1,112 @@
+"""Is this really Alice? One check of a password for login and for user-interactive authentication."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from homeserver.protocol import errors, identifiers
+from homeserver.services.accounts.passwords import PasswordHasher, check_password_size
+from homeserver.services.text_limits import is_storable
+from homeserver.storage.users import User, Users
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+WRONG = "The user name or the password is not correct"
+# Longest e-mail address there can be (RFC 5321).
+MAX_ADDRESS_CHARACTERS = 254
+
+
+class AttemptLimiter(Protocol):
+    """services/rate_limits.py."""
+
+    def count(self, limit: str, key: str) -> None:
+        """Raises LimitExceeded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Finds the account an identifier means, and checks its password."""
+
+    queries: Queries
+    users: Users
+    hasher: PasswordHasher
+    limiter: AttemptLimiter
+    server_name: str
+
+    async def check_password(self, identifier: Mapping[str, Any], password: str) -> User:
+        """The account, if the password is its own.
+
+        Raises Forbidden without saying which of the two was wrong, after the same work; UserDeactivated; LimitExceeded
+        where this account has been tried too often, from wherever.
+        """
+        check_password_size(password)
+        user_id = await self.resolve(identifier)
+        if user_id is not None:
+            self.limiter.count("password_guess", user_id)
+        user = await self.users.get(self.queries, user_id) if user_id is not None else None
+        fits = await self.hasher.verify(user.password_hash if user else None, password)
+        if user is not None and user.is_deactivated:
+            raise errors.UserDeactivated
+        if user is None or not fits:
+            raise errors.Forbidden(WRONG)
+        await self._rehash(user, password)
+        return user
+
+    async def _rehash(self, user: User, password: str) -> None:
+        """Follow changed parameters at the only moment at which the password is known."""
+        if user.password_hash is not None and self.hasher.needs_rehash(user.password_hash):
+            new_hash = await self.hasher.hash(password)
+            await self.users.replace_password_hash(self.queries, user.user_id, user.password_hash, new_hash)
+
+    async def resolve(self, identifier: Mapping[str, Any]) -> str | None:
+        """The local user id an identifier means ("Identifier types"), None where it means nobody here.
+
+        Raises MissingParam or InvalidParam where it is no identifier.
+        """
+        kind = _text(identifier, "type")
+        if kind == "m.id.user":
+            return self.local_user_id(_text(identifier, "user"))
+        if kind == "m.id.thirdparty":
+            return await self._owner(_text(identifier, "medium"), _text(identifier, "address"))
+        if kind == "m.id.phone":
+            _text(identifier, "country")
+            number = identifier.get("phone", identifier.get("number"))
+            return await self._owner("msisdn", _international(_text({"phone": number}, "phone")))
+        raise errors.InvalidParam("Unknown type of identifier")
+
+    def local_user_id(self, user: str) -> str | None:
+        """Full user id of a local user given by full id or localpart. Accounts are made in lower case, so capitals are forgiven."""
+        user_id = user.lower() if user.startswith("@") else f"@{user.lower()}:{self.server_name}"
+        if not identifiers.is_user_id(user_id):
+            return None
+        parsed = identifiers.parse_user_id(user_id)
+        if parsed.server_name != self.server_name.lower():
+            return None
+        return f"@{parsed.localpart}:{self.server_name}"
+
+    async def _owner(self, medium: str, address: str) -> str | None:
+        if not address or not is_storable(medium + address, MAX_ADDRESS_CHARACTERS):
+            return None
+        address = address.lower() if medium == "email" else address
+        return await self.users.owner_of_threepid(self.queries, medium, address)
+
+
+def _text(identifier: Mapping[str, Any], name: str) -> str:
+    value = identifier.get(name)
+    if value is None:
+        raise errors.MissingParam(f"The identifier has no '{name}'")
+    if not isinstance(value, str):
+        raise errors.InvalidParam(f"'{name}' of the identifier must be a string")
+    return value
+
+
+def _international(phone: str) -> str:
+    """Digits of a number written in its international form; empty for any other, which belongs to nobody."""
+    digits = "".join(character for character in phone if character in "0123456789")
+    if phone.lstrip().startswith("+"):
+        return digits
+    return digits[2:] if digits.startswith("00") else ""

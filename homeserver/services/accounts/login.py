@@ -1,0 +1,42 @@
+"""Login with a password."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from homeserver.protocol import errors
+from homeserver.services.accounts.credentials import Credentials
+from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
+
+IsCrossSigningKey = Callable[[str, str], Awaitable[bool]]
+# Unpadded base64 of 32 bytes. No other device id can be that of a key.
+KEY_CHARACTERS = 43
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Proves who somebody is, then opens a session."""
+
+    credentials: Credentials
+    sessions: Sessions
+    is_cross_signing_key: IsCrossSigningKey | None = None
+
+    @property
+    def flows(self) -> list[dict[str, Any]]:
+        """What GET /login offers."""
+        return [{"type": "m.login.password"}]
+
+    async def with_password(self, identifier: Mapping[str, Any], password: str, wish: SessionWish) -> OpenedSession:
+        """Raises Forbidden, UserDeactivated, InvalidParam, LimitExceeded."""
+        user = await self.credentials.check_password(identifier, password)
+        await self._check_device_id(user.user_id, wish.device_id)
+        return await self.sessions.log_in(user.user_id, wish)
+
+    async def _check_device_id(self, user_id: str, device_id: str | None) -> None:
+        """ "The given device ID must not be the same as a cross-signing key ID." """
+        if device_id is None or self.is_cross_signing_key is None or len(device_id) != KEY_CHARACTERS:
+            return
+        if await self.is_cross_signing_key(user_id, device_id):
+            raise errors.Forbidden("This device id is the id of a cross-signing key")

@@ -1,0 +1,124 @@
+"""Whose request is this? From memory where the token was used before, else with one statement."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeserver.protocol import errors
+from homeserver.services.requester import Requester
+from homeserver.services.sessions.last_seen import LastSeen
+from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
+from homeserver.storage.sessions import SessionTokens, StoredAccessToken
+
+if TYPE_CHECKING:
+    from homeserver.services.clock import Clock
+    from homeserver.storage.database import Queries
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    requester: Requester
+    expires_ms: int | None
+
+
+class Authenticator:
+    """Access tokens to requesters, with a bounded memory of the tokens in use.
+
+    The memory is true because everything that ends a token goes through `forget`.
+    """
+
+    __slots__ = ("_capacity", "_clock", "_forgotten", "_known", "_last_seen", "_queries", "_tokens")
+
+    def __init__(
+        self, queries: Queries, tokens: SessionTokens, last_seen: LastSeen, clock: Clock, capacity: int = 20_000
+    ) -> None:
+        self._queries = queries
+        self._tokens = tokens
+        self._last_seen = last_seen
+        self._clock = clock
+        self._capacity = capacity
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        # Counts revocations: a token that was read before one of them is not remembered, for it may be the one revoked.
+        self._forgotten = 0
+
+    async def authenticate(
+        self,
+        token: str,
+        *,
+        remote_address: str = "",
+        user_agent: str = "",
+        user_id: str | None = None,
+        device_id: str | None = None,
+    ) -> Requester:
+        """Who holds this token. Raises UnknownToken, with `soft_logout` where it has merely expired.
+
+        `user_id` and `device_id` are for tokens of application services; with a user's own token they mean nothing.
+        """
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            raise errors.UnknownToken
+        token_hash = hash_token(token)
+        known = self._known.get(token_hash)
+        if known is None:
+            known = await self._load(token_hash)
+        else:
+            self._known.move_to_end(token_hash)
+        if known.expires_ms is not None and known.expires_ms <= self._clock.now_ms():
+            # "Soft logout": the client keeps its keys and comes back with a refresh token or a password.
+            raise errors.UnknownToken("The access token has expired", soft_logout=True)
+        self._last_seen.note(known.requester.device_nid, remote_address, user_agent)
+        return known.requester
+
+    async def _load(self, token_hash: bytes) -> _Known:
+        forgotten = self._forgotten
+        stored = await self._tokens.by_access_token(self._queries, token_hash)
+        if stored is None:
+            raise errors.UnknownToken
+        if stored.predecessor_id is not None and not self._has_expired(stored):
+            await self._retire_predecessor(stored)
+            forgotten += 1
+        known = _Known(_requester(stored), stored.expires_ms)
+        if forgotten == self._forgotten:
+            self._remember(token_hash, known)
+        return known
+
+    def _has_expired(self, stored: StoredAccessToken) -> bool:
+        return stored.expires_ms is not None and stored.expires_ms <= self._clock.now_ms()
+
+    async def _retire_predecessor(self, stored: StoredAccessToken) -> None:
+        """ "The old refresh token remains valid until the new access token or refresh token is used." """
+        assert stored.predecessor_id is not None and stored.refresh_token_id is not None
+        self.forget(await self._tokens.retire(self._queries, stored.predecessor_id, stored.refresh_token_id))
+
+    def _remember(self, token_hash: bytes, known: _Known) -> None:
+        self._known[token_hash] = known
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+
+    def forget(self, token_hashes: Iterable[bytes]) -> None:
+        """These tokens have been revoked. Called after the commit, always, also with an empty list."""
+        self._forgotten += 1
+        for token_hash in token_hashes:
+            self._known.pop(token_hash, None)
+
+    def forget_user(self, user_id: str) -> None:
+        """Something about this user changed that requesters carry (guest, administrator)."""
+        self.forget([token_hash for token_hash, known in self._known.items() if known.requester.user_id == user_id])
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {"tokens": len(self._known)}
+
+
+def _requester(stored: StoredAccessToken) -> Requester:
+    return Requester(
+        user_id=stored.user_id,
+        device_id=stored.device_id,
+        device_nid=stored.device_nid,
+        token_id=stored.token_id,
+        is_guest=stored.is_guest,
+        is_admin=stored.is_admin,
+        appservice_id=None,
+    )

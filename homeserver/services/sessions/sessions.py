@@ -1,0 +1,146 @@
+"""Sign in on a device, refresh, and what a session is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeserver.protocol import errors
+from homeserver.services.sessions.authenticator import Authenticator
+from homeserver.services.sessions.last_seen import MAX_USER_AGENT_CHARACTERS
+from homeserver.services.sessions.tokens import (
+    MAX_TOKEN_CHARACTERS,
+    hash_token,
+    new_access_token,
+    new_device_id,
+    new_refresh_token,
+)
+from homeserver.services.text_limits import check_device_id, check_device_name
+from homeserver.storage.sessions import NewTokens, Seen, SessionTokens
+from homeserver.storage.users import Users
+
+if TYPE_CHECKING:
+    from homeserver.services.clock import Clock
+    from homeserver.storage.database import Database, Queries
+
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
+# How long an expired token is kept, so that its client is told to come back rather than to throw its keys away.
+EXPIRED_TOKENS_KEPT_MS = 90 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLifetimes:
+    """How long tokens of clients that can refresh are valid."""
+
+    access_ms: int = 15 * MINUTE_MS
+    refresh_ms: int = 7 * DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWish:
+    """What a client asks of its new session, and from where."""
+
+    device_id: str | None = None
+    """An existing device is signed in anew; None makes one."""
+    device_name: str | None = None
+    """For a new device only."""
+    can_refresh: bool = False
+    ip: str = ""
+    user_agent: str = ""
+
+    def __post_init__(self) -> None:
+        if self.device_id is not None:
+            check_device_id(self.device_id)
+        check_device_name(self.device_name)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A new session. This is the only moment at which its tokens are known."""
+
+    user_id: str
+    device_id: str
+    access_token: str
+    refresh_token: str | None
+    expires_in_ms: int | None
+    revoked: tuple[bytes, ...] = ()
+    """Hashes of the tokens this session replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshedTokens:
+    """The next generation of a session."""
+
+    access_token: str
+    refresh_token: str
+    expires_in_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Opens, refreshes and tidies sessions. They end with their device: see services/devices.py."""
+
+    database: Database
+    users: Users
+    tokens: SessionTokens
+    authenticator: Authenticator
+    clock: Clock
+    lifetimes: SessionLifetimes = SessionLifetimes()
+
+    async def log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
+        """Sign in a user whose identity has been proved. Raises UserDeactivated."""
+        async with self.database.transaction() as tx:
+            user = await self.users.lock(tx, user_id)
+            if user is None or user.is_deactivated:
+                raise errors.UserDeactivated
+            opened = await self.open(tx, user_id, wish)
+        self.authenticator.forget(opened.revoked)
+        return opened
+
+    async def open(self, tx: Queries, user_id: str, wish: SessionWish) -> OpenedSession:
+        """The same inside of the caller's transaction, for an account it has made or locked."""
+        access_token = new_access_token()
+        refresh_token = new_refresh_token() if wish.can_refresh else None
+        device_id = wish.device_id or new_device_id()
+        seen = Seen(self.clock.now_ms(), wish.ip, wish.user_agent[:MAX_USER_AGENT_CHARACTERS])
+        tokens = self._new_tokens(access_token, refresh_token)
+        revoked = await self.tokens.open(tx, user_id, device_id, wish.device_name, seen, tokens)
+        expires_in_ms = self.lifetimes.access_ms if refresh_token else None
+        return OpenedSession(user_id, device_id, access_token, refresh_token, expires_in_ms, tuple(revoked))
+
+    def _new_tokens(self, access_token: str, refresh_token: str | None) -> NewTokens:
+        if refresh_token is None:
+            return NewTokens(hash_token(access_token), None)
+        now_ms = self.clock.now_ms()
+        return NewTokens(
+            access_hash=hash_token(access_token),
+            access_expires_ms=now_ms + self.lifetimes.access_ms,
+            refresh_hash=hash_token(refresh_token),
+            refresh_expires_ms=now_ms + self.lifetimes.refresh_ms,
+        )
+
+    async def refresh(self, refresh_token: str) -> RefreshedTokens:
+        """Issue the next generation; the one before stays valid until this one is first used.
+
+        Raises UnknownToken, with `soft_logout` where the refresh token has merely expired.
+        """
+        if len(refresh_token) > MAX_TOKEN_CHARACTERS:
+            raise errors.UnknownToken("The refresh token is not known")
+        access_token, next_refresh_token = new_access_token(), new_refresh_token()
+        revoked: list[bytes] = []
+        async with self.database.transaction() as tx:
+            used = await self.tokens.by_refresh_token(tx, hash_token(refresh_token))
+            if used is None:
+                raise errors.UnknownToken("The refresh token is not known")
+            if used.expires_ms <= self.clock.now_ms():
+                raise errors.UnknownToken("The refresh token has expired", soft_logout=True)
+            if used.predecessor_id is not None:
+                revoked += await self.tokens.retire(tx, used.predecessor_id, used.token_id)
+            revoked += await self.tokens.rotate(tx, used, self._new_tokens(access_token, next_refresh_token))
+        self.authenticator.forget(revoked)
+        return RefreshedTokens(access_token, next_refresh_token, self.lifetimes.access_ms)
+
+    async def tidy(self) -> None:
+        """Housekeeping: forget tokens that expired long ago."""
+        await self.tokens.forget_expired(self.database, self.clock.now_ms() - EXPIRED_TOKENS_KEPT_MS)

@@ -1,0 +1,107 @@
+"""The stages that can be completed: one class each, the spec's "Authentication types"."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from homeserver.protocol import errors, identifiers
+from homeserver.services.accounts.credentials import WRONG, Credentials
+from homeserver.services.ui_auth.ui_auth import StageContext
+from homeserver.storage.registration_tokens import RegistrationTokens
+
+if TYPE_CHECKING:
+    from homeserver.services.clock import Clock
+    from homeserver.storage.database import Queries
+
+DUMMY = "m.login.dummy"
+PASSWORD = "m.login.password"
+REGISTRATION_TOKEN = "m.login.registration_token"
+RECAPTCHA = "m.login.recaptcha"
+
+MAX_REGISTRATION_TOKEN_CHARACTERS = 64
+MAX_RECAPTCHA_RESPONSE_CHARACTERS = 8192
+
+VerifyCaptcha = Callable[[str, str], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class DummyStage:
+    """ "Dummy authentication always succeeds and requires no extra parameters." """
+
+    async def attempt(self, auth: Mapping[str, Any], context: StageContext) -> str:
+        return "done"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordStage:
+    """The requester's own password. Proves a user id."""
+
+    credentials: Credentials
+
+    async def attempt(self, auth: Mapping[str, Any], context: StageContext) -> str:
+        identifier = _identifier(auth)
+        password = _text(auth, "password")
+        user_id = await self.credentials.resolve(identifier)
+        if user_id is None or (context.user_id is not None and user_id != context.user_id):
+            # Somebody else's password, however right, says nothing about the requester: not even whether it is right.
+            raise errors.Forbidden(WRONG)
+        return (await self.credentials.check_password(identifier, password)).user_id
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationTokenStage:
+    """A token the administrator handed out. Proves the token; whoever registers uses it up."""
+
+    queries: Queries
+    tokens: RegistrationTokens
+    clock: Clock
+
+    async def attempt(self, auth: Mapping[str, Any], context: StageContext) -> str:
+        token = _text(auth, "token")
+        if not await self.is_usable(token):
+            raise errors.Forbidden("This registration token is not valid")
+        return token
+
+    async def is_usable(self, token: str) -> bool:
+        """Whether somebody could register with the token now."""
+        if len(token) > MAX_REGISTRATION_TOKEN_CHARACTERS or not identifiers.is_opaque_identifier(token):
+            return False
+        return await self.tokens.is_usable(self.queries, token, self.clock.now_ms())
+
+
+@dataclass(frozen=True, slots=True)
+class RecaptchaStage:
+    """A captcha solved in the client; `verify(response, ip)` asks the captcha's server."""
+
+    verify: VerifyCaptcha
+
+    async def attempt(self, auth: Mapping[str, Any], context: StageContext) -> str:
+        response = _text(auth, "response")
+        if len(response) > MAX_RECAPTCHA_RESPONSE_CHARACTERS or not await self.verify(response, context.ip):
+            raise errors.CaptchaInvalid("The captcha was not solved")
+        return "solved"
+
+
+def _identifier(auth: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The identifier object; `user`, and `medium` with `address`, are how clients said it before r0.4."""
+    identifier = auth.get("identifier")
+    if identifier is None:
+        if "user" in auth:
+            return {"type": "m.id.user", "user": auth["user"]}
+        if "medium" in auth:
+            return {"type": "m.id.thirdparty", "medium": auth["medium"], "address": auth.get("address")}
+        raise errors.MissingParam("'auth' has no 'identifier'")
+    if not isinstance(identifier, dict):
+        raise errors.BadJson("'auth.identifier' must be an object")
+    return identifier
+
+
+def _text(auth: Mapping[str, Any], name: str) -> str:
+    value = auth.get(name)
+    if value is None:
+        raise errors.MissingParam(f"'auth' has no '{name}'")
+    if not isinstance(value, str):
+        raise errors.BadJson(f"'auth.{name}' must be a string")
+    return value
