@@ -1,0 +1,108 @@
+"""What waits for awake devices, in memory.
+
+A letterbox is *complete* from the moment it was loaded: every later message is put into it after its commit. It stops
+being complete (and is dropped) when it overflows; the database has everything, the next sync loads it again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DeviceName = tuple[str, str]
+"""User id and device id."""
+
+# A device that reads gets at most 100 messages a sync; more than a few syncs' worth is left to the database.
+MAX_MESSAGES = 300
+MAX_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Letterbox:
+    """Messages of one device by position, oldest first."""
+
+    messages: dict[int, bytes] = field(default_factory=dict)
+    size: int = 0
+
+    def put(self, position: int, message: bytes) -> bool:
+        """Add a message; False if the box is full now."""
+        self.messages[position] = message
+        self.size += len(message)
+        return len(self.messages) <= MAX_MESSAGES and self.size <= MAX_BYTES
+
+    def remove_upto(self, position: int) -> bool:
+        """Remove what was read; False if nothing was there."""
+        read = [waiting for waiting in self.messages if waiting <= position]
+        for waiting in read:
+            self.size -= len(self.messages.pop(waiting))
+        return bool(read)
+
+    def between(self, since: int, to: int) -> list[tuple[int, bytes]]:
+        """Messages in `(since, to]`, oldest first."""
+        return sorted((position, message) for position, message in self.messages.items() if since < position <= to)
+
+
+@dataclass(slots=True)
+class Letterboxes:
+    """Bounded cache of complete letterboxes; the device that read least recently goes first."""
+
+    capacity: int = 20_000
+    _boxes: OrderedDict[DeviceName, Letterbox] = field(default_factory=OrderedDict)
+    _loading: dict[DeviceName, Letterbox] = field(default_factory=dict)
+
+    def get(self, device: DeviceName) -> Letterbox | None:
+        """The device's box, if it is in memory and complete."""
+        box = self._boxes.get(device)
+        if box is not None:
+            self._boxes.move_to_end(device)
+        return box
+
+    def put(self, device: DeviceName, position: int, message: bytes) -> None:
+        """Deliver a committed message."""
+        box = self._boxes.get(device)
+        if box is not None and not box.put(position, message):
+            del self._boxes[device]
+        loading = self._loading.get(device)
+        if loading is not None:
+            loading.put(position, message)
+
+    def begin_loading(self, device: DeviceName) -> Letterbox:
+        """Call before asking the database: messages that commit meanwhile are collected in the returned box."""
+        return self._loading.setdefault(device, Letterbox())
+
+    def finish_loading(self, device: DeviceName, collected: Letterbox, stored: Sequence[tuple[int, bytes]]) -> None:
+        """Keep what the database had and what came meanwhile, unless it is too much to keep."""
+        if self._loading.get(device) is collected:
+            del self._loading[device]
+        elif device in self._boxes:
+            return
+        for position, message in collected.messages.items():
+            stored = [*stored, (position, message)] if position not in dict(stored) else stored
+        box = Letterbox()
+        if all([box.put(position, message) for position, message in sorted(stored)]):
+            self._boxes[device] = box
+            while len(self._boxes) > self.capacity:
+                self._boxes.popitem(last=False)
+
+    def abandon_loading(self, device: DeviceName, collected: Letterbox) -> None:
+        """The database did not answer, or had too much."""
+        if self._loading.get(device) is collected:
+            del self._loading[device]
+
+    def drop(self, devices: Iterable[DeviceName]) -> None:
+        """Forget deleted devices."""
+        for device in devices:
+            self._boxes.pop(device, None)
+            self._loading.pop(device, None)
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts and bytes for the memory report."""
+        return {
+            "boxes": len(self._boxes),
+            "messages": sum(len(box.messages) for box in self._boxes.values()),
+            "bytes": sum(box.size for box in self._boxes.values()),
+        }
