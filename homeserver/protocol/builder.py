@@ -33,6 +33,7 @@ class EventDraft:
     content: dict[str, Any]
     state_key: str | None = None
     redacts: str | None = None
+    origin_server_ts: int | None = None
 
 
 def build_event(

@@ -61,7 +61,7 @@ class BucketRateLimiter:
         self.count(limit, requester.user_id if requester is not None else address)
 
     def count(self, limit: str, key: str) -> None:
-        """Count one of class `limit` for `key`, whoever that is. Raises LimitExceeded; KeyError for an unknown class."""
+        """Count one of class `limit` for any `key`. Raises LimitExceeded; KeyError for an unknown class."""
         rate = self.rates[limit]
         now_ms = self.clock.now_ms()
         bucket = (limit, key)

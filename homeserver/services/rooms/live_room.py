@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from homeserver.protocol.auth import PowerLevels, power_levels_in_room
 from homeserver.protocol.events import Event
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.services.rooms.timeline_event import TimelineEvent
@@ -81,6 +82,7 @@ class LiveRoom:
         "invited",
         "joined",
         "joined_local",
+        "known_levels",
         "latest_nid",
         "pending",
         "pending_state",
@@ -112,6 +114,8 @@ class LiveRoom:
         self.recent_complete_after = 0
         self.latest_nid = 0
         self._parsed: dict[str, Event] = {}
+        # (power levels event, create event, what they say): parsed once, read by every send.
+        self.known_levels: tuple[Event | None, Event, PowerLevels] | None = None
         self.joined: set[str] = set()
         self.joined_local: set[str] = set()
         self.invited: set[str] = set()
@@ -201,6 +205,16 @@ class LiveRoom:
             found = Event.from_client_body(orjson.loads(event.body), self.room_id, self.version)
             self._parsed[event.event_id] = found
         return found
+
+    def power_levels(self) -> PowerLevels:
+        """The levels that the next event is checked against; kept while create and power levels events stay the same."""
+        levels = self.fetch_auth_event("m.room.power_levels", "")
+        create = self.fetch_auth_event("m.room.create", "")
+        assert create is not None, f"{self.room_id} has no create event"
+        known = self.known_levels
+        if known is None or known[0] is not levels or known[1] is not create:
+            known = self.known_levels = (levels, create, power_levels_in_room(create, levels, self.version))
+        return known[2]
 
     def settle(self, committed: Iterable[Event]) -> None:
         """Pending events are committed: what readers see has caught up with them."""

@@ -1,0 +1,1 @@
+"""Who is in a room: one verb a module. All go through services.rooms.appender."""

@@ -1,0 +1,146 @@
+"""Builds events on a room's tip and hands them to the writer.
+
+Building is synchronous: between reading the tip and moving it nothing else runs, so a room's events form one
+line without a lock. Where another process was faster the writer says TipMoved, and the whole command is built again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from homeserver.protocol.auth import PowerLevels, auth_types_for_event, check_state_dependent
+from homeserver.protocol.builder import EventDraft, build_event
+from homeserver.protocol.client_event import split
+from homeserver.protocol.errors import Unavailable
+from homeserver.protocol.events import Event, StateKey
+from homeserver.protocol.relations import relation_of
+from homeserver.protocol.signing import SigningKey
+from homeserver.services.clock import Clock
+from homeserver.services.rooms.event_writer import Also, Append, EventWriter, NewEvent, Redacted, TipMoved, Transaction
+from homeserver.services.rooms.live_room import LiveRoom, RoomTip
+from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.unsigned import unsigned_for_state
+
+MAX_ATTEMPTS = 8
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one command wants to write into a room: drafts in order, and what goes with them."""
+
+    drafts: Sequence[EventDraft]
+    transaction: Transaction | None = None
+    redacted: Sequence[Redacted] = ()
+    also: Also | None = None
+
+
+@dataclass(slots=True)
+class _Speculation:
+    """The room as the next draft of the same plan finds it; becomes the room's when the whole plan has passed."""
+
+    room: LiveRoom
+    tip: RoomTip
+    state: dict[StateKey, Event] = field(default_factory=dict)
+
+    def fetch(self, event_type: str, state_key: str) -> Event | None:
+        return self.state.get((event_type, state_key)) or self.room.fetch_auth_event(event_type, state_key)
+
+    def power_levels(self) -> PowerLevels | None:
+        """The room's parsed levels; None where this plan itself changes them, and the rules parse for themselves."""
+        if ("m.room.power_levels", "") in self.state or ("m.room.create", "") in self.state:
+            return None
+        return self.room.power_levels() if self.room.fetch_auth_event("m.room.create", "") is not None else None
+
+
+class Appender:
+    """The one way by which this server's own events enter a room."""
+
+    def __init__(
+        self, cache: RoomCache, writer: EventWriter, clock: Clock, server_name: str, signing_key: SigningKey
+    ) -> None:
+        self._cache = cache
+        self._writer = writer
+        self._clock = clock
+        self._server_name = server_name
+        self._signing_key = signing_key
+
+    async def commit(self, room_id: str, plan: Callable[[LiveRoom], Plan]) -> list[TimelineEvent]:
+        """Plan, build, check and store events; returns them committed.
+
+        ``plan`` sees the room as it is and may refuse; it runs again if the room moved meanwhile.
+        Raises Forbidden (AuthRejection) where an auth rule refuses, TooLarge, NotFound, Unavailable.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            room = await self._cache.get(room_id)
+            planned = plan(room)
+            if not planned.drafts:
+                return []
+            try:
+                return await self.append(room, planned)
+            except TipMoved:
+                continue
+        raise Unavailable("The room is too busy, try again")
+
+    async def append(self, room: LiveRoom, plan: Plan) -> list[TimelineEvent]:
+        """Build onto this very room. Raises TipMoved where it is no longer the current one."""
+        if room.retired:
+            raise TipMoved
+        append = self._build(room, plan)
+        self._writer.submit(append)
+        return await asyncio.shield(append.done)
+
+    def _build(self, room: LiveRoom, plan: Plan) -> Append:
+        speculation = _Speculation(room, room.tip)
+        events = [self._build_one(speculation, draft) for draft in plan.drafts]
+        if plan.transaction is not None:
+            events[-1].transaction = plan.transaction
+        # All drafts have passed: from here on nothing can refuse, and the next builder sees these events.
+        built_on = room.tip.version
+        tip = speculation.tip
+        room.tip = RoomTip(tip.extremities, tip.depth, built_on + 1)
+        room.pending_state.update(speculation.state)
+        room.pending += len(events)
+        return Append(
+            room=room,
+            built_on=built_on,
+            new_version=built_on + 1,
+            extremities=tip.extremities,
+            depth=tip.depth,
+            events=events,
+            done=asyncio.get_running_loop().create_future(),
+            redacted=plan.redacted,
+            also=plan.also,
+        )
+
+    def _build_one(self, speculation: _Speculation, draft: EventDraft) -> NewEvent:
+        room = speculation.room
+        auth_types = auth_types_for_event(draft.type, draft.sender, draft.state_key, draft.content, room.version)
+        auth_events = [found for key in auth_types if (found := speculation.fetch(*key)) is not None]
+        event = build_event(
+            draft,
+            room_id=room.room_id,
+            room_version=room.version,
+            prev_event_ids=speculation.tip.extremities,
+            auth_event_ids=[auth_event.event_id for auth_event in auth_events],
+            depth=speculation.tip.depth + 1,
+            origin_server_ts=self._clock.now_ms() if draft.origin_server_ts is None else draft.origin_server_ts,
+            server_name=self._server_name,
+            signing_key=self._signing_key,
+        )
+        check_state_dependent(event, room.version, speculation.fetch, speculation.power_levels())
+        body, envelope = split(event)
+        replaced = None
+        if event.state_key is not None:
+            replaced = speculation.fetch(event.type, event.state_key)
+            speculation.state[event.key] = event
+        speculation.tip = RoomTip((event.event_id,), event.depth, speculation.tip.version)
+        return NewEvent(
+            event=event,
+            body=body,
+            envelope=envelope,
+            unsigned=unsigned_for_state(replaced) if replaced is not None else None,
+            relation=relation_of(event.type, event.content),
+        )

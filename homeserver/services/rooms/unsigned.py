@@ -1,0 +1,23 @@
+"""The part of `unsigned` that is the same for every reader, stored with the event.
+
+Kept as the inside of a JSON object without braces, so that what differs by reader is spliced in behind it.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from homeserver.protocol.events import Event
+
+
+def unsigned_for_state(replaced: Event) -> bytes:
+    """`prev_content`, `prev_sender` and `replaces_state` of an event that replaces another one as state."""
+    return orjson.dumps(
+        {"prev_content": replaced.content, "prev_sender": replaced.sender, "replaces_state": replaced.event_id}
+    )[1:-1]
+
+
+def unsigned_for_redacted(redaction: bytes) -> bytes:
+    """`redacted_because` (the redaction in client format) and the older key `redacted_by`."""
+    redaction_id = orjson.loads(redaction)["event_id"]
+    return orjson.dumps({"redacted_by": redaction_id, "redacted_because": orjson.Fragment(redaction)})[1:-1]
