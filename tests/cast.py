@@ -7,7 +7,8 @@
         event_id = await alice.send(room_id, "hello")
         assert event_id in (await bob.sync()).event_ids(room_id)
 
-Every response goes through `tests/spec/validator.py`: a test fails when an answer is not what the specification says, whatever else it looks at.
+Every response goes through `tests/spec/validator.py`: a test fails when an answer is not what the specification says,
+whatever else it looks at.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tests.spec import validator
 CLIENT = "/_matrix/client/v3/"
 PASSWORD = "correct horse battery staple"
 
-# A string is sent as it stands (relative ones under /_matrix/client/v3/); of a sequence, each part is encoded on its own.
+# A string is sent as it stands (relative: under /_matrix/client/v3/); of a sequence, each part is encoded on its own.
 PathLike = str | Sequence[str]
 # A status, an errcode, both, or a choice of statuses.
 Expected = int | str | tuple[int, str] | set[int]

@@ -1,0 +1,28 @@
+"""Scenes that several stories begin with."""
+
+from __future__ import annotations
+
+from tests.interop.player import Player
+
+
+async def meet(host: Player, *guests: Player) -> str:
+    """The host makes an encrypted room and invites; all join, and each client knows of every other."""
+    room_id = str(await host.ask("create_room", name="Tea", invite=[guest.user_id for guest in guests]))
+    for guest in guests:
+        await guest.ask("join", room_id=room_id)
+    everybody = (host, *guests)
+    for player in everybody:
+        for other in everybody:
+            await player.ask("wait_member", room_id=room_id, user_id=other.user_id)
+    return room_id
+
+
+async def say(speaker: Player, room_id: str, body: str, *listeners: Player) -> str:
+    """Sends an encrypted message and sees it arrive, decrypted, at every listener; returns its event id."""
+    event_id = str(await speaker.ask("send", room_id=room_id, body=body))
+    for listener in listeners:
+        heard = await listener.ask("wait_message", room_id=room_id, body=body)
+        assert heard["sender"] == speaker.user_id
+        assert heard["event_id"] == event_id
+        assert heard["encrypted"], f"{listener} got {body!r} in the clear"
+    return event_id

@@ -1,0 +1,120 @@
+"""The server under test as a real process: ours, or a Synapse that proves the suite itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.interop.environments import PROJECT, synapse_python
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
+SERVER_NAME = "interop.test"
+
+
+@dataclass(slots=True)
+class Target:
+    """A running homeserver; `stop` is the only other thing it can do."""
+
+    base_url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start_target(directory: Path) -> Target:
+    """Starts what VOICECHAT_INTEROP_TARGET names: `voicechat` (default) or `synapse`."""
+    name = os.environ.get("VOICECHAT_INTEROP_TARGET", "voicechat")
+    port = free_port()
+    command = {"voicechat": _voicechat, "synapse": _synapse}[name](directory, port)
+    log = directory / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT)
+    target = Target(f"http://127.0.0.1:{port}", log, process)
+    _await_ready(target)
+    return target
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_ready(target: Target) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if target.process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{target.base_url}/_matrix/client/versions", timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    target.stop()
+    raise RuntimeError(f"the server did not become ready:\n{target.log.read_text()[-4000:]}")
+
+
+def _voicechat(directory: Path, port: int) -> list[str]:
+    resources = ["client", "media", "admin", "well_known"]
+    config = {
+        "server_name": SERVER_NAME,
+        "public_baseurl": f"http://127.0.0.1:{port}",
+        "data_dir": str(directory / "data"),
+        "listeners": [{"bind": "127.0.0.1", "port": port, "resources": resources}],
+        "registration": {"enabled": True, "require_verification": False},
+        "passwords": {"hash_cost": "minimum"},
+        "rate_limits": {"enabled": False},
+    }
+    file = directory / "homeserver.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return [sys.executable, "-m", "homeserver", "--config", str(file)]
+
+
+def _synapse(directory: Path, port: int) -> list[str]:
+    unlimited = {"per_second": 100_000, "burst_count": 100_000}
+    listener = {"port": port, "bind_addresses": ["127.0.0.1"], "type": "http", "tls": False}
+    config = {
+        "server_name": SERVER_NAME,
+        "pid_file": str(directory / "homeserver.pid"),
+        "public_baseurl": f"http://127.0.0.1:{port}/",
+        "listeners": [{**listener, "resources": [{"names": ["client"], "compress": False}]}],
+        "database": {"name": "sqlite3", "args": {"database": str(directory / "homeserver.db")}},
+        "media_store_path": str(directory / "media"),
+        "signing_key_path": str(directory / "signing.key"),
+        "trusted_key_servers": [],
+        "suppress_key_server_warning": True,
+        "report_stats": False,
+        "enable_registration": True,
+        "enable_registration_without_verification": True,
+        "macaroon_secret_key": "interop",
+        "form_secret": "interop",
+        "bcrypt_rounds": 4,
+        "rc_message": unlimited,
+        "rc_registration": unlimited,
+        "rc_login": dict.fromkeys(("address", "account", "failed_attempts"), unlimited),
+        "rc_joins": dict.fromkeys(("local", "remote"), unlimited),
+        "rc_invites": dict.fromkeys(("per_room", "per_user", "per_issuer"), unlimited),
+    }
+    file = directory / "homeserver.yaml"
+    file.write_text(yaml.safe_dump(config))
+    program = [str(synapse_python()), "-m", "synapse.app.homeserver", "--config-path", str(file)]
+    subprocess.run([*program, "--generate-keys"], check=True, cwd=directory, capture_output=True)
+    return program
