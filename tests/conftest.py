@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from config.settings import Settings
 from homeserver.storage.database import Database
 from homeserver.storage.pool import PoolLimits
+from tests.cast import Server
 from tests.clock import FakeClock
+from tests.homeserver import running_homeserver, server_settings
 from tests.postgres import TestServer, running_server
 
 
@@ -38,3 +42,16 @@ async def database(database_dsn: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The server's settings; override this fixture in a test module for others."""
+    return server_settings(tmp_path)
+
+
+@pytest.fixture
+async def server(database_dsn: str, clock: FakeClock, settings: Settings) -> AsyncIterator[Server]:
+    """The whole homeserver, listening, with a fresh database and a clock that stands still."""
+    async with running_homeserver(settings, database_dsn, clock) as server:
+        yield server

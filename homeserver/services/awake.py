@@ -101,7 +101,8 @@ class AwakeUsers:
                 self._apply(event)
 
     def _apply(self, event: TimelineEvent) -> None:
-        assert event.state_key is not None and event.membership is not None
+        assert event.state_key is not None
+        assert event.membership is not None
         user = self._users.get(event.state_key)
         if user is None:
             return
@@ -151,7 +152,9 @@ class AwakeUsers:
             if candidate == user_id:
                 shared.add(candidate)
             elif candidate in self._users:
-                if any(entry.membership == "join" and room in rooms for room, entry in self._users[candidate].rooms.items()):
+                if any(
+                    entry.membership == "join" and room in rooms for room, entry in self._users[candidate].rooms.items()
+                ):
                     shared.add(candidate)
             else:
                 unknown.append(candidate)

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from homeserver.protocol import errors
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import LastSeen
-from homeserver.services.text_limits import MAX_DEVICE_ID_CHARACTERS, MAX_DEVICE_NAME_CHARACTERS, check_text, is_storable
+from homeserver.services.text_limits import (
+    MAX_DEVICE_ID_CHARACTERS,
+    MAX_DEVICE_NAME_CHARACTERS,
+    check_text,
+    is_storable,
+)
 from homeserver.storage.devices import DeletedDevices, Device, DeviceRows
 
 if TYPE_CHECKING:

@@ -106,7 +106,9 @@ class Columns:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
     def arrays(self) -> list[list[Any]]:
-        return [list(column) for column in zip(*self.rows, strict=True)] if self.rows else [[] for _ in range(self.width)]
+        return (
+            [list(column) for column in zip(*self.rows, strict=True)] if self.rows else [[] for _ in range(self.width)]
+        )
 
 
 @dataclass(slots=True)

@@ -33,7 +33,8 @@ WHERE e.room_nid = $1 AND e.position > $2 AND e.position <= $3
 ORDER BY e.position LIMIT $4
 """
 
-# The newest $3 events up to $2 of each room, in one statement whatever the number of rooms. $4: positions after which each room is wanted.
+# The newest $3 events up to $2 of each room, in one statement whatever the number of rooms.
+# $4: positions after which each room is wanted.
 NEWEST_OF_ROOMS = f"""
 SELECT {COLUMNS} FROM unnest($1::int[], $4::bigint[]) AS wanted(room_nid, after)
 CROSS JOIN LATERAL (

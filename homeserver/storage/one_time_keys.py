@@ -139,9 +139,7 @@ class OneTimeKeys:
         outcome = Added()
         for row in await q.fetch(ADD, device_nid, *_columns(keys), limit):
             if row["kind"] == "taken":
-                outcome.taken.append(
-                    TakenKey(row["algorithm"], row["key_id"], row["present_key"], row["given_key"])
-                )
+                outcome.taken.append(TakenKey(row["algorithm"], row["key_id"], row["present_key"], row["given_key"]))
             elif row["kind"] == "repeated":
                 outcome.repeated = row["keys"]
             else:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 ROOM = "SELECT room_nid, room_id, version, extremities, depth, tip_version FROM rooms WHERE room_id = $1"
 
-CREATE = "INSERT INTO rooms (room_id, version, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING room_nid"
+CREATE = (
+    "INSERT INTO rooms (room_id, version, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING room_nid"
+)
 
 CURRENT_STATE = f"""
 SELECT {COLUMNS} FROM current_state s JOIN events e USING (event_nid) WHERE s.room_nid = $1

@@ -21,7 +21,7 @@ OLDEST_NODE = 22
 INSTALL_SECONDS = 900
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818
     """The client cannot be installed here; the message is the sentence shown beside the skipped story."""
 
 

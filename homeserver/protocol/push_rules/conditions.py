@@ -12,7 +12,7 @@ conditions MUST NOT match any events".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -84,14 +84,14 @@ def _compile_event_property_is(condition: Mapping[str, Any]) -> Condition | None
     key, value = _key(condition), condition.get("value")
     if key is None or "value" not in condition or not is_simple(value):
         return None
-    return _names_in_string(key) if value == OWN_USER_ID else _property_is(key, type(value), value)
+    return _names_in_string(key) if value == OWN_USER_ID else _property_is(key, type(value).__name__, value)
 
 
 def _compile_event_property_contains(condition: Mapping[str, Any]) -> Condition | None:
     key, value = _key(condition), condition.get("value")
     if key is None or "value" not in condition or not is_simple(value):
         return None
-    return _names_in_array(key) if value == OWN_USER_ID else _property_contains(key, type(value), value)
+    return _names_in_array(key) if value == OWN_USER_ID else _property_contains(key, type(value).__name__, value)
 
 
 def _compile_contains_display_name(condition: Mapping[str, Any]) -> Condition:
@@ -140,20 +140,22 @@ def _body_test(pattern: str) -> Callable[[EventFacts], bool]:
 
 
 @lru_cache(maxsize=1024)
-def _property_is(key: str, kind: Hashable, value: Any) -> EventCondition:
+def _property_is(key: str, kind: str, value: Any) -> EventCondition:
     path = parse_path(key)
     exact_type = value.lower() if path == ("type",) and isinstance(value, str) else None
     # `kind` keeps `1` and `true` apart, which are equal in Python: "do not cast types".
-    return EventCondition(lambda facts: type(found := facts.value(path)) is kind and found == value, exact_type)
+    return EventCondition(
+        lambda facts: type(found := facts.value(path)).__name__ == kind and found == value, exact_type
+    )
 
 
 @lru_cache(maxsize=1024)
-def _property_contains(key: str, kind: Hashable, value: Any) -> EventCondition:
+def _property_contains(key: str, kind: str, value: Any) -> EventCondition:
     path = parse_path(key)
 
     def contains(facts: EventFacts) -> bool:
         array = facts.value(path)
-        return isinstance(array, list) and any(type(item) is kind and item == value for item in array)
+        return isinstance(array, list) and any(type(item).__name__ == kind and item == value for item in array)
 
     return EventCondition(contains)
 

@@ -79,7 +79,7 @@ class Credentials:
         raise errors.InvalidParam("Unknown type of identifier")
 
     def local_user_id(self, user: str) -> str | None:
-        """Full user id of a local user given by full id or localpart. Accounts are made in lower case, so capitals are forgiven."""
+        """Full user id of a local user given by full id or localpart. Capitals are forgiven."""
         user_id = user.lower() if user.startswith("@") else f"@{user.lower()}:{self.server_name}"
         if not identifiers.is_user_id(user_id):
             return None

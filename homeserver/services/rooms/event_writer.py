@@ -35,7 +35,7 @@ MAX_EVENTS_PER_COMMIT = 256
 log = logging.getLogger(__name__)
 
 
-class TipMoved(Exception):
+class TipMoved(Exception):  # noqa: N818  (an outcome rather than a mistake)
     """The room's tip is not the one the events were built on: load the room again and rebuild."""
 
 
@@ -141,7 +141,7 @@ class EventWriter:
 
     async def stop(self) -> None:
         """Commit what is queued, then end."""
-        while self._queue and self._task is not None and not self._task.done():
+        while self._queue and self._task is not None and not self._task.done():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()

@@ -22,7 +22,9 @@ HIGHEST_POSITION = 2**62
 class RoomCache:
     """``get`` is the only way to a LiveRoom. At most ``capacity`` events are held, least recently used rooms go first."""
 
-    def __init__(self, queries: Queries, rooms: Rooms, events: Events, server_name: str, capacity: int = 60_000) -> None:
+    def __init__(
+        self, queries: Queries, rooms: Rooms, events: Events, server_name: str, capacity: int = 60_000
+    ) -> None:
         self._queries = queries
         self._rooms = rooms
         self._events = events

@@ -89,7 +89,8 @@ class Authenticator:
 
     async def _retire_predecessor(self, stored: StoredAccessToken) -> None:
         """ "The old refresh token remains valid until the new access token or refresh token is used." """
-        assert stored.predecessor_id is not None and stored.refresh_token_id is not None
+        assert stored.predecessor_id is not None
+        assert stored.refresh_token_id is not None
         self.forget(await self._tokens.retire(self._queries, stored.predecessor_id, stored.refresh_token_id))
 
     def _remember(self, token_hash: bytes, known: _Known) -> None:

@@ -83,7 +83,7 @@ class Letterboxes:
         for position, message in collected.messages.items():
             stored = [*stored, (position, message)] if position not in dict(stored) else stored
         box = Letterbox()
-        if all([box.put(position, message) for position, message in sorted(stored)]):
+        if all([box.put(position, message) for position, message in sorted(stored)]):  # noqa: C419  (put them all)
             self._boxes[device] = box
             while len(self._boxes) > self.capacity:
                 self._boxes.popitem(last=False)

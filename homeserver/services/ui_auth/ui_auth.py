@@ -130,7 +130,7 @@ class UiAuth:
         context: StageContext,
     ) -> errors.MatrixError | None:
         kind = _kind(auth)
-        stage = self.stages.get(kind) if kind in allowed else None
+        stage = self.stages.get(kind) if kind is not None and kind in allowed else None
         if kind is None or stage is None:
             return errors.Unrecognized("This request cannot be authenticated with that type")
         if not _is_next(kind, session.completed, flows):
@@ -197,6 +197,6 @@ def _kind(auth: Mapping[str, Any]) -> str | None:
 
 
 def _is_next(kind: str, completed: Collection[str], flows: Flows) -> bool:
-    """ "The flow's stages must be completed in order." A stage that no flow names may come at any time. """
+    """ "The flow's stages must be completed in order." A stage that no flow names may come at any time."""
     containing = [flow for flow in flows if kind in flow]
     return not containing or any(set(flow[: list(flow).index(kind)]) <= set(completed) for flow in containing)

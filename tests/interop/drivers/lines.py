@@ -1,7 +1,7 @@
 """JSON lines: how a driver talks with the test that started it.
 
-One request a line on stdin, `{"id": 1, "command": "send", "arguments": {...}}`; one answer a line on stdout, `{"id": 1, "result": ...}`
-or `{"id": 1, "error": "..."}`. Any number of requests may be under way at once. stderr is the driver's log.
+One request a line on stdin, `{"id": 1, "command": "send", "arguments": {...}}`; one answer a line on stdout, `{"id": 1,
+"result": ...}` or `{"id": 1, "error": "..."}`. Any number of requests may be under way at once. stderr is the driver's log.
 
 This file and the drivers beside it run in the environment of the client they drive, so they import nothing of the project.
 """

@@ -1,0 +1,237 @@
+"""Every setting there is, as frozen dataclasses: one class a section of the YAML file, one field a key.
+
+A field made with `key(...)` carries its explanation; the loader, the environment names, the checks and the commented
+sample all follow from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+def key(default: Any, doc: str, **checks: Any) -> Any:
+    """A setting with its default and the sentence that explains it. `checks` are read by `load.py`.
+
+    `unit="duration"` (ms from "15m"), `unit="size"` (bytes from "100M"), `minimum`, `maximum`, `secret=True`.
+    """
+    metadata = {"doc": doc, **checks}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
+MEBIBYTE = 1024 * 1024
+RESOURCES = ("client", "federation", "keys", "media", "admin", "voice", "well_known")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    url: str | None = key(
+        None, "postgresql://user:password@host:port/name. Without it an embedded PostgreSQL runs.", secret=True
+    )
+    max_connections: int = key(10, "Connections this process may hold.", minimum=2, maximum=200)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSettings:
+    url: str | None = key(None, "redis://host:port/0. Only needed with more than one process.", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    certificate: Path = key(Path(), "PEM file with the certificate chain.")
+    private_key: Path = key(Path(), "PEM file with the private key.")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    bind: str = key("127.0.0.1", "Address to listen on; :: and 0.0.0.0 mean all.")
+    port: int = key(8008, "Port to listen on.", minimum=0, maximum=65535)
+    resources: tuple[str, ...] = key(RESOURCES, "What is served here.", choices=RESOURCES)
+    tls: TlsSettings | None = key(None, "Serve TLS ourselves instead of behind a proxy.")
+    trusted_proxies: tuple[str, ...] = key(("127.0.0.0/8", "::1/128"), "Networks whose X-Forwarded-For is believed.")
+
+
+@dataclass(frozen=True, slots=True)
+class RecaptchaSettings:
+    in_flow: bool = key(False, "Everybody who registers solves a captcha.")
+    siteverify_url: str = key("https://www.recaptcha.net/recaptcha/api/siteverify", "Where answers are verified.")
+    public_key: str | None = key(None, "Site key.")
+    private_key: str | None = key(None, "Secret key.", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationSettings:
+    enabled: bool = key(False, "Whether anybody may make an account.")
+    require_verification: bool = key(
+        True, "Ask for a registration token. false: a dummy stage alone completes registration."
+    )
+    shared_secret: str | None = key(
+        None, "Lets tools with this secret make accounts at /_synapse/admin/v1/register.", secret=True
+    )
+    guests: bool = key(False, "Whether guests are let in.")
+    recaptcha: RecaptchaSettings = key(RecaptchaSettings, "Captcha in the registration form.")
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordSettings:
+    hash_cost: Literal["default", "minimum"] = key("default", "minimum is for tests only.")
+    minimum_length: int = key(8, "Characters a new password must have.", minimum=1, maximum=512)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    access_token_lifetime_ms: int = key(15 * MINUTE_MS, "Of clients that can refresh.", unit="duration")
+    refresh_token_lifetime_ms: int = key(7 * DAY_MS, "Of clients that can refresh.", unit="duration")
+    token_in_query: bool = key(True, "Accept ?access_token=, which the specification deprecates.")
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSettings:
+    default_version: str = key("12", "Version of new rooms.")
+    require_membership_for_aliases: bool = key(True, "Only members of a room may give it an alias.")
+
+
+@dataclass(frozen=True, slots=True)
+class RoomDirectorySettings:
+    public_without_auth: bool = key(False, "Show the directory to people who are not signed in.")
+    public_over_federation: bool = key(False, "Show the directory to other servers.")
+    allow_publish: bool = key(True, "Whether users may list rooms in the directory.")
+
+
+@dataclass(frozen=True, slots=True)
+class UserDirectorySettings:
+    search_all_users: bool = key(False, "Find everybody on this server, not only people one shares a room with.")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerNoticesSettings:
+    localpart: str | None = key(None, "Localpart of the user who sends notices; none without it.")
+    display_name: str = key("Server Alert", "Name of that user.")
+    room_name: str = key("Server Alert", "Name of the rooms with notices.")
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitSettings:
+    enabled: bool = key(True, "false: no limits of any kind.")
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceSettings:
+    enabled: bool = key(True, "Whether people see who is online.")
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    initial_ms: int = key(10_000, "First pause before a server that failed is tried again.", unit="duration")
+    max_ms: int = key(DAY_MS, "Longest pause.", unit="duration")
+
+
+PRIVATE_NETWORKS = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+    "::/127", "2001:db8::/32", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FederationSettings:
+    enabled: bool = key(True, "Whether other servers can talk to this one.")
+    ca_file: Path | None = key(None, "Extra trusted CA, for federation only.")
+    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.")
+    retry: RetrySettings = key(RetrySettings, "Back-off of unreachable servers.")
+    trusted_key_servers: tuple[str, ...] = key((), "Notaries asked for other servers' keys.")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingHttpSettings:
+    verify_tls: bool = key(True, "Check certificates of push gateways, appservices, identity servers and the like.")
+    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.")
+
+
+@dataclass(frozen=True, slots=True)
+class EmailSettings:
+    smtp_host: str | None = key(None, "Mail server; no mail is sent without it.")
+    smtp_port: int = key(587, "Its port.", minimum=1, maximum=65535)
+    tls: Literal["none", "starttls", "tls"] = key("starttls", "How the connection is encrypted.")
+    username: str | None = key(None, "Where the mail server wants a login.")
+    password: str | None = key(None, "Where the mail server wants a login.", secret=True)
+    from_: str = key("VoiceChat <noreply@localhost>", "Sender of our mail.", name="from")
+
+
+@dataclass(frozen=True, slots=True)
+class CasSettings:
+    server_url: str | None = key(None, "CAS server for single sign-on.")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    path: Path | None = key(None, "Where files are kept; inside data_dir if not given.")
+    max_upload: int = key(100 * MEBIBYTE, "Largest file that may be uploaded.", unit="size")
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPreviewSettings:
+    enabled: bool = key(False, "Whether the server looks at links for its users.")
+    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.")
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedEventSettings:
+    max_delay: int = key(DAY_MS, "Longest delay a client may ask for.", unit="duration")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = key("INFO", "How much is written.")
+    to: str = key("stdout", "stdout, stderr, or the path of a file.")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    enabled: bool = key(True, "Serve /metrics for Prometheus to the networks below.")
+    allowed_networks: tuple[str, ...] = key(("127.0.0.0/8", "::1/128"), "Who may read /metrics.")
+
+
+@dataclass(frozen=True, slots=True)
+class WellKnownSettings:
+    server: str | None = key(None, "host:port of the federation listener, if it is not server_name:8448.")
+    support_page: str | None = key(None, "A page for people who need help.")
+    admin_contact: str | None = key(None, "Matrix id or mail address of the administrator.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration."""
+
+    server_name: str = key("localhost", "The part after the colon in user ids. Can never be changed.")
+    public_baseurl: str | None = key(None, "URL at which clients reach this server.")
+    data_dir: Path = key(Path("data"), "Where everything lives that is not configured elsewhere.")
+    signing_key_path: Path | None = key(None, "Made at the first start; inside data_dir if not given.")
+    database: DatabaseSettings = key(DatabaseSettings, "PostgreSQL.")
+    redis: RedisSettings = key(RedisSettings, "Redis.")
+    listeners: tuple[ListenerSettings, ...] = key((ListenerSettings(),), "Where we listen.")
+    registration: RegistrationSettings = key(RegistrationSettings, "Who may make an account.")
+    passwords: PasswordSettings = key(PasswordSettings, "Passwords.")
+    sessions: SessionSettings = key(SessionSettings, "Tokens.")
+    rooms: RoomSettings = key(RoomSettings, "Rooms.")
+    room_directory: RoomDirectorySettings = key(RoomDirectorySettings, "The public directory of rooms.")
+    user_directory: UserDirectorySettings = key(UserDirectorySettings, "The directory of users.")
+    server_notices: ServerNoticesSettings = key(ServerNoticesSettings, "Notices from the administrators.")
+    rate_limits: RateLimitSettings = key(RateLimitSettings, "How often one may ask.")
+    presence: PresenceSettings = key(PresenceSettings, "Presence.")
+    federation: FederationSettings = key(FederationSettings, "Other servers.")
+    outgoing_http: OutgoingHttpSettings = key(OutgoingHttpSettings, "Requests this server makes.")
+    appservice_files: tuple[Path, ...] = key((), "Registration files of application services.")
+    email: EmailSettings = key(EmailSettings, "Mail.")
+    cas: CasSettings = key(CasSettings, "CAS.")
+    media: MediaSettings = key(MediaSettings, "Files.")
+    url_previews: UrlPreviewSettings = key(UrlPreviewSettings, "Previews of links.")
+    delayed_events: DelayedEventSettings = key(DelayedEventSettings, "Delayed events.")
+    log: LogSettings = key(LogSettings, "The log.")
+    metrics: MetricsSettings = key(MetricsSettings, "Metrics.")
+    well_known: WellKnownSettings = key(WellKnownSettings, "/.well-known/matrix.")

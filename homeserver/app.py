@@ -1,0 +1,78 @@
+"""The composition root: settings -> database -> services -> endpoints. Reads top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.settings import Settings
+from homeserver.composition.accounts import AccountServices, build_accounts
+from homeserver.composition.edge import EdgeParts, describe
+from homeserver.composition.encryption import EncryptionServices, build_encryption
+from homeserver.composition.foundation import Foundation, build_foundation
+from homeserver.composition.kernel import Kernel, build_kernel
+from homeserver.composition.media import MediaServices, build_media
+from homeserver.composition.readers import ReaderServices, build_readers
+from homeserver.composition.reading import ReadingServices, build_reading
+from homeserver.composition.rooms import RoomServices, build_rooms
+from homeserver.composition.sync import SyncServices, build_sync
+from homeserver.http.limits import RateLimiter
+from homeserver.http.observer import NoObserver, Observer
+from homeserver.protocol.signing import SigningKey
+from homeserver.services.clock import Clock, SystemClock
+from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
+from homeserver.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The whole server, without sockets: homeserver/serving.py opens those."""
+
+    settings: Settings
+    base: Foundation
+    accounts: AccountServices
+    readers: ReaderServices
+    kernel: Kernel
+    rooms: RoomServices
+    reading: ReadingServices
+    encryption: EncryptionServices
+    media: MediaServices
+    sync: SyncServices
+    edge: EdgeParts
+
+    async def start(self) -> None:
+        """Ready for the first request afterwards."""
+        await self.base.life.start()
+
+    async def stop(self) -> None:
+        """Everything that was acknowledged is stored; closes the database."""
+        await self.base.life.stop()
+
+
+def build_application(
+    settings: Settings,
+    database: Database,
+    signing_key: SigningKey,
+    *,
+    public_baseurl: str,
+    clock: Clock | None = None,
+    observer: Observer | None = None,
+) -> Application:
+    """Connect everything. The database has been migrated; nothing is asked of it yet."""
+    clock = clock or SystemClock()
+    base = build_foundation(settings.server_name, database, clock)
+    accounts = build_accounts(base, settings)
+    readers = build_readers(base)
+    kernel = build_kernel(base, readers.rules, signing_key)
+    rooms = build_rooms(base)
+    reading = build_reading(base)
+    encryption = build_encryption(base)
+    media = build_media(base)
+    sync = build_sync(base)
+
+    limiter: RateLimiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
+    groups = (accounts, readers, rooms, reading, encryption, media, sync)
+    endpoints = describe(base, settings, public_baseurl, [each for group in groups for each in group.endpoints])
+    edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or NoObserver())
+    return Application(
+        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, sync, edge
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""The way by which events enter rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeserver.composition.foundation import Foundation
+from homeserver.protocol.signing import SigningKey
+from homeserver.services.rooms.appender import Appender
+from homeserver.services.rooms.event_writer import EventWriter, NotificationRules
+from homeserver.services.rooms.transactions import KEPT_MS, SentTransactions
+from homeserver.storage.event_transactions import EventTransactions
+from homeserver.storage.positions import StreamPosition
+
+HOUR_MS = 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """`writer` owns the events stream; `appender` is the one way by which our own events are built."""
+
+    writer: EventWriter
+    appender: Appender
+    transactions: SentTransactions
+
+
+def build_kernel(base: Foundation, rules: NotificationRules, signing_key: SigningKey) -> Kernel:
+    """`rules` say whom an event notifies; they are asked before the event is written."""
+    stream = StreamPosition("events")
+    writer = EventWriter(base.database, base.events, stream, base.cache, base.announcer, rules, base.clock)
+    appender = Appender(base.cache, writer, base.clock, base.server_name, signing_key)
+    stored = EventTransactions()
+    transactions = SentTransactions(base.database, stored, base.clock)
+
+    async def prune() -> None:
+        await stored.prune(base.database, base.clock.now_ms() - KEPT_MS)
+
+    base.life.on_start(writer.start)
+    base.life.on_stop(writer.stop)
+    base.life.every(HOUR_MS, prune, "prune-event-transactions")
+    base.life.reports_memory("event_transactions", transactions.memory_usage)
+    base.life.reports_memory("recent_events", lambda: {"events": len(writer.recent)})
+    return Kernel(writer, appender, transactions)

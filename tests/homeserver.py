@@ -1,0 +1,61 @@
+"""The whole homeserver inside the test's process: real database, real sockets, a clock that tests advance."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from config.settings import (
+    ListenerSettings,
+    PasswordSettings,
+    RateLimitSettings,
+    RegistrationSettings,
+    Settings,
+)
+from homeserver.app import build_application
+from homeserver.protocol.signing import SigningKey
+from homeserver.serving import open_listeners
+from homeserver.storage.database import Database
+from homeserver.storage.pool import PoolLimits
+from tests.cast import Server
+from tests.clock import FakeClock
+
+SERVER_NAME = "test"
+SIGNING_KEY = SigningKey.from_seed("a_test", bytes(32))
+
+
+def server_settings(data_dir: Path, **changes: Any) -> Settings:
+    """Open registration, cheap passwords, no rate limits; anything else as given."""
+    values: dict[str, Any] = {
+        "server_name": SERVER_NAME,
+        "data_dir": data_dir,
+        "listeners": (ListenerSettings(port=0),),
+        "registration": RegistrationSettings(
+            enabled=True, require_verification=False, shared_secret="reg_secret", guests=True
+        ),
+        "passwords": PasswordSettings(hash_cost="minimum"),
+        "rate_limits": RateLimitSettings(enabled=False),
+    }
+    return Settings(**{**values, **changes})
+
+
+@asynccontextmanager
+async def running_homeserver(settings: Settings, dsn: str, clock: FakeClock) -> AsyncIterator[Server]:
+    """Start, serve, stop."""
+    database = Database(dsn, PoolLimits(max_connections=5, wait_seconds=5))
+    application = build_application(
+        settings, database, SIGNING_KEY, public_baseurl="http://localhost:8008", clock=clock
+    )
+    await application.start()
+    listeners = await open_listeners(application)
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            base_url = f"http://127.0.0.1:{listeners.ports[0]}"
+            yield Server(session, base_url, settings.server_name, application, clock)
+    finally:
+        await listeners.close()
+        await application.stop()
