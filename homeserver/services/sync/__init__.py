@@ -1,0 +1,1 @@
+"""GET /sync: what is new for one device, put together from streams."""

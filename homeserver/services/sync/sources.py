@@ -1,0 +1,138 @@
+"""What sync asks of the streams. Every stream answers the same two questions: everything, and what changed in (since, to].
+
+All answers are JSON-ready: dicts, or bytes that are JSON already. Where the changes are recent and their readers awake,
+`changed` asks the database nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from homeserver.storage.positions import StreamPosition
+
+
+class ReceiptSource(Protocol):
+    """Contents of `m.receipt` by room id; other people's private receipts are left out."""
+
+    stream: StreamPosition
+
+    async def everything(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]: ...
+
+    async def changed(
+        self, user_id: str, room_ids: Collection[str], since: int, to: int
+    ) -> Mapping[str, Mapping[str, Any]]: ...
+
+
+class TypingSource(Protocol):
+    """Who is typing; in memory only, so nothing is awaited."""
+
+    stream: StreamPosition
+
+    def users(self, room_id: str) -> Sequence[str]: ...
+
+    def changed_rooms(self, since: int, to: int) -> Collection[str]:
+        """Rooms in which somebody began or stopped typing in (since, to]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDataEvents:
+    """Account data as events, `{"type":..,"content":..}` in JSON."""
+
+    everywhere: Sequence[bytes] = ()
+    by_room: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+
+
+class AccountDataSource(Protocol):
+    """Global and room account data: `m.push_rules`, `m.fully_read` and `m.tag` included."""
+
+    stream: StreamPosition
+
+    async def everything(self, user_id: str) -> AccountDataEvents: ...
+
+    async def changed(self, user_id: str, since: int, to: int) -> AccountDataEvents: ...
+
+    async def ignored_users(self, user_id: str) -> Collection[str]:
+        """From `m.ignored_user_list`; from memory where the user is awake."""
+        ...
+
+
+class PresenceSource(Protocol):
+    """`m.presence` events as dicts, of the user and of those who share a room with him."""
+
+    stream: StreamPosition
+
+    async def everything(self, user_id: str) -> Sequence[Mapping[str, Any]]: ...
+
+    async def changed(self, user_id: str, since: int, to: int) -> Sequence[Mapping[str, Any]]: ...
+
+    async def seen(self, user_id: str, device_id: str, set_presence: str) -> None:
+        """A sync with `set_presence` (online, unavailable, offline) came in."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Unread notifications, and how many of them are highlights."""
+
+    notifications: int = 0
+    highlights: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadCounts:
+    """Of the main timeline, of each thread (by root event id), and of all of them together."""
+
+    main: Counts = Counts()
+    threads: Mapping[str, Counts] = field(default_factory=dict)
+    total: Counts = Counts()
+
+
+class UnreadSource(Protocol):
+    """Counts by room id. `stream` advances when a receipt changes counts without a new event."""
+
+    async def counts(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, UnreadCounts]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """To-device messages (events in JSON), oldest first, and the position up to which these are all."""
+
+    events: Sequence[bytes]
+    up_to: int
+
+
+class ToDeviceSource(Protocol):
+    """Messages stay until a later sync shows, by its token, that they arrived."""
+
+    stream: StreamPosition
+
+    async def pending(self, user_id: str, device_id: str, since: int, to: int, limit: int = 100) -> Letters: ...
+
+    async def acknowledge(self, user_id: str, device_id: str, up_to: int) -> None:
+        """The device's token says it has read up to here; deletes, in batches, what it read."""
+        ...
+
+
+class DeviceListSource(Protocol):
+    """Users whose keys changed and whom this user may hear of."""
+
+    stream: StreamPosition
+
+    async def changed(self, user_id: str, since: int, to: int | None = None) -> set[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCounts:
+    """`device_one_time_keys_count` (always with `signed_curve25519`) and `device_unused_fallback_key_types`."""
+
+    one_time_keys: Mapping[str, int]
+    unused_fallback_types: Sequence[str]
+
+
+class KeyCountSource(Protocol):
+    """From memory for awake devices; changes wake the device's sync."""
+
+    async def counts(self, user_id: str, device_id: str) -> KeyCounts: ...
