@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from config.settings import Settings
+from config.settings import RegistrationSettings, Settings
 from homeserver.composition.foundation import Foundation
-from homeserver.http.endpoint import Endpoint
+from homeserver.http.client.registration import RegistrationEndpoints
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.accounts.credentials import Credentials
+from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
 from homeserver.services.devices import Devices
+from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
+from homeserver.services.registration.new_accounts import NewAccounts
+from homeserver.services.registration.registration import Registration, RegistrationRules
+from homeserver.services.registration.usernames import Usernames
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
+from homeserver.services.sessions.sessions import SessionLifetimes, Sessions
+from homeserver.services.ui_auth.stages import (
+    DUMMY,
+    PASSWORD,
+    REGISTRATION_TOKEN,
+    DummyStage,
+    PasswordStage,
+    RegistrationTokenStage,
+)
+from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.storage.devices import DeviceRows
+from homeserver.storage.registration_tokens import RegistrationTokens
 from homeserver.storage.sessions import SessionTokens
+from homeserver.storage.ui_auth_sessions import UiAuthSessionRows
+from homeserver.storage.users import Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +40,50 @@ class AccountServices:
 
     authenticator: Authenticator
     devices: Devices
+    new_accounts: NewAccounts
+    ui_auth: UiAuth
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
 def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
     """Hooks (`devices.hooks`, `accounts.on_deactivated`) are filled by the groups that have to know."""
-    last_seen = LastSeen(base.database, DeviceRows(), base.clock)
-    authenticator = Authenticator(base.database, SessionTokens(), last_seen, base.clock)
-    devices = Devices(base.database, DeviceRows(), authenticator, last_seen)
+    database, clock, users, tokens = base.database, base.clock, Users(), SessionTokens()
+    last_seen = LastSeen(database, DeviceRows(), clock)
+    authenticator = Authenticator(database, tokens, last_seen, clock)
+    devices = Devices(database, DeviceRows(), authenticator, last_seen)
+    lifetimes = SessionLifetimes(
+        settings.sessions.access_token_lifetime_ms, settings.sessions.refresh_token_lifetime_ms
+    )
+    sessions = Sessions(database, users, tokens, authenticator, clock, lifetimes)
+
+    hasher = PasswordHasher(settings.passwords.hash_cost)
+    policy = PasswordPolicy(settings.passwords.minimum_length)
+    limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
+    credentials = Credentials(database, users, hasher, limiter, base.server_name)
+    registration_tokens = RegistrationTokens()
+    token_stage = RegistrationTokenStage(database, registration_tokens, clock)
+    stages = {DUMMY: DummyStage(), PASSWORD: PasswordStage(credentials), REGISTRATION_TOKEN: token_stage}
+    ui_auth = UiAuth(database, UiAuthSessionRows(), stages, clock)
+
+    notices = settings.server_notices.localpart
+    usernames = Usernames(base.server_name, frozenset([notices] if notices else []))
+    new_accounts = NewAccounts(database, users, hasher, policy, usernames, clock)
+    rules = _registration_rules(settings.registration)
+    registration = Registration(
+        database, rules, new_accounts, sessions, authenticator, ui_auth, registration_tokens, clock
+    )
+
     base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
     base.life.on_stop(last_seen.flush)
     base.life.reports_memory("authenticator", authenticator.memory_usage)
     base.life.reports_memory("last_seen", last_seen.memory_usage)
-    return AccountServices(authenticator, devices)
+    endpoints = endpoints_of(RegistrationEndpoints(registration, token_stage))
+    return AccountServices(authenticator, devices, new_accounts, ui_auth, list(endpoints))
+
+
+def _registration_rules(settings: RegistrationSettings) -> RegistrationRules:
+    return RegistrationRules(
+        enabled=settings.enabled,
+        guests=settings.guests,
+        token_required=settings.require_verification,
+    )

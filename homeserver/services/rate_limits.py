@@ -36,6 +36,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "registration": Rate(burst=20, interval_ms=5_000),
     "refresh": Rate(burst=30, interval_ms=1_000),
     "password": Rate(burst=10, interval_ms=10_000),
+    # Guesses at one account's password, from wherever.
+    "password_guess": Rate(burst=10, interval_ms=10_000),
     "key_claim": Rate(burst=200, interval_ms=50),
     "directory": Rate(burst=50, interval_ms=200),
     "media_upload": Rate(burst=50, interval_ms=500),
@@ -84,4 +86,7 @@ class NoRateLimiter:
     """Lets everybody do anything (settings: rate_limits.enabled = false)."""
 
     def check(self, limit: str, requester: Requester | None, address: str) -> None:
+        """Do nothing."""
+
+    def count(self, limit: str, key: str) -> None:
         """Do nothing."""

@@ -22,6 +22,8 @@ COMPLETE = "UPDATE ui_auth_sessions SET completed = completed || $2::jsonb WHERE
 
 REMEMBER = "UPDATE ui_auth_sessions SET memory = $2 WHERE session_id = $1"
 
+LOCK_MEMORY = "SELECT memory FROM ui_auth_sessions WHERE session_id = $1 FOR UPDATE"
+
 DELETE = "DELETE FROM ui_auth_sessions WHERE session_id = $1 RETURNING true"
 
 FORGET_EXPIRED = "DELETE FROM ui_auth_sessions WHERE expires_ms <= $1"
@@ -59,6 +61,11 @@ class UiAuthSessionRows:
     async def remember(self, q: Queries, session_id: str, memory: Mapping[str, Any]) -> None:
         """Replace what the server remembers."""
         await q.execute(REMEMBER, session_id, orjson.dumps(dict(memory)))
+
+    async def lock_memory(self, q: Queries, session_id: str) -> dict[str, Any] | None:
+        """What the server remembers, held against others until the transaction ends; None where the session is gone."""
+        memory = await q.fetchval(LOCK_MEMORY, session_id)
+        return None if memory is None else orjson.loads(memory)
 
     async def delete(self, q: Queries, session_id: str) -> bool:
         """End the session; False where it is gone already."""

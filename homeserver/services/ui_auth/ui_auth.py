@@ -184,6 +184,10 @@ class UiAuth:
         """Replace what is remembered with a session that was kept."""
         await self.rows.remember(q, session_id, memory)
 
+    async def lock_memory(self, tx: Queries, session_id: str) -> dict[str, Any] | None:
+        """What is remembered, held until the caller's transaction ends; None where the session is gone."""
+        return await self.rows.lock_memory(tx, session_id)
+
     async def tidy(self) -> None:
         """Housekeeping: remove expired sessions."""
         await self.rows.forget_expired(self.queries, self.clock.now_ms())

@@ -1,0 +1,21 @@
+"""How a new session is answered by /login and /register."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from homeserver.services.sessions.sessions import OpenedSession
+
+
+def session_answer(session: OpenedSession) -> dict[str, Any]:
+    """The tokens go out here and are known nowhere else."""
+    answer = {
+        "user_id": session.user_id,
+        "access_token": session.access_token,
+        "device_id": session.device_id,
+        # Deprecated, but still read by clients.
+        "home_server": session.user_id.partition(":")[2],
+    }
+    if session.refresh_token is not None:
+        answer |= {"refresh_token": session.refresh_token, "expires_in_ms": session.expires_in_ms}
+    return answer
