@@ -14,7 +14,8 @@ from typing import Any, Literal
 def key(default: Any, doc: str, **checks: Any) -> Any:
     """A setting with its default and the sentence that explains it. `checks` are read by `load.py`.
 
-    `unit="duration"` (ms from "15m"), `unit="size"` (bytes from "100M"), `minimum`, `maximum`, `secret=True`.
+    `unit`: "duration" (ms from "15m"; a field `x_ms` is the key `x`), "size" (bytes from "100M"), "network", "http",
+    "postgresql", "redis", "server_name", "log_target"; `minimum`, `maximum`, `choices`, `secret=True`, `name`.
     """
     metadata = {"doc": doc, **checks}
     if callable(default):
@@ -31,14 +32,19 @@ RESOURCES = ("client", "federation", "keys", "media", "admin", "voice", "well_kn
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
     url: str | None = key(
-        None, "postgresql://user:password@host:port/name. Without it an embedded PostgreSQL runs.", secret=True
+        None,
+        "postgresql://user:password@host:port/name. Without it an embedded PostgreSQL runs.",
+        secret=True,
+        unit="postgresql",
     )
     max_connections: int = key(10, "Connections this process may hold.", minimum=2, maximum=200)
 
 
 @dataclass(frozen=True, slots=True)
 class RedisSettings:
-    url: str | None = key(None, "redis://host:port/0. Only needed with more than one process.", secret=True)
+    url: str | None = key(
+        None, "redis://host:port/0. Only needed with more than one process.", secret=True, unit="redis"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +59,17 @@ class ListenerSettings:
     port: int = key(8008, "Port to listen on.", minimum=0, maximum=65535)
     resources: tuple[str, ...] = key(RESOURCES, "What is served here.", choices=RESOURCES)
     tls: TlsSettings | None = key(None, "Serve TLS ourselves instead of behind a proxy.")
-    trusted_proxies: tuple[str, ...] = key(("127.0.0.0/8", "::1/128"), "Networks whose X-Forwarded-For is believed.")
+    trusted_proxies: tuple[str, ...] = key(
+        ("127.0.0.0/8", "::1/128"), "Networks whose X-Forwarded-For is believed.", unit="network"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class RecaptchaSettings:
     in_flow: bool = key(False, "Everybody who registers solves a captcha.")
-    siteverify_url: str = key("https://www.recaptcha.net/recaptcha/api/siteverify", "Where answers are verified.")
+    siteverify_url: str = key(
+        "https://www.recaptcha.net/recaptcha/api/siteverify", "Where answers are verified.", unit="http"
+    )
     public_key: str | None = key(None, "Site key.")
     private_key: str | None = key(None, "Secret key.", secret=True)
 
@@ -142,7 +152,7 @@ PRIVATE_NETWORKS = (
 class FederationSettings:
     enabled: bool = key(True, "Whether other servers can talk to this one.")
     ca_file: Path | None = key(None, "Extra trusted CA, for federation only.")
-    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.")
+    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.", unit="network")
     retry: RetrySettings = key(RetrySettings, "Back-off of unreachable servers.")
     trusted_key_servers: tuple[str, ...] = key((), "Notaries asked for other servers' keys.")
 
@@ -150,7 +160,7 @@ class FederationSettings:
 @dataclass(frozen=True, slots=True)
 class OutgoingHttpSettings:
     verify_tls: bool = key(True, "Check certificates of push gateways, appservices, identity servers and the like.")
-    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.")
+    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.", unit="network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +175,7 @@ class EmailSettings:
 
 @dataclass(frozen=True, slots=True)
 class CasSettings:
-    server_url: str | None = key(None, "CAS server for single sign-on.")
+    server_url: str | None = key(None, "CAS server for single sign-on.", unit="http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,7 @@ class MediaSettings:
 @dataclass(frozen=True, slots=True)
 class UrlPreviewSettings:
     enabled: bool = key(False, "Whether the server looks at links for its users.")
-    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.")
+    ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.", unit="network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +198,19 @@ class DelayedEventSettings:
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = key("INFO", "How much is written.")
-    to: str = key("stdout", "stdout, stderr, or the path of a file.")
+    to: str = key("stdout", "stdout, stderr, or the path of a file.", unit="log_target")
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
     enabled: bool = key(True, "Serve /metrics for Prometheus to the networks below.")
-    allowed_networks: tuple[str, ...] = key(("127.0.0.0/8", "::1/128"), "Who may read /metrics.")
+    allowed_networks: tuple[str, ...] = key(("127.0.0.0/8", "::1/128"), "Who may read /metrics.", unit="network")
 
 
 @dataclass(frozen=True, slots=True)
 class WellKnownSettings:
     server: str | None = key(None, "host:port of the federation listener, if it is not server_name:8448.")
-    support_page: str | None = key(None, "A page for people who need help.")
+    support_page: str | None = key(None, "A page for people who need help.", unit="http")
     admin_contact: str | None = key(None, "Matrix id or mail address of the administrator.")
 
 
@@ -208,8 +218,10 @@ class WellKnownSettings:
 class Settings:
     """The whole configuration."""
 
-    server_name: str = key("localhost", "The part after the colon in user ids. Can never be changed.")
-    public_baseurl: str | None = key(None, "URL at which clients reach this server.")
+    server_name: str = key(
+        "localhost", "The part after the colon in user ids. Can never be changed.", unit="server_name"
+    )
+    public_baseurl: str | None = key(None, "URL at which clients reach this server.", unit="http")
     data_dir: Path = key(Path("data"), "Where everything lives that is not configured elsewhere.")
     signing_key_path: Path | None = key(None, "Made at the first start; inside data_dir if not given.")
     database: DatabaseSettings = key(DatabaseSettings, "PostgreSQL.")
