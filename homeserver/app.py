@@ -66,7 +66,7 @@ def build_application(
     rooms = build_rooms(base)
     reading = build_reading(base)
     encryption = build_encryption(base)
-    media = build_media(base)
+    media = build_media(base, settings)
     sync = build_sync(base)
 
     limiter: RateLimiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()

@@ -1,0 +1,113 @@
+"""GET /thumbnail: small pictures of large ones, made when first asked for. Client-server API, "Thumbnails"."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from homeserver.protocol import errors
+from homeserver.services.media.downloads import Downloads, FoundFile
+from homeserver.storage.blobs.disk import DiskBlobs
+from homeserver.storage.media import MediaRows
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+# The sizes a server "SHOULD" have: width, height, method. Requests are answered with the nearest that is not smaller.
+SIZES: Final = (
+    (32, 32, "crop"),
+    (96, 96, "crop"),
+    (320, 240, "scale"),
+    (640, 480, "scale"),
+    (800, 600, "scale"),
+)
+METHODS: Final = ("crop", "scale")
+THUMBNAILER: Final = Path(__file__).with_name("thumbnailer.py")
+MAX_AT_ONCE: Final = 2
+MAX_SECONDS: Final = 20.0
+# Larger pictures than a camera makes are not worth the memory.
+MAX_SOURCE_BYTES: Final = 50 * 1024 * 1024
+MAX_THUMBNAIL_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A box, and how the picture gets into it: `scale` fits it inside, `crop` fills it."""
+
+    width: int
+    height: int
+    method: str
+
+    def blob_name(self, media_id: str) -> str:
+        """Media ids have no dash-separated size of their own: they are 32 characters long."""
+        return f"{media_id}-{self.width}x{self.height}-{self.method}"
+
+
+def nearest_size(width: int, height: int, method: str) -> Size:
+    """The smallest size of this method that is not smaller than asked for, else the largest."""
+    sizes = [Size(*size) for size in SIZES if size[2] == method]
+    large_enough = [size for size in sizes if size.width >= width and size.height >= height]
+    return large_enough[0] if large_enough else sizes[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """Finds or makes thumbnails."""
+
+    queries: Queries
+    rows: MediaRows
+    blobs: DiskBlobs
+    downloads: Downloads
+    _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_AT_ONCE))
+
+    async def find(self, file: FoundFile, size: Size) -> FoundFile:
+        """The thumbnail as a file. Raises Unknown (400) for what is no picture, TooLarge for one beyond the limits."""
+        known = await self.rows.thumbnail(self.queries, file.media_id, size.width, size.height, size.method)
+        if known is None:
+            async with self._at_once:
+                known = await self._make(file, size)
+        return FoundFile(size.blob_name(file.media_id), known[1], known[0], None)
+
+    def read(self, thumbnail: FoundFile) -> AsyncIterator[bytes]:
+        """Its bytes."""
+        return self.blobs.read(thumbnail.media_id)
+
+    async def _make(self, file: FoundFile, size: Size) -> tuple[str, int]:
+        if file.size > MAX_SOURCE_BYTES:
+            raise errors.TooLarge("The picture is too large for a thumbnail")
+        source = b"".join([piece async for piece in self.downloads.read(file)])
+        content_type, thumbnail = await _run_thumbnailer(source, size)
+        written = await self.blobs.write(size.blob_name(file.media_id), _one(thumbnail))
+        await self.rows.add_thumbnail(
+            self.queries, file.media_id, size.width, size.height, size.method, content_type, written.size
+        )
+        return content_type, written.size
+
+
+async def _one(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece
+
+
+async def _run_thumbnailer(source: bytes, size: Size) -> tuple[str, bytes]:
+    """Content type and bytes of the thumbnail, from a process that may be killed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", str(THUMBNAILER), str(size.width), str(size.height), size.method,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(source), MAX_SECONDS)
+    except TimeoutError:
+        raise errors.Unknown("The picture takes too long to read") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    head, _, thumbnail = output.partition(b"\n")
+    if process.returncode != 0 or not thumbnail or len(thumbnail) > MAX_THUMBNAIL_BYTES:
+        raise errors.Unknown("This file is no picture a thumbnail can be made of")
+    return str(json.loads(head)["content_type"]), thumbnail
