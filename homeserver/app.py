@@ -63,7 +63,7 @@ def build_application(
     accounts = build_accounts(base, settings)
     readers = build_readers(base)
     kernel = build_kernel(base, readers.rules, signing_key)
-    rooms = build_rooms(base)
+    rooms = build_rooms(base, settings, kernel)
     reading = build_reading(base)
     encryption = build_encryption(base)
     media = build_media(base, settings)

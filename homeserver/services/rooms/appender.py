@@ -1,4 +1,4 @@
-"""Builds events on a room's tip and hands them to the writer.
+"""Builds events on a room's tip, or a whole new room, and hands them to the writer.
 
 Building is synchronous: between reading the tip and moving it nothing else runs, so a room's events form one
 line without a lock. Where another process was faster the writer says TipMoved, and the whole command is built again.
@@ -7,8 +7,10 @@ line without a lock. Where another process was faster the writer says TipMoved, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from homeserver.protocol.auth import PowerLevels, auth_types_for_event, check_state_dependent
 from homeserver.protocol.builder import EventDraft, build_event
@@ -16,15 +18,22 @@ from homeserver.protocol.client_event import split
 from homeserver.protocol.errors import Unavailable
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.relations import relation_of
+from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock
 from homeserver.services.rooms.event_writer import Also, Append, EventWriter, NewEvent, Redacted, TipMoved, Transaction
-from homeserver.services.rooms.live_room import LiveRoom, RoomTip
+from homeserver.services.rooms.live_room import CurrentState, LiveRoom, RoomTip
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.rooms.unsigned import unsigned_for_state
 
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
 MAX_ATTEMPTS = 8
+
+ClaimRoomId = Callable[[str], Awaitable[int | None]]
+"""Takes a room id for a new room; gives the room's number in the database, None where the id is taken."""
 
 
 @dataclass(slots=True)
@@ -35,6 +44,22 @@ class Plan:
     transaction: Transaction | None = None
     redacted: Sequence[Redacted] = ()
     also: Also | None = None
+
+
+class AlsoOfRoom(Protocol):
+    """More writes of the command that makes a room, in the same transaction."""
+
+    async def __call__(self, q: Queries, room_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """A new room: its first events, the create event before all others. `room_id` None: the create event's hash."""
+
+    version: RoomVersion
+    room_id: str | None
+    drafts: Sequence[EventDraft]
+    also: AlsoOfRoom | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +91,7 @@ class Appender:
         self._clock = clock
         self._server_name = server_name
         self._signing_key = signing_key
+        self._last_founding_ms = 0
 
     async def commit(self, room_id: str, plan: Callable[[LiveRoom], Plan]) -> list[TimelineEvent]:
         """Plan, build, check and store events; returns them committed.
@@ -92,6 +118,41 @@ class Appender:
         self._writer.submit(append)
         return await asyncio.shield(append.done)
 
+    async def found(self, founding: Founding, claim: ClaimRoomId) -> LiveRoom:
+        """Make a room of its first events, in one commit: either all of them are there afterwards, or none.
+
+        Raises AuthRejection where the events do not follow from each other, TooLarge, Unavailable, and whatever
+        ``founding.also`` raises.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            room = LiveRoom(
+                room_id=founding.room_id or "",
+                room_nid=0,
+                version=founding.version,
+                server_name=self._server_name,
+                tip=RoomTip((), 0, 0),
+                state=CurrentState(),
+            )
+            create, *others = founding.drafts
+            create = replace(create, origin_server_ts=self._next_founding_ms())
+            append = self._build(room, Plan([create, *others]))
+            number = await claim(room.room_id)
+            if number is None:
+                continue
+            room.room_nid = number
+            if founding.also is not None:
+                append.also = partial(founding.also, room_id=room.room_id)
+            self._cache.add(room)
+            self._writer.submit(append)
+            await asyncio.shield(append.done)
+            return room
+        raise Unavailable("No free room id was found, try again")
+
+    def _next_founding_ms(self) -> int:
+        """Since v12 the room id is the hash of the create event: two of the same millisecond would be the same room."""
+        self._last_founding_ms = max(self._clock.now_ms(), self._last_founding_ms + 1)
+        return self._last_founding_ms
+
     def _build(self, room: LiveRoom, plan: Plan) -> Append:
         speculation = _Speculation(room, room.tip)
         events = [self._build_one(speculation, draft) for draft in plan.drafts]
@@ -117,11 +178,12 @@ class Appender:
 
     def _build_one(self, speculation: _Speculation, draft: EventDraft) -> NewEvent:
         room = speculation.room
+        is_hashed_id = draft.type == "m.room.create" and room.version.room_id_is_create_event_id
         auth_types = auth_types_for_event(draft.type, draft.sender, draft.state_key, draft.content, room.version)
         auth_events = [found for key in auth_types if (found := speculation.fetch(*key)) is not None]
         event = build_event(
             draft,
-            room_id=room.room_id,
+            room_id=None if is_hashed_id else room.room_id,
             room_version=room.version,
             prev_event_ids=speculation.tip.extremities,
             auth_event_ids=[auth_event.event_id for auth_event in auth_events],
@@ -130,6 +192,8 @@ class Appender:
             server_name=self._server_name,
             signing_key=self._signing_key,
         )
+        if is_hashed_id:
+            room.room_id = event.room_id
         check_state_dependent(event, room.version, speculation.fetch, speculation.power_levels())
         body, envelope = split(event)
         replaced = None

@@ -103,7 +103,8 @@ class RoomCache:
         return False
 
     def _remove(self, room_id: str) -> None:
-        del self._live[room_id]
+        # Whoever still holds the room may read it, but must not build on it: its events would miss the next reader.
+        self._live.pop(room_id).retired = True
         self._weight -= self._weights.pop(room_id, 0)
 
     def retire(self, room: LiveRoom) -> None:

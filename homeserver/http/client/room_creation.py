@@ -1,0 +1,69 @@
+"""Client-server API, "Creation": POST /createRoom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from homeserver.http.endpoint import endpoint
+from homeserver.http.request import Request
+from homeserver.http.responses import Response
+from homeserver.protocol.errors import ThreepidDenied
+from homeserver.services.directory.names import new_alias
+from homeserver.services.rooms.creation.create_room import CreateRoom
+from homeserver.services.rooms.creation.wishes import InitialState, RoomWishes
+
+
+class InitialStateBody(msgspec.Struct):
+    type: str
+    content: dict[str, Any]
+    state_key: str = ""
+
+
+class CreateRoomBody(msgspec.Struct):
+    preset: Literal["private_chat", "public_chat", "trusted_private_chat"] | None = None
+    visibility: Literal["public", "private"] | None = None
+    room_version: str | None = None
+    room_alias_name: str | None = None
+    name: str | None = None
+    topic: str | None = None
+    creation_content: dict[str, Any] | None = None
+    power_level_content_override: dict[str, Any] | None = None
+    initial_state: list[InitialStateBody] | None = None
+    invite: list[str] | None = None
+    invite_3pid: list[dict[str, Any]] | None = None
+    is_direct: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomCreationEndpoints:
+    """Rooms are made here."""
+
+    create: CreateRoom
+    server_name: str
+
+    @endpoint("POST", "/_matrix/client/v3/createRoom", body=CreateRoomBody, limit="room_create")
+    async def create_room(self, request: Request[CreateRoomBody]) -> Response:
+        if request.body.invite_3pid:
+            raise ThreepidDenied("This server has no identity server: invite people by their user id")
+        return {"room_id": await self.create(request.requester, self._wishes(request.body))}
+
+    def _wishes(self, body: CreateRoomBody) -> RoomWishes:
+        is_public = body.visibility == "public"
+        alias_name = body.room_alias_name
+        return RoomWishes(
+            # "If unspecified, the server should use the visibility to determine which preset to use."
+            preset=body.preset or ("public_chat" if is_public else "private_chat"),
+            room_version=body.room_version,
+            is_public=is_public,
+            name=body.name,
+            topic=body.topic,
+            alias=None if alias_name is None else new_alias(alias_name, self.server_name),
+            creation_content=body.creation_content or {},
+            power_level_override=body.power_level_content_override or {},
+            initial_state=[InitialState(each.type, each.content, each.state_key) for each in body.initial_state or ()],
+            invite=body.invite or (),
+            is_direct=bool(body.is_direct),
+        )

@@ -1,0 +1,1 @@
+"""How rooms are found: aliases and the public directory."""
