@@ -91,7 +91,7 @@ def hash_and_sign(
     hashed = encode_canonical(pdu, strict=strict)
     pdu["hashes"] = {"sha256": encode_base64(hashlib.sha256(hashed).digest())}
     # The bytes that are signed are also those the event id is a hash of: made once.
-    signed = referenced_bytes(pdu, room_version)
+    signed = referenced_bytes(pdu, room_version, checked=True)
     pdu["signatures"] = {server_name: {signing_key.key_id: encode_base64(signing_key.sign(signed))}}
     check_field_bytes(pdu)
     if len(hashed) > MAX_EVENT_BYTES - _HASH_AND_SIGNATURE_BYTES:

@@ -36,6 +36,11 @@ def encode_canonical(value: Any, *, strict: bool = True) -> bytes:
         raise BadJson(f"Not encodable as canonical JSON: {error}") from error
 
 
+def encode_checked(value: Any, *, strict: bool = True) -> bytes:
+    """`encode_canonical` for a value made of parts of another that it has just encoded: not looked through again."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if strict else encode_canonical(value, strict=False)
+
+
 def check_canonical(value: Any) -> None:
     """Raise BadJson unless the value can be written as (strict) canonical JSON."""
     encode_canonical(value)
@@ -83,32 +88,33 @@ def integers_from_floats(value: Any) -> Any:
 def _check(value: Any, strict: bool) -> bool:
     """Walk the value level by level; returns whether it holds numbers that only the slow encoder writes correctly."""
     has_odd_numbers = False
-    level: list[Any] = [value]
+    level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH + 1):
         deeper: list[Any] = []
-        for item in level:
-            kind = type(item)
-            if kind is str or kind is bool or item is None:
-                continue
-            if kind is int:
-                if not -MAX_INTEGER <= item <= MAX_INTEGER:
-                    if strict:
-                        raise BadJson("An integer is outside the range of canonical JSON, -(2^53-1) to 2^53-1.")
+        for container in level:
+            for item in container.values() if type(container) is dict else container:
+                kind = type(item)
+                if kind is str or kind is bool or item is None:
+                    continue
+                if kind is dict or kind is list or kind is tuple:
+                    deeper.append(item)
+                elif kind is not int or not -MAX_INTEGER <= item <= MAX_INTEGER:
+                    _check_odd_number(item, strict)
                     has_odd_numbers = True
-            elif kind is dict:
-                deeper.extend(item.values())
-            elif kind is list or kind is tuple:
-                deeper.extend(item)
-            elif kind is float and not strict:
-                has_odd_numbers = True
-            else:
-                raise BadJson(
-                    "Canonical JSON has no floats." if kind is float else f"Not a JSON value: {kind.__name__}."
-                )
         if not deeper:
             return has_odd_numbers
         level = deeper
     raise BadJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _check_odd_number(item: Any, strict: bool) -> None:
+    kind = type(item)
+    if kind is not int and kind is not float:
+        raise BadJson(f"Not a JSON value: {kind.__name__}.")
+    if strict and kind is float:
+        raise BadJson("Canonical JSON has no floats.")
+    if strict:
+        raise BadJson("An integer is outside the range of canonical JSON, -(2^53-1) to 2^53-1.")
 
 
 def _encode_with_odd_numbers(value: Any) -> bytes:
@@ -126,7 +132,7 @@ def _check_depth(value: Any, data: bytes | str) -> None:
     if brackets <= MAX_DEPTH:
         return
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [item for outer in level for item in _items(outer) if isinstance(item, _CONTAINERS)]
         if not level:
             return

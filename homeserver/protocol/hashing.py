@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from typing import Any
 
-from homeserver.protocol.canonical_json import encode_canonical
+from homeserver.protocol.canonical_json import encode_canonical, encode_checked
 from homeserver.protocol.errors import InvalidEvent
 from homeserver.protocol.redaction import redact
 from homeserver.protocol.room_versions import EventIdFormat, RoomVersion
@@ -58,12 +58,16 @@ def has_valid_content_hash(pdu: dict[str, Any], version: RoomVersion) -> bool:
         return False
 
 
-def referenced_bytes(pdu: dict[str, Any], version: RoomVersion) -> bytes:
-    """The canonical bytes of the redacted event without signatures: these are signed, and hashed to the event id."""
+def referenced_bytes(pdu: dict[str, Any], version: RoomVersion, *, checked: bool = False) -> bytes:
+    """The canonical bytes of the redacted event without signatures: these are signed, and hashed to the event id.
+
+    `checked`: the event has been encoded before, so it is known to hold nothing but canonical JSON.
+    """
     redacted = redact(pdu, version)
     for key in _NOT_REFERENCED:
         redacted.pop(key, None)
-    return encode_canonical(redacted, strict=version.strict_canonical_json)
+    encode = encode_checked if checked else encode_canonical
+    return encode(redacted, strict=version.strict_canonical_json)
 
 
 def reference_hash(pdu: dict[str, Any], version: RoomVersion) -> bytes:

@@ -33,9 +33,13 @@ class StateResolution(Enum):
     """V2 that starts from an empty state and adds the conflicted state subgraph (since room version 12)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RoomVersion:
-    """The rules of one room version. Defaults are those of room version 1."""
+    """The rules of one room version. Defaults are those of room version 1.
+
+    There is one object for each version, so they are compared and hashed by identity: tables are looked up by them on
+    every send.
+    """
 
     version: str
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
+from homeserver.protocol.auth.dependent import check_state_dependent
+from homeserver.protocol.auth.rejection import AuthRejection
 from homeserver.protocol.events import Event, StateKey, StateMap
-from homeserver.protocol.state_res.iterative_auth import is_allowed
 from homeserver.protocol.state_res.lookup import EventLookup
 
 _Pick = Callable[[Sequence[Event], StateMap[str], EventLookup], Event]
@@ -68,7 +69,7 @@ def _pick_auth_event(events: Sequence[Event], result: StateMap[str], lookup: Eve
     """
     accepted = events[0]
     for event in events[1:]:
-        if not is_allowed(event, {**result, accepted.key: accepted.event_id}, lookup):
+        if not _is_allowed(event, {**result, accepted.key: accepted.event_id}, lookup):
             break
         accepted = event
     return accepted
@@ -79,6 +80,22 @@ def _pick_event(events: Sequence[Event], result: StateMap[str], lookup: EventLoo
     the least depth when none passes.
     """
     for event in reversed(events):
-        if is_allowed(event, result, lookup):
+        if _is_allowed(event, result, lookup):
             return event
     return events[0]
+
+
+def _is_allowed(event: Event, result: StateMap[str], lookup: EventLookup) -> bool:
+    """ "Allowed by the authorisation rules for a room in state R": unlike in version 2, what is not (yet) in R is not
+    looked for among the event's own auth events.
+    """
+
+    def fetch(event_type: str, state_key: str) -> Event | None:
+        event_id = result.get((event_type, state_key))
+        return None if event_id is None else lookup.fetch(event_id)
+
+    try:
+        check_state_dependent(event, lookup.version, fetch)
+    except AuthRejection:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The form of published keys and the signatures between them."""
