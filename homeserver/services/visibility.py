@@ -1,0 +1,269 @@
+"""Who may read a room, and which of its events (client-server API, "Room History Visibility").
+
+Whoever has been in the room since before the events in question sees them by rule 2, and memory knows that: a waiting
+sync and a page of recent history ask the database nothing. All other readers cost one statement, whatever the number
+of rooms.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from homeserver.protocol.errors import Forbidden
+from homeserver.protocol.redaction import redact
+from homeserver.protocol.visibility import (
+    EVERYTHING,
+    FIRST_POSITION,
+    WORLD_READABLE,
+    Change,
+    ReadableHistory,
+    readable_history,
+    visibility_of,
+)
+from homeserver.services.awake import AwakeUsers
+from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.storage.room_history import RoomHistory
+from homeserver.storage.users import Users
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+VISIBILITY = "m.room.history_visibility"
+NOT_IN_ROOM = "You are not a member of this room"
+
+
+class Seen(NamedTuple):
+    """An event as the reader sees it, and his own membership when it was sent."""
+
+    event: TimelineEvent
+    membership: str
+
+
+@dataclass(frozen=True, slots=True)
+class Perspective:
+    """One reader's view of one room: the positions he sees, and what he was there."""
+
+    history: ReadableHistory
+    memberships: tuple[Change, ...]
+
+    def membership_at(self, position: int) -> str:
+        """ "Including any changes caused by the event"; "leave" before the first."""
+        index = bisect_right(self.memberships, position, key=lambda change: change[0]) - 1
+        return self.memberships[index][1] if index >= 0 else "leave"
+
+    @property
+    def left_at(self) -> int | None:
+        """The position of the event that ended the reader's last stay; None where he never joined or is there."""
+        ended = None
+        joined = False
+        for position, membership in self.memberships:
+            if joined and membership != "join":
+                ended = position
+            joined = membership == "join"
+        return None if joined else ended
+
+
+THERE_ALL_THE_TIME = Perspective(EVERYTHING, ((FIRST_POSITION, "join"),))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAccess:
+    """Why somebody may read a room. One of the first two is set, or he is a peeker (`world_readable` alone)."""
+
+    joined: bool = False
+    left_at: int | None = None
+    """Former members see state as it was after the event at this position: the one that ended their stay."""
+    world_readable: bool = False
+    perspective: Perspective | None = None
+    """The whole view, where it was needed to decide."""
+
+
+def is_world_readable(room: LiveRoom) -> bool:
+    """Whether events sent now can be read by everybody."""
+    return _visibility_now(room) == WORLD_READABLE
+
+
+def joined_since(room: LiveRoom, user_id: str, position: int) -> bool:
+    """Whether memory is sure that the user has been in the room at and ever since this position."""
+    if user_id not in room.joined:
+        return False
+    member = room.state.get("m.room.member", user_id)
+    if member is not None and member.position <= position:
+        return True
+    if position < room.recent_complete_after:
+        return False
+    changes = [event for event in room.recent if event.position > position and _is_member(event, user_id)]
+    return bool(changes) and all(event.membership == "join" and _replaced_join(event) for event in changes)
+
+
+def never_hid_anything(room: LiveRoom) -> bool:
+    """Whether memory is sure that the room always showed its whole history to members."""
+    event = room.state.get(VISIBILITY)
+    if event is None:
+        return True
+    if _visibility_now(room) not in ("shared", WORLD_READABLE) or event.is_redacted:
+        return False
+    # The first visibility of a room replaces none; before it `shared` is assumed.
+    return event.unsigned is None or b'"replaces_state"' not in event.unsigned
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Answers for one reader at a time."""
+
+    queries: Queries
+    history: RoomHistory
+    users: Users
+    awake: AwakeUsers
+    server_name: str
+
+    async def check_can_read(self, room: LiveRoom, user_id: str) -> ReadAccess:
+        """Why this user may read the room. Raises Forbidden.
+
+        "In all cases except `world_readable`, a user needs to join a room to view events in that room"; who has left
+        keeps what he could see, until he forgets the room.
+        """
+        if user_id in room.joined:
+            return ReadAccess(joined=True, world_readable=is_world_readable(room))
+        world_readable = is_world_readable(room)
+        known = (await self.awake.memberships(user_id)).get(room.room_id)
+        if known is not None and not known.forgotten:
+            perspective = await self.perspective(room, user_id)
+            if perspective.left_at is not None:
+                return ReadAccess(False, perspective.left_at, world_readable, perspective)
+        if not world_readable:
+            raise Forbidden(NOT_IN_ROOM)
+        return ReadAccess(world_readable=True)
+
+    async def perspective(self, room: LiveRoom, user_id: str, oldest: int = FIRST_POSITION) -> Perspective:
+        """The reader's view of the room's events from position ``oldest`` on."""
+        return (await self.perspectives(user_id, [(room, oldest)]))[room.room_id]
+
+    async def perspectives(self, user_id: str, rooms: Sequence[tuple[LiveRoom, int]]) -> dict[str, Perspective]:
+        """The reader's view of several rooms, each from its own oldest position on, by room id."""
+        unsure = [room for room, oldest in rooms if not joined_since(room, user_id, oldest)]
+        found = {room.room_id: THERE_ALL_THE_TIME for room, _ in rooms}
+        if unsure:
+            found |= await self._read(unsure, user_id)
+        return found
+
+    async def _read(self, rooms: Sequence[LiveRoom], user_id: str) -> dict[str, Perspective]:
+        visibilities: dict[int, list[Change]] = {room.room_nid: [] for room in rooms}
+        memberships: dict[int, list[Change]] = {room.room_nid: [] for room in rooms}
+        for room_nid, event_type, position, body in await self.history.reader_changes(
+            self.queries, list(visibilities), user_id
+        ):
+            content = orjson.loads(body)["content"]
+            if event_type == VISIBILITY:
+                visibilities[room_nid].append((position, visibility_of(content)))
+            else:
+                memberships[room_nid].append((position, str(content.get("membership"))))
+        return {
+            room.room_id: _perspective(visibilities[room.room_nid], memberships[room.room_nid]) for room in rooms
+        }  # fmt: skip
+
+    async def filter(self, room: LiveRoom, user_id: str, events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
+        """The events that this reader may see, in the same order; those of erased users as `see` says."""
+        return [seen.event for seen in await self.see(room, user_id, events)]
+
+    async def see(
+        self, room: LiveRoom, user_id: str, events: Sequence[TimelineEvent], perspective: Perspective | None = None
+    ) -> list[Seen]:
+        """The events of one room that this reader may see. `perspective`: where the caller has it already."""
+        known = None if perspective is None else {room.room_id: perspective}
+        return (await self.see_rooms(user_id, [(room, events)], known))[room.room_id]
+
+    async def see_rooms(
+        self,
+        user_id: str,
+        pages: Sequence[tuple[LiveRoom, Sequence[TimelineEvent]]],
+        perspectives: Mapping[str, Perspective] | None = None,
+    ) -> dict[str, list[Seen]]:
+        """What this reader may see of several rooms' events, by room id.
+
+        Events of users who erased themselves are redacted for readers who were not in the room then: none but who
+        got an event when it was sent is to have it.
+        """
+        if perspectives is None:
+            oldest = [(room, min((e.position for e in events), default=FIRST_POSITION)) for room, events in pages]
+            perspectives = await self.perspectives(
+                user_id, [one for one, page in zip(oldest, pages, strict=True) if page[1]]
+            )
+        seen = {
+            room.room_id: [
+                Seen(event, perspectives[room.room_id].membership_at(event.position))
+                for event in events
+                if perspectives[room.room_id].history.allows(event.position)
+            ]
+            for room, events in pages
+        }
+        return await self._without_erased(pages, seen)
+
+    async def _without_erased(
+        self, pages: Sequence[tuple[LiveRoom, Sequence[TimelineEvent]]], seen: dict[str, list[Seen]]
+    ) -> dict[str, list[Seen]]:
+        ours = ":" + self.server_name
+        senders = {
+            event.sender
+            for page in seen.values()
+            for event, membership in page
+            if membership != "join" and event.sender.endswith(ours)
+        }
+        erased = set(await self.users.erased_among(self.queries, list(senders))) if senders else set()
+        if not erased:
+            return seen
+        return {
+            room.room_id: [
+                Seen(_redacted(room, each.event), each.membership)
+                if each.membership != "join" and each.event.sender in erased
+                else each
+                for each in seen[room.room_id]
+            ]
+            for room, _ in pages
+        }
+
+
+def _visibility_now(room: LiveRoom) -> str:
+    event = room.state.get(VISIBILITY)
+    return visibility_of(None if event is None else event.content)
+
+
+def _is_member(event: TimelineEvent, user_id: str) -> bool:
+    return event.type == "m.room.member" and event.state_key == user_id
+
+
+def _replaced_join(event: TimelineEvent) -> bool:
+    """Whether the state that a membership event replaced was a join too, as its `prev_content` says."""
+    if event.unsigned is None or b'"prev_content"' not in event.unsigned:
+        return False
+    previous: dict[str, Any] = orjson.loads(b"{" + event.unsigned + b"}")["prev_content"]
+    return previous.get("membership") == "join"
+
+
+def _perspective(visibilities: Sequence[Change], memberships: Sequence[Change]) -> Perspective:
+    return Perspective(readable_history(visibilities, memberships), tuple(memberships))
+
+
+def _redacted(room: LiveRoom, event: TimelineEvent) -> TimelineEvent:
+    body = redact(orjson.loads(event.body), room.version)
+    return TimelineEvent(
+        event_nid=event.event_nid,
+        position=event.position,
+        room_nid=event.room_nid,
+        room_id=event.room_id,
+        event_id=event.event_id,
+        type=event.type,
+        state_key=event.state_key,
+        sender=event.sender,
+        origin_server_ts=event.origin_server_ts,
+        depth=event.depth,
+        flags=event.flags,
+        body=orjson.dumps(body, option=orjson.OPT_SORT_KEYS),
+        unsigned=None,
+    )
