@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 
 from config.settings import RegistrationSettings, Settings
 from homeserver.composition.foundation import Foundation
+from homeserver.http.client.filter import FilterEndpoints
+from homeserver.http.client.profile import ProfileEndpoints
 from homeserver.http.client.registration import RegistrationEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.accounts.account import Accounts
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
 from homeserver.services.devices import Devices
+from homeserver.services.filters.filters import Filters
+from homeserver.services.profiles.profiles import Profiles
 from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.registration import Registration, RegistrationRules
@@ -26,8 +31,10 @@ from homeserver.services.ui_auth.stages import (
     PasswordStage,
     RegistrationTokenStage,
 )
-from homeserver.services.ui_auth.ui_auth import UiAuth
+from homeserver.services.ui_auth.ui_auth import Stage, UiAuth
 from homeserver.storage.devices import DeviceRows
+from homeserver.storage.filters import FilterRows
+from homeserver.storage.profiles import ProfileRows
 from homeserver.storage.registration_tokens import RegistrationTokens
 from homeserver.storage.sessions import SessionTokens
 from homeserver.storage.ui_auth_sessions import UiAuthSessionRows
@@ -41,6 +48,9 @@ class AccountServices:
     authenticator: Authenticator
     devices: Devices
     new_accounts: NewAccounts
+    accounts: Accounts
+    profiles: Profiles
+    filters: Filters
     ui_auth: UiAuth
     endpoints: list[Endpoint] = field(default_factory=list)
 
@@ -62,7 +72,11 @@ def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
     credentials = Credentials(database, users, hasher, limiter, base.server_name)
     registration_tokens = RegistrationTokens()
     token_stage = RegistrationTokenStage(database, registration_tokens, clock)
-    stages = {DUMMY: DummyStage(), PASSWORD: PasswordStage(credentials), REGISTRATION_TOKEN: token_stage}
+    stages: dict[str, Stage] = {
+        DUMMY: DummyStage(),
+        PASSWORD: PasswordStage(credentials),
+        REGISTRATION_TOKEN: token_stage,
+    }
     ui_auth = UiAuth(database, UiAuthSessionRows(), stages, clock)
 
     notices = settings.server_notices.localpart
@@ -73,12 +87,19 @@ def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
         database, rules, new_accounts, sessions, authenticator, ui_auth, registration_tokens, clock
     )
 
+    accounts = Accounts(database, users, devices, hasher, policy, clock)
+    profiles = Profiles(database, ProfileRows())
+    filters = Filters(database, FilterRows())
+
     base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
     base.life.on_stop(last_seen.flush)
     base.life.reports_memory("authenticator", authenticator.memory_usage)
     base.life.reports_memory("last_seen", last_seen.memory_usage)
-    endpoints = endpoints_of(RegistrationEndpoints(registration, token_stage))
-    return AccountServices(authenticator, devices, new_accounts, ui_auth, list(endpoints))
+    base.life.reports_memory("filters", filters.memory_usage)
+    endpoints = endpoints_of(
+        RegistrationEndpoints(registration, token_stage), ProfileEndpoints(profiles), FilterEndpoints(filters)
+    )
+    return AccountServices(authenticator, devices, new_accounts, accounts, profiles, filters, ui_auth, list(endpoints))
 
 
 def _registration_rules(settings: RegistrationSettings) -> RegistrationRules:

@@ -9,7 +9,7 @@ from homeserver.services.sessions.sessions import OpenedSession
 
 def session_answer(session: OpenedSession) -> dict[str, Any]:
     """The tokens go out here and are known nowhere else."""
-    answer = {
+    answer: dict[str, Any] = {
         "user_id": session.user_id,
         "access_token": session.access_token,
         "device_id": session.device_id,

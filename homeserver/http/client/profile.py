@@ -1,0 +1,43 @@
+"""Profiles. Client-server API, "Profiles"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from homeserver.http.endpoint import Auth, endpoint
+from homeserver.http.request import Request
+from homeserver.http.responses import Response
+from homeserver.services.profiles.profiles import Profiles
+
+PROFILE = "/_matrix/client/v3/profile/{user_id}"
+FIELD = PROFILE + "/{key}"
+# A little more than a whole profile may have.
+MAX_BODY_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileEndpoints:
+    """Anybody may look; people change their own."""
+
+    profiles: Profiles
+
+    @endpoint("GET", PROFILE, auth=Auth.OPTIONAL, guests=True)
+    async def profile(self, request: Request[None]) -> Response:
+        return await self.profiles.get(request.path["user_id"])
+
+    @endpoint("GET", FIELD, auth=Auth.OPTIONAL, guests=True)
+    async def field(self, request: Request[None]) -> Response:
+        key = request.path["key"]
+        return {key: await self.profiles.get_field(request.path["user_id"], key)}
+
+    @endpoint("PUT", FIELD, guests=True, body=dict, limit="profile", max_body_bytes=MAX_BODY_BYTES)
+    async def set_field(self, request: Request[dict[str, Any]]) -> Response:
+        path = request.path
+        await self.profiles.set_field(request.requester, path["user_id"], path["key"], request.body)
+        return {}
+
+    @endpoint("DELETE", FIELD, guests=True, limit="profile")
+    async def delete_field(self, request: Request[None]) -> Response:
+        await self.profiles.delete_field(request.requester, request.path["user_id"], request.path["key"])
+        return {}
