@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
+
+from homeserver.protocol.encryption.cross_signing_keys import Usage
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
-
-Usage: TypeAlias = Literal["master", "self_signing", "user_signing"]
 
 OF_USERS = "SELECT user_id, usage, public_key, key FROM cross_signing_keys WHERE user_id = ANY($1::text[])"
 
@@ -20,6 +20,9 @@ FROM unnest($2::text[], $3::text[], $4::bytea[]) AS given(usage, public_key, key
 ON CONFLICT (user_id, usage) DO UPDATE
 SET public_key = excluded.public_key, key = excluded.key, uploaded_ms = excluded.uploaded_ms
 """
+
+# Serialises the uploads of one user: whether a key may be replaced depends on which are there.
+LOCK_USER = "SELECT FROM users WHERE user_id = $1 FOR NO KEY UPDATE"
 
 # Signatures made by a user-signing key mean nothing once that key is gone.
 FORGET = """
@@ -67,6 +70,10 @@ class UserSignature:
 
 class CrossSigningKeys:
     """Statements over the cross-signing tables."""
+
+    async def lock_user(self, tx: Queries, user_id: str) -> None:
+        """Let one request of a user at a time change his keys."""
+        await tx.execute(LOCK_USER, user_id)
 
     async def of_users(self, q: Queries, user_ids: Sequence[str]) -> list[CrossSigningKey]:
         """All keys of these users, including user-signing keys, which only their owners may see."""

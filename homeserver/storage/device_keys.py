@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-OF_DEVICE = "SELECT keys FROM device_keys WHERE device_nid = $1"
+# Locks the device: its uploads come one after the other, and it is not deleted meanwhile.
+LOCK_DEVICE = """
+SELECT d.device_id, k.keys,
+       EXISTS (SELECT FROM cross_signing_keys c WHERE c.user_id = d.user_id AND c.public_key = d.device_id) AS is_taken
+FROM devices d LEFT JOIN device_keys k USING (device_nid)
+WHERE d.device_nid = $1 FOR NO KEY UPDATE OF d
+"""
 
+# A user without devices that have keys is one row of NULLs; a user who does not exist is none.
 OF_USERS = """
-SELECT d.user_id, d.device_id, d.device_nid, d.display_name, k.keys
-FROM devices d JOIN device_keys k USING (device_nid)
-WHERE d.user_id = ANY($1::text[])
+SELECT u.user_id, k.device_id, k.device_nid, k.display_name, k.keys
+FROM users u LEFT JOIN LATERAL (
+    SELECT d.device_id, d.device_nid, d.display_name, k.keys
+    FROM devices d JOIN device_keys k USING (device_nid) WHERE d.user_id = u.user_id
+) k ON true
+WHERE u.user_id = ANY($1::text[])
 """
 
 # The change of the device list is written by the same statement: nobody can see one without the other.
@@ -38,6 +48,15 @@ HAS_DEVICE = "SELECT EXISTS (SELECT FROM devices WHERE user_id = $1 AND device_i
 
 
 @dataclass(frozen=True, slots=True)
+class LockedDevice:
+    """A device that is about to publish keys. `keys`: what it has published before."""
+
+    keys: bytes | None
+    is_taken: bool
+    """Whether the device is called like a cross-signing key of its user."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredDeviceKeys:
     """Keys of one device. `keys`: canonical JSON without `unsigned`."""
 
@@ -50,7 +69,7 @@ class StoredDeviceKeys:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """New bytes for a row that still has the old ones. `row`: the row's number or name."""
+    """New keys for a device that still has the old ones."""
 
     device_nid: int
     before: bytes
@@ -60,14 +79,19 @@ class Replacement:
 class DeviceKeys:
     """Statements over device_keys."""
 
-    async def of_device(self, q: Queries, device_nid: int) -> bytes | None:
-        """The keys of one device."""
-        keys: bytes | None = await q.fetchval(OF_DEVICE, device_nid)
-        return keys
+    async def lock_device(self, tx: Queries, device_nid: int) -> LockedDevice | None:
+        """The device, locked until the transaction ends; None if it is gone."""
+        row = await tx.fetchrow(LOCK_DEVICE, device_nid)
+        return LockedDevice(row["keys"], row["is_taken"]) if row else None
 
-    async def of_users(self, q: Queries, user_ids: Sequence[str]) -> list[StoredDeviceKeys]:
-        """The keys of all devices of these users that have any."""
-        return [StoredDeviceKeys(*row) for row in await q.fetch(OF_USERS, list(user_ids))]
+    async def of_users(self, q: Queries, user_ids: Sequence[str]) -> dict[str, list[StoredDeviceKeys]]:
+        """The devices of these users that have keys, by user; whoever has no account is left out."""
+        found: dict[str, list[StoredDeviceKeys]] = {}
+        for row in await q.fetch(OF_USERS, list(user_ids)):
+            devices = found.setdefault(row["user_id"], [])
+            if row["keys"] is not None:
+                devices.append(StoredDeviceKeys(*row))
+        return found
 
     async def store(
         self, q: Queries, device_nid: int, keys: bytes, now_ms: int, *, user_id: str, change_position: int

@@ -20,7 +20,7 @@ ON CONFLICT (user_id, observer) DO UPDATE SET position = greatest(device_list_ch
 """
 
 CHANGED_SINCE = """
-SELECT DISTINCT user_id FROM device_list_changes
+SELECT user_id, observer FROM device_list_changes
 WHERE position > $1 AND position <= $2 AND observer IN ('', $3)
 """
 
@@ -36,6 +36,6 @@ class DeviceListChanges:
         """Write that these users' keys changed at `position`, for everybody or for one observer."""
         await q.execute(RECORD, list(user_ids), observer, position)
 
-    async def changed_since(self, q: Queries, since: int, to: int, observer: str) -> set[str]:
-        """Users with a change in `(since, to]` that `observer` may hear of if they share a room with him."""
-        return {row[0] for row in await q.fetch(CHANGED_SINCE, since, to, observer)}
+    async def changed_since(self, q: Queries, since: int, to: int, observer: str) -> list[tuple[str, str]]:
+        """User and observer of the changes in `(since, to]` that are for everybody or for this observer."""
+        return [(row[0], row[1]) for row in await q.fetch(CHANGED_SINCE, since, to, observer)]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from homeserver.protocol.encryption.one_time_keys import PublicKey
+
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
@@ -48,10 +50,14 @@ SET key_id = excluded.key_id, key = excluded.key,
 """
 
 COUNTS = """
-SELECT algorithm, count(*) AS keys, false AS fallback FROM one_time_keys WHERE device_nid = $1 GROUP BY algorithm
+WITH device AS (SELECT device_nid FROM devices WHERE user_id = $1 AND device_id = $2)
+SELECT algorithm, count(*) AS keys, false AS fallback FROM one_time_keys JOIN device USING (device_nid) GROUP BY algorithm
 UNION ALL
-SELECT algorithm, 0, true FROM fallback_keys WHERE device_nid = $1 AND NOT used
+SELECT algorithm, 0, true FROM fallback_keys JOIN device USING (device_nid) WHERE NOT used
 """
+
+# Written while their device was being deleted: the trigger of 0004_keys.sql could not see them yet.
+FORGET_ORPHANS = "DELETE FROM one_time_keys k WHERE NOT EXISTS (SELECT FROM devices d WHERE d.device_nid = k.device_nid)"
 
 # One statement for a whole request. SKIP LOCKED lets requests that claim at the same moment take different keys
 # instead of waiting for each other; a row that another request has just deleted is passed over in the same way.
@@ -85,15 +91,6 @@ SELECT device_nid, user_id, device_id, algorithm, key_id, key, false AS fallback
 UNION ALL
 SELECT device_nid, user_id, device_id, algorithm, key_id, key, true FROM fallbacks
 """
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A one-time or fallback key as uploaded. `key`: canonical JSON, a string or an object."""
-
-    algorithm: str
-    key_id: str
-    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +148,15 @@ class OneTimeKeys:
         """Set the fallback key of each algorithm given; a new key is unused."""
         await q.execute(SET_FALLBACKS, device_nid, *_columns(keys))
 
-    async def counts(self, q: Queries, device_nid: int) -> tuple[dict[str, int], list[str]]:
+    async def counts(self, q: Queries, user_id: str, device_id: str) -> tuple[dict[str, int], list[str]]:
         """Unclaimed one-time keys by algorithm, and the algorithms that have an unused fallback key."""
-        rows = await q.fetch(COUNTS, device_nid)
+        rows = await q.fetch(COUNTS, user_id, device_id)
         counts = {row["algorithm"]: row["keys"] for row in rows if not row["fallback"]}
         return counts, sorted(row["algorithm"] for row in rows if row["fallback"])
+
+    async def forget_orphans(self, q: Queries) -> None:
+        """Housekeeping: delete keys of devices that are gone."""
+        await q.execute(FORGET_ORPHANS)
 
     async def claim(self, q: Queries, wanted: Sequence[tuple[str, str, str]]) -> list[ClaimedKey]:
         """Take one key for each (user id, device id, algorithm): the oldest one-time key, else the fallback key.

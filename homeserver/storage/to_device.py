@@ -47,6 +47,11 @@ DELETE FROM to_device_messages m USING devices d, unnest($1::text[], $2::text[],
 WHERE d.user_id = a.user_id AND d.device_id = a.device_id AND m.device_nid = d.device_nid AND m.position <= a.upto
 """
 
+# Written while their device was being deleted: the trigger of 0004_keys.sql could not see them yet.
+FORGET_ORPHANS = """
+DELETE FROM to_device_messages m WHERE NOT EXISTS (SELECT FROM devices d WHERE d.device_nid = m.device_nid)
+"""
+
 PRUNE_TRANSACTIONS = "DELETE FROM to_device_transactions WHERE sent_ms < $1"
 
 
@@ -121,3 +126,7 @@ class ToDeviceMessages:
     async def prune_transactions(self, q: Queries, before_ms: int) -> None:
         """Forget transaction ids of requests made before `before_ms`."""
         await q.execute(PRUNE_TRANSACTIONS, before_ms)
+
+    async def forget_orphans(self, q: Queries) -> None:
+        """Housekeeping: delete messages for devices that are gone."""
+        await q.execute(FORGET_ORPHANS)

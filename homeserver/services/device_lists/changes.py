@@ -24,16 +24,22 @@ ChangeListener = Callable[[str], None]
 
 @dataclass(slots=True)
 class DeviceListChange:
-    """A change that is about to be committed at `position`. Call `record` inside the transaction that makes it."""
+    """A change that may be committed at `position`. Call `record` inside the transaction that makes it.
+
+    `observer`: the only user who can see the change, where it is not everybody who shares a room.
+    """
 
     position: int
     user_ids: Sequence[str]
-    observer: str
     changes: DeviceListChanges
+    observer: str = EVERYBODY
+    is_recorded: bool = False
+    """Set by whoever writes the change in a statement of his own."""
 
     async def record(self, q: Queries) -> None:
         """Write the change of all its users, in one statement."""
         await self.changes.record(q, self.user_ids, self.position, self.observer)
+        self.is_recorded = True
 
 
 @dataclass(slots=True)
@@ -62,17 +68,19 @@ class DeviceLists:
     async def changing(self, *user_ids: str, observer: str = EVERYBODY) -> AsyncIterator[DeviceListChange]:
         """Reserve a position for a change of these users' keys; announce it when the block ends without an error.
 
-        `observer`: the only user who can see the change, where it is not everybody who shares a room.
+        Nothing is announced where the block did not record the change: there was none after all.
         """
         async with self.stream.writing() as positions:
-            change = DeviceListChange(positions[0], user_ids, observer, self.changes)
+            change = DeviceListChange(positions[0], user_ids, self.changes, observer)
             yield change
+            if not change.is_recorded:
+                return
             for user_id in user_ids:
-                self._recent.add(change.position, (user_id, observer))
+                self._recent.add(change.position, (user_id, change.observer))
         for user_id in user_ids:
             for listener in self._listeners:
                 listener(user_id)
-        await self._wake(user_ids, observer)
+        await self._wake(user_ids, change.observer)
 
     async def _wake(self, user_ids: Sequence[str], observer: str) -> None:
         if observer != EVERYBODY:
@@ -107,10 +115,11 @@ class DeviceLists:
             return set()
         recent = self._recent.since(since, to)
         if recent is None:
-            candidates = await self.changes.changed_since(self.queries, since, to, user_id)
-        else:
-            candidates = {changed for changed, observer in recent if observer in (EVERYBODY, user_id)}
-        return await self.awake.shared_among(user_id, candidates) if candidates else candidates
+            recent = await self.changes.changed_since(self.queries, since, to, user_id)
+        # Whoever is the only observer made the change himself: it does not matter whether he shares a room.
+        own = {changed for changed, observer in recent if observer == user_id}
+        others = {changed for changed, observer in recent if observer == EVERYBODY} - own
+        return own | (await self.awake.shared_among(user_id, others) if others else others)
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 DeviceName = tuple[str, str]
 """User id and device id."""
@@ -27,6 +27,8 @@ class Letterbox:
 
     messages: dict[int, bytes] = field(default_factory=dict)
     size: int = 0
+    read_upto: int = 0
+    """The device has read up to here; what the database still has of it is waiting to be deleted."""
 
     def put(self, position: int, message: bytes) -> bool:
         """Add a message; False if the box is full now."""
@@ -36,6 +38,7 @@ class Letterbox:
 
     def remove_upto(self, position: int) -> bool:
         """Remove what was read; False if nothing was there."""
+        self.read_upto = max(self.read_upto, position)
         read = [waiting for waiting in self.messages if waiting <= position]
         for waiting in read:
             self.size -= len(self.messages.pop(waiting))
@@ -70,20 +73,28 @@ class Letterboxes:
         if loading is not None:
             loading.put(position, message)
 
+    def remove_upto(self, device: DeviceName, position: int) -> bool:
+        """Remove what a device has read; False if that is known to have been nothing."""
+        loading = self._loading.get(device)
+        if loading is not None:
+            loading.remove_upto(position)
+        box = self._boxes.get(device)
+        return box.remove_upto(position) if box is not None else True
+
     def begin_loading(self, device: DeviceName) -> Letterbox:
         """Call before asking the database: messages that commit meanwhile are collected in the returned box."""
         return self._loading.setdefault(device, Letterbox())
 
     def finish_loading(self, device: DeviceName, collected: Letterbox, stored: Sequence[tuple[int, bytes]]) -> None:
         """Keep what the database had and what came meanwhile, unless it is too much to keep."""
-        if self._loading.get(device) is collected:
-            del self._loading[device]
-        elif device in self._boxes:
+        if self._loading.get(device) is not collected:
+            # Another request has finished loading, or the device is gone: nothing was collected since.
             return
-        for position, message in collected.messages.items():
-            stored = [*stored, (position, message)] if position not in dict(stored) else stored
-        box = Letterbox()
-        if all([box.put(position, message) for position, message in sorted(stored)]):  # noqa: C419  (put them all)
+        del self._loading[device]
+        stored = list({**dict(stored), **collected.messages}.items())
+        box = Letterbox(read_upto=collected.read_upto)
+        unread = sorted(letter for letter in stored if letter[0] > collected.read_upto)
+        if all([box.put(position, message) for position, message in unread]):  # noqa: C419  (put them all)
             self._boxes[device] = box
             while len(self._boxes) > self.capacity:
                 self._boxes.popitem(last=False)
@@ -98,6 +109,10 @@ class Letterboxes:
         for device in devices:
             self._boxes.pop(device, None)
             self._loading.pop(device, None)
+
+    def forget_users(self, user_ids: Collection[str]) -> None:
+        """It is not known whether messages to these users were stored: load their boxes again."""
+        self.drop([device for device in {**self._boxes, **self._loading} if device[0] in user_ids])
 
     def memory_usage(self) -> dict[str, int]:
         """Counts and bytes for the memory report."""
