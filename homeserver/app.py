@@ -11,12 +11,13 @@ from homeserver.composition.encryption import EncryptionServices, build_encrypti
 from homeserver.composition.foundation import Foundation, build_foundation
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.media import MediaServices, build_media
+from homeserver.composition.observability import build_observability
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.sync import SyncServices, build_sync
 from homeserver.http.limits import RateLimiter
-from homeserver.http.observer import NoObserver, Observer
+from homeserver.http.observer import Observer
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock, SystemClock
 from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
@@ -70,9 +71,10 @@ def build_application(
     sync = build_sync(base)
 
     limiter: RateLimiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
-    groups = (accounts, readers, rooms, reading, encryption, media, sync)
+    observability = build_observability(base, settings)
+    groups = (observability, accounts, readers, rooms, reading, encryption, media, sync)
     endpoints = describe(base, settings, public_baseurl, [each for group in groups for each in group.endpoints])
-    edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or NoObserver())
+    edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or observability.observer)
     return Application(
         settings, base, accounts, readers, kernel, rooms, reading, encryption, media, sync, edge
     )  # fmt: skip

@@ -1,7 +1,11 @@
-"""The one error of this folder."""
+"""The errors of this folder."""
 
 from __future__ import annotations
 
 
 class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot be started. The message tells the administrator why and what to do."""
+
+
+class AlreadyRunning(EmbeddedPostgresError):
+    """Another process of ours runs on this data directory."""

@@ -29,7 +29,7 @@ import asyncpg
 
 from homeserver.storage.embedded.binaries import Binaries, find_binaries
 from homeserver.storage.embedded.cluster import SUPERUSER, check_version, make_cluster, owner_uid
-from homeserver.storage.embedded.errors import EmbeddedPostgresError
+from homeserver.storage.embedded.errors import AlreadyRunning, EmbeddedPostgresError
 from homeserver.storage.embedded.identity import Identity, choose_identity
 from homeserver.storage.embedded.leftovers import clear_leftovers
 from homeserver.storage.embedded.options import command_line_options
@@ -66,6 +66,11 @@ class EmbeddedPostgres:
 
     def dsn_of(self, database: str) -> str:
         return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(self._socket_folder), safe='')}"
+
+    def dsn_of_running(self) -> str:
+        """The address while another process runs it: for a short command given beside the server."""
+        self._socket_folder = socket_folder(self.cluster, choose_identity(owner_uid(self.cluster)))
+        return self.dsn
 
     @property
     def pid(self) -> int | None:
@@ -177,7 +182,7 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
         file.seek(0)
         holder = file.read().strip()
         file.close()
-        raise EmbeddedPostgresError(
+        raise AlreadyRunning(
             f"VoiceChat is already running on {data_dir} (process {holder or 'unknown'}). "
             "Stop that one first, or choose another directory with --data-dir."
         ) from error

@@ -1,0 +1,56 @@
+"""`config sample` prints every setting with its default; `config check` says whether a configuration can be used."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from homeserver.commands.options import add_server_options, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from config.settings import Settings
+
+HELP = "print a sample configuration, or check one"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """`sample`, `check`."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="sample|check")
+    verbs.add_parser("sample", help="print every setting with its default")
+    add_server_options(verbs.add_parser("check", help="say whether a configuration can be used"))
+
+
+def run(arguments: Namespace) -> int:
+    """Print, or check."""
+    if arguments.verb == "sample":
+        from config.sample import sample
+
+        print(sample(), end="")
+        return 0
+    problems = list(problems_of(settings_of(arguments)))
+    for problem in problems:
+        print(problem)
+    if not problems:
+        print("The configuration can be used.")
+    return 1 if problems else 0
+
+
+def problems_of(settings: Settings) -> Iterator[str]:
+    """What is well written but cannot work, a sentence each."""
+    from homeserver.protocol.room_versions import ROOM_VERSIONS
+
+    if settings.rooms.default_version not in ROOM_VERSIONS:
+        known = ", ".join(ROOM_VERSIONS)
+        yield f"rooms.default_version {settings.rooms.default_version} does not exist; there are {known}."
+    taken = [(each.bind, each.port) for each in settings.listeners if each.port]
+    if len(set(taken)) < len(taken):
+        yield "Two listeners have the same address and port."
+    for tls in (each.tls for each in settings.listeners if each.tls is not None):
+        for path in (tls.certificate, tls.private_key):
+            if not path.is_file():
+                yield f"The file {path} of a listener's tls does not exist."
+    for path in settings.appservice_files:
+        if not path.is_file():
+            yield f"The file {path} of appservice_files does not exist."

@@ -1,0 +1,51 @@
+"""The key with which this server signs: read from its file, or made at the first start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from config.settings import Settings
+from homeserver.commands.errors import CommandError
+from homeserver.protocol.signing import SEED_BYTES, SigningKey, format_signing_keys, parse_signing_keys
+
+DEFAULT_NAME = "signing.key"
+
+
+def signing_key_path(settings: Settings) -> Path:
+    """Where the key is."""
+    return settings.signing_key_path or settings.data_dir / DEFAULT_NAME
+
+
+def load_or_create_signing_key(path: Path) -> SigningKey:
+    """The first key of the file; a new file is readable by its owner only. Raises CommandError."""
+    try:
+        if not path.exists():
+            _create(path)
+        keys = parse_signing_keys(path.read_text("utf-8"))
+    except OSError as error:
+        raise CommandError(f"The signing key {path} cannot be read or made: {error.strerror}.") from error
+    except ValueError as error:
+        raise CommandError(f"The signing key {path} cannot be used: {error}.") from error
+    if not keys:
+        raise CommandError(f"The signing key {path} has no key in it; remove the file to have a new one made.")
+    return keys[0]
+
+
+def _create(path: Path) -> None:
+    """Complete or not there at all, and never over a key that another process has just made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = SigningKey.from_seed(f"a_{secrets.token_hex(3)}", secrets.token_bytes(SEED_BYTES))
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(format_signing_keys([key]))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(unfinished, path)
+    finally:
+        unfinished.unlink()
