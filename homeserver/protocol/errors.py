@@ -66,8 +66,9 @@ def error_from_response(status: int, body: object) -> MatrixError:
     cls = ERRORS_BY_ERRCODE.get(errcode)
     if cls is None:
         return MatrixError(errcode, status, message, fields)
-    error = cls(message)
-    error.data, error.status = fields, status
+    # Not by its own constructor, which may ask for keys that the answer lacks.
+    error = cls.__new__(cls)
+    MatrixError.__init__(error, errcode, status, message, fields)
     return error
 
 
