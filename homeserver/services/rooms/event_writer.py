@@ -21,7 +21,7 @@ from homeserver.services.clock import Clock
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.stored import to_timeline_event
-from homeserver.services.rooms.timeline_event import NOTIFIES, TimelineEvent
+from homeserver.services.rooms.timeline_event import HIGHLIGHTS, NOTIFIES, TimelineEvent
 from homeserver.storage.event_writes import EventWrites
 from homeserver.storage.events import Events
 from homeserver.storage.positions import StreamPosition
@@ -54,6 +54,7 @@ class Notification:
     """Whom an event notifies: readers with the default rules, and the users for whom it is otherwise."""
 
     default_notifies: bool = False
+    default_highlights: bool = False
     # (user_id, thread_id, notify, highlight)
     exceptions: Sequence[tuple[str, str, bool, bool]] = ()
 
@@ -236,7 +237,9 @@ class EventWriter:
     async def _row(self, writes: EventWrites, room: LiveRoom, new: NewEvent, nid: int) -> TimelineEvent:
         event = new.event
         notification = await self._rules.evaluate(room, event)
-        flags = NOTIFIES if notification.default_notifies else 0
+        flags = (NOTIFIES if notification.default_notifies else 0) | (
+            HIGHLIGHTS if notification.default_highlights else 0
+        )
         writes.events.rows.append(
             (nid, room.room_nid, event.depth, event.origin_server_ts, flags, event.event_id, event.type,
              event.state_key, event.sender, new.body, new.envelope, new.unsigned)

@@ -11,6 +11,7 @@ NOTIFIES = 1
 REDACTED = 2
 SOFT_FAILED = 4
 REJECTED = 8
+HIGHLIGHTS = 16
 
 
 class TimelineEvent:
@@ -108,6 +109,11 @@ class TimelineEvent:
     @property
     def notifies(self) -> bool:
         return bool(self.flags & NOTIFIES)
+
+    @property
+    def highlights(self) -> bool:
+        """Whether those whom it notifies by NOTIFIES get a highlight (`@room`)."""
+        return bool(self.flags & HIGHLIGHTS)
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.event_id} at {self.position} in {self.room_id}>"

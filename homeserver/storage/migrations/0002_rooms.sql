@@ -24,7 +24,7 @@ CREATE TABLE events (
     origin_server_ts bigint NOT NULL,
     -- State before the event, where the graph forks; NULL on the linear stretch (then: state_changes before position).
     state_snapshot bigint,
-    -- Bits: 1 notifies readers with the default push rules, 2 redacted, 4 soft-failed, 8 rejected.
+    -- Bits: 1 notifies readers with the default push rules, 2 redacted, 4 soft-failed, 8 rejected, 16 with a highlight.
     flags          smallint NOT NULL DEFAULT 0,
     event_id       text COLLATE "C" NOT NULL,
     type           text COLLATE "C" NOT NULL,

@@ -1,0 +1,109 @@
+"""Table `account_data`: what clients keep on the server, global (room_id '') or of one room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from homeserver.storage.database import Queries
+
+EVERYWHERE = ""
+"""As a room id: global account data."""
+
+# Push rules are account data to clients, so both tables share one stream.
+LAST_POSITION = """
+SELECT greatest((SELECT max(position) FROM account_data), (SELECT max(position) FROM push_rules))
+"""
+
+GET = "SELECT content, position FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3"
+
+# A new entry only while the user has fewer than $6; one that was overtaken by a later write is not written.
+PUT = """
+INSERT INTO account_data AS a (user_id, room_id, type, content, position)
+SELECT $1, $2, $3, $4, $5
+WHERE (SELECT count(*) FROM account_data WHERE user_id = $1) < $6
+   OR EXISTS (SELECT FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3)
+ON CONFLICT (user_id, room_id, type) DO UPDATE
+SET content = CASE WHEN a.position < excluded.position THEN excluded.content ELSE a.content END,
+    position = greatest(a.position, excluded.position)
+RETURNING true
+"""
+
+# Compared with what the caller saw ($6: the position of that, 0 if there was nothing), so that no change gets lost.
+REPLACE = """
+INSERT INTO account_data AS a (user_id, room_id, type, content, position)
+SELECT $1, $2, $3, $4, $5
+WHERE $6::bigint > 0 OR (SELECT count(*) FROM account_data WHERE user_id = $1) < $7
+ON CONFLICT (user_id, room_id, type) DO UPDATE SET content = excluded.content, position = excluded.position
+WHERE a.position = $6
+RETURNING true
+"""
+
+# m.fully_read, never backwards: $6 is the position of the event that it is moved to.
+ADVANCE = """
+INSERT INTO account_data AS a (user_id, room_id, type, content, position) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (user_id, room_id, type) DO UPDATE SET content = excluded.content, position = excluded.position
+WHERE NOT EXISTS (
+    SELECT FROM events e
+    WHERE e.event_id = convert_from(a.content, 'UTF8')::json ->> 'event_id' AND e.position >= $6
+)
+RETURNING true
+"""
+
+OF_USER = "SELECT room_id, type, content FROM account_data WHERE user_id = $1"
+
+CHANGED = """
+SELECT room_id, type, content FROM account_data
+WHERE user_id = $1 AND position > $2 AND position <= $3 ORDER BY position
+"""
+
+
+class AccountDataRows:
+    """Statements over account_data."""
+
+    async def last_position(self, q: Queries) -> int:
+        """Where the stream of account data and push rules stands; rows are never deleted."""
+        return await q.fetchval(LAST_POSITION) or 0
+
+    async def get(self, q: Queries, user_id: str, room_id: str, event_type: str) -> tuple[bytes, int] | None:
+        """Content and stream position of one entry."""
+        row = await q.fetchrow(GET, user_id, room_id, event_type)
+        return None if row is None else (row[0], row[1])
+
+    async def put(
+        self, q: Queries, user_id: str, room_id: str, event_type: str, content: bytes, position: int, maximum: int
+    ) -> bool:
+        """Set an entry; False where it would be the user's `maximum`-plus-first."""
+        return await q.fetchval(PUT, user_id, room_id, event_type, content, position, maximum) is not None
+
+    async def replace(
+        self,
+        q: Queries,
+        user_id: str,
+        room_id: str,
+        event_type: str,
+        content: bytes,
+        position: int,
+        before: int,
+        maximum: int,
+    ) -> bool:
+        """Set an entry if it still is as at position `before` (0: there is none); False if it is not, or too many."""
+        row = await q.fetchval(REPLACE, user_id, room_id, event_type, content, position, before, maximum)
+        return row is not None
+
+    async def advance(
+        self, q: Queries, user_id: str, room_id: str, event_type: str, content: bytes, position: int, event_position: int
+    ) -> bool:
+        """Set an entry whose content names an event, unless it names one that is as new already."""
+        row = await q.fetchval(ADVANCE, user_id, room_id, event_type, content, position, event_position)
+        return row is not None
+
+    async def of_user(self, q: Queries, user_id: str) -> list[Record]:
+        """(room_id, type, content) of everything the user has."""
+        return await q.fetch(OF_USER, user_id)
+
+    async def changed(self, q: Queries, user_id: str, since: int, to: int) -> list[Record]:
+        """(room_id, type, content) of what was set in `(since, to]`, oldest first."""
+        return await q.fetch(CHANGED, user_id, since, to)

@@ -1,0 +1,135 @@
+"""Tables `receipts` and `read_positions`: what others see of a reader, and how far he has read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from homeserver.storage.database import Queries
+
+UNTHREADED = ""
+"""As a thread id: the receipt is about the whole room."""
+
+LAST_POSITION = "SELECT max(position) FROM receipts"
+
+# Backfilled events (position < 0) are older than every receipt and may be read too.
+EVENTS = """
+SELECT event_id, position, thread_of(event_nid) AS thread_id FROM events
+WHERE event_id = ANY($1::text[]) AND room_nid = $2 AND position IS NOT NULL
+"""
+
+# $1 room, $2 user, $3 time. Receipts never go backwards; what they pass needs no push action any more.
+STORE = """
+WITH given AS (
+    SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+        AS g(receipt_type, thread_id, event_id, event_position, position)
+),
+stored AS (
+    INSERT INTO receipts AS r (room_nid, user_id, receipt_type, thread_id, event_id, event_position, ts, position)
+    SELECT $1::int, $2::text, receipt_type, thread_id, event_id, event_position, $3::bigint, position FROM given
+    ON CONFLICT (room_nid, user_id, receipt_type, thread_id) DO UPDATE
+    SET event_id = excluded.event_id, event_position = excluded.event_position, ts = excluded.ts,
+        position = excluded.position
+    WHERE r.event_position < excluded.event_position
+    RETURNING position
+),
+read AS (
+    INSERT INTO read_positions AS p (user_id, room_nid, thread_id, position)
+    SELECT $2::text, $1::int, thread_id, max(event_position) FROM given GROUP BY thread_id
+    ON CONFLICT (user_id, room_nid, thread_id) DO UPDATE SET position = excluded.position
+    WHERE p.position < excluded.position
+),
+superseded AS (
+    DELETE FROM read_positions p USING given g
+    WHERE p.user_id = $2 AND p.room_nid = $1 AND p.thread_id <> '' AND g.thread_id = '' AND p.position <= g.event_position
+),
+pruned AS (
+    DELETE FROM push_actions a USING given g
+    WHERE a.user_id = $2 AND a.room_nid = $1 AND a.position <= g.event_position
+      AND g.thread_id IN ('', a.thread_id)
+)
+SELECT position FROM stored
+"""
+
+# What people sent themselves counts as read. Rows are distinct by user, room and thread.
+READ = """
+WITH given AS (
+    SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[]) AS g(user_id, room_nid, thread_id, position)
+),
+pruned AS (
+    DELETE FROM push_actions a USING given g
+    WHERE a.user_id = g.user_id AND a.room_nid = g.room_nid AND a.position <= g.position
+      AND g.thread_id IN ('', a.thread_id)
+)
+INSERT INTO read_positions AS p (user_id, room_nid, thread_id, position) SELECT * FROM given
+ON CONFLICT (user_id, room_nid, thread_id) DO UPDATE SET position = excluded.position
+WHERE p.position < excluded.position
+"""
+
+COLUMNS = "room_nid, user_id, receipt_type, thread_id, event_id, ts"
+
+# The newest $3 of each room, and the reader's own whatever their age.
+NEWEST = f"""
+SELECT {COLUMNS} FROM unnest($2::int[]) AS wanted(nid)
+CROSS JOIN LATERAL (
+    SELECT {COLUMNS} FROM receipts
+    WHERE room_nid = wanted.nid AND receipt_type = 'm.read' ORDER BY position DESC LIMIT $3
+) r
+UNION
+SELECT {COLUMNS} FROM receipts WHERE room_nid = ANY($2::int[]) AND user_id = $1
+"""
+
+CHANGED = f"""
+SELECT {COLUMNS} FROM receipts
+WHERE room_nid = ANY($2::int[]) AND position > $3 AND position <= $4 AND (receipt_type = 'm.read' OR user_id = $1)
+ORDER BY position
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewReceipt:
+    """One receipt about to be stored. `position`: its place in the stream."""
+
+    receipt_type: str
+    thread_id: str
+    event_id: str
+    event_position: int
+    position: int
+
+
+class ReceiptRows:
+    """Statements over receipts and read positions."""
+
+    async def last_position(self, q: Queries) -> int:
+        """Where the stream stands; rows only ever move forwards, so this survives restarts."""
+        return await q.fetchval(LAST_POSITION) or 0
+
+    async def events(self, q: Queries, room_nid: int, event_ids: Collection[str]) -> list[Record]:
+        """(event_id, position, thread_id) of those events that are in the room's timeline."""
+        return await q.fetch(EVENTS, list(event_ids), room_nid)
+
+    async def store(
+        self, q: Queries, room_nid: int, user_id: str, ts: int, receipts: Sequence[NewReceipt]
+    ) -> set[int]:
+        """Write receipts, distinct by type and thread; returns the positions of those that went forwards."""
+        rows = [
+            (each.receipt_type, each.thread_id, each.event_id, each.event_position, each.position) for each in receipts
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return {row[0] for row in await q.fetch(STORE, room_nid, user_id, ts, *columns)}
+
+    async def store_read(self, q: Queries, rows: Sequence[tuple[str, int, str, int]]) -> None:
+        """Write (user_id, room_nid, thread_id, position), distinct by the first three; never backwards."""
+        await q.execute(READ, *(list(column) for column in zip(*rows, strict=True)))
+
+    async def newest(self, q: Queries, user_id: str, room_nids: Collection[int], limit: int) -> list[Record]:
+        """Receipts the user may see: at most `limit` of other people's a room, and all his own."""
+        return await q.fetch(NEWEST, user_id, list(room_nids), limit)
+
+    async def changed(self, q: Queries, user_id: str, room_nids: Collection[int], since: int, to: int) -> list[Record]:
+        """Receipts the user may see that were set in `(since, to]`, oldest first."""
+        return await q.fetch(CHANGED, user_id, list(room_nids), since, to)
