@@ -6,12 +6,18 @@ from dataclasses import dataclass, field
 
 from config.settings import RegistrationSettings, Settings
 from homeserver.composition.foundation import Foundation
+from homeserver.composition.life import Step
+from homeserver.http.client.account import AccountEndpoints
+from homeserver.http.client.devices import DeviceEndpoints
 from homeserver.http.client.filter import FilterEndpoints
+from homeserver.http.client.login import LoginEndpoints
 from homeserver.http.client.profile import ProfileEndpoints
 from homeserver.http.client.registration import RegistrationEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.accounts.account import Accounts
 from homeserver.services.accounts.credentials import Credentials
+from homeserver.services.accounts.login import IsCrossSigningKey, Login
+from homeserver.services.accounts.login_tokens import LoginTokens
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
 from homeserver.services.devices import Devices
 from homeserver.services.filters.filters import Filters
@@ -32,13 +38,17 @@ from homeserver.services.ui_auth.stages import (
     RegistrationTokenStage,
 )
 from homeserver.services.ui_auth.ui_auth import Stage, UiAuth
+from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.devices import DeviceRows
 from homeserver.storage.filters import FilterRows
+from homeserver.storage.login_tokens import LoginTokenRows
 from homeserver.storage.profiles import ProfileRows
 from homeserver.storage.registration_tokens import RegistrationTokens
 from homeserver.storage.sessions import SessionTokens
 from homeserver.storage.ui_auth_sessions import UiAuthSessionRows
 from homeserver.storage.users import Users
+
+HOUR_MS = 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
         REGISTRATION_TOKEN: token_stage,
     }
     ui_auth = UiAuth(database, UiAuthSessionRows(), stages, clock)
+    login_tokens = LoginTokens(database, LoginTokenRows(), clock)
+    login = Login(credentials, sessions, login_tokens, _cross_signing_lookup(base))
 
     notices = settings.server_notices.localpart
     usernames = Usernames(base.server_name, frozenset([notices] if notices else []))
@@ -92,12 +104,21 @@ def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
     filters = Filters(database, FilterRows())
 
     base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
+    base.life.every(HOUR_MS, sessions.tidy, "forget-expired-sessions")
+    base.life.every(HOUR_MS, ui_auth.tidy, "forget-expired-authentications")
+    base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.on_stop(last_seen.flush)
+    base.life.on_stop(_closing(hasher))
     base.life.reports_memory("authenticator", authenticator.memory_usage)
     base.life.reports_memory("last_seen", last_seen.memory_usage)
     base.life.reports_memory("filters", filters.memory_usage)
     endpoints = endpoints_of(
-        RegistrationEndpoints(registration, token_stage), ProfileEndpoints(profiles), FilterEndpoints(filters)
+        RegistrationEndpoints(registration, token_stage),
+        LoginEndpoints(login, login_tokens, sessions, devices, ui_auth),
+        AccountEndpoints(accounts, ui_auth),
+        DeviceEndpoints(devices, ui_auth),
+        ProfileEndpoints(profiles),
+        FilterEndpoints(filters),
     )
     return AccountServices(authenticator, devices, new_accounts, accounts, profiles, filters, ui_auth, list(endpoints))
 
@@ -108,3 +129,19 @@ def _registration_rules(settings: RegistrationSettings) -> RegistrationRules:
         guests=settings.guests,
         token_required=settings.require_verification,
     )
+
+
+def _cross_signing_lookup(base: Foundation) -> IsCrossSigningKey:
+    keys = CrossSigningKeys()
+
+    async def is_cross_signing_key(user_id: str, device_id: str) -> bool:
+        return any(key.public_key == device_id for key in await keys.of_users(base.database, [user_id]))
+
+    return is_cross_signing_key
+
+
+def _closing(hasher: PasswordHasher) -> Step:
+    async def close() -> None:
+        hasher.close()
+
+    return close

@@ -39,7 +39,7 @@ def describe(base: Foundation, settings: Settings, public_baseurl: str, endpoint
     described = [
         *endpoints,
         *endpoints_of(
-            CapabilityEndpoints(settings.rooms.default_version, list(ROOM_VERSIONS)),
+            CapabilityEndpoints(settings.rooms.default_version, list(ROOM_VERSIONS), login_tokens=True),
             WellKnownEndpoints(public_baseurl, well_known.server, _contacts(settings), well_known.support_page),
             HealthEndpoints(check),
         ),

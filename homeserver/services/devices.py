@@ -72,10 +72,14 @@ class Devices:
         for renamed in self.hooks.renamed:
             await renamed(user_id, device_id)
 
-    async def delete(self, user_id: str, device_ids: Collection[str]) -> None:
-        """Delete devices and end their sessions; those that do not exist are no error."""
+    def check_deletion(self, device_ids: Collection[str]) -> None:
+        """Before anybody has to prove anything. Raises InvalidParam where these are too many at once."""
         if len(device_ids) > MAX_DEVICES_PER_DELETION:
             raise errors.InvalidParam(f"At most {MAX_DEVICES_PER_DELETION} devices can be deleted at once")
+
+    async def delete(self, user_id: str, device_ids: Collection[str]) -> None:
+        """Delete devices and end their sessions; those that do not exist are no error. Raises InvalidParam."""
+        self.check_deletion(device_ids)
         possible = [device_id for device_id in device_ids if is_storable(device_id, MAX_DEVICE_ID_CHARACTERS)]
         if possible:
             await self._after(user_id, await self.rows.delete(self.queries, user_id, possible))

@@ -38,6 +38,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "password": Rate(burst=10, interval_ms=10_000),
     # Guesses at one account's password, from wherever.
     "password_guess": Rate(burst=10, interval_ms=10_000),
+    # "Servers are encouraged to apply stricter than normal rate limiting"; each token takes two requests.
+    "login_token": Rate(burst=6, interval_ms=30_000),
     # Each change of a name is an event in every room.
     "profile": Rate(burst=20, interval_ms=2_000),
     "key_claim": Rate(burst=200, interval_ms=50),

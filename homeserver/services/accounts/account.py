@@ -31,6 +31,10 @@ class Accounts:
     on_deactivated: list[Deactivated] = field(default_factory=list)
     """Called after the commit with the user id and whether to erase: leave all rooms, drop pushers, account data."""
 
+    def check_new_password(self, new_password: str) -> None:
+        """Before anybody has to prove anything for a password that is refused anyway. Raises WeakPassword, InvalidParam."""
+        self.policy.check(new_password)
+
     async def change_password(self, requester: Requester, new_password: str, *, logout_devices: bool) -> None:
         """Set a new password; `logout_devices` ends all other sessions and deletes their devices. Raises WeakPassword."""
         self.policy.check(new_password)

@@ -95,6 +95,23 @@ class Credentials:
         return await self.users.owner_of_threepid(self.queries, medium, address)
 
 
+def identifier_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The identifier object among the fields of a login, or the ones clients sent before r0.4 instead of it.
+
+    Raises MissingParam, BadJson.
+    """
+    identifier = fields.get("identifier")
+    if identifier is None:
+        if fields.get("user") is not None:
+            return {"type": "m.id.user", "user": fields["user"]}
+        if fields.get("medium") is not None:
+            return {"type": "m.id.thirdparty", "medium": fields["medium"], "address": fields.get("address")}
+        raise errors.MissingParam("Missing 'identifier'")
+    if not isinstance(identifier, dict):
+        raise errors.BadJson("'identifier' must be an object")
+    return identifier
+
+
 def _text(identifier: Mapping[str, Any], name: str) -> str:
     value = identifier.get(name)
     if value is None:

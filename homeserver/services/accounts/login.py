@@ -1,4 +1,4 @@
-"""Login with a password."""
+"""Login with a password, or with a token that another device of the same user asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from homeserver.protocol import errors
 from homeserver.services.accounts.credentials import Credentials
+from homeserver.services.accounts.login_tokens import LoginTokens
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 
 IsCrossSigningKey = Callable[[str, str], Awaitable[bool]]
@@ -21,18 +22,26 @@ class Login:
 
     credentials: Credentials
     sessions: Sessions
+    tokens: LoginTokens
     is_cross_signing_key: IsCrossSigningKey | None = None
 
     @property
     def flows(self) -> list[dict[str, Any]]:
         """What GET /login offers."""
-        return [{"type": "m.login.password"}]
+        return [{"type": "m.login.password"}, {"type": "m.login.token", "get_login_token": True}]
 
     async def with_password(self, identifier: Mapping[str, Any], password: str, wish: SessionWish) -> OpenedSession:
         """Raises Forbidden, UserDeactivated, InvalidParam, LimitExceeded."""
         user = await self.credentials.check_password(identifier, password)
-        await self._check_device_id(user.user_id, wish.device_id)
-        return await self.sessions.log_in(user.user_id, wish)
+        return await self._log_in(user.user_id, wish)
+
+    async def with_token(self, token: str, wish: SessionWish) -> OpenedSession:
+        """Raises Forbidden, UserDeactivated, InvalidParam."""
+        return await self._log_in(await self.tokens.redeem(token), wish)
+
+    async def _log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
+        await self._check_device_id(user_id, wish.device_id)
+        return await self.sessions.log_in(user_id, wish)
 
     async def _check_device_id(self, user_id: str, device_id: str | None) -> None:
         """ "The given device ID must not be the same as a cross-signing key ID." """

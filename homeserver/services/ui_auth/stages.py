@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol import errors, identifiers
-from homeserver.services.accounts.credentials import WRONG, Credentials
+from homeserver.services.accounts.credentials import WRONG, Credentials, identifier_of
 from homeserver.services.ui_auth.ui_auth import StageContext
 from homeserver.storage.registration_tokens import RegistrationTokens
 
@@ -41,7 +41,7 @@ class PasswordStage:
     credentials: Credentials
 
     async def attempt(self, auth: Mapping[str, Any], context: StageContext) -> str:
-        identifier = _identifier(auth)
+        identifier = identifier_of(auth)
         password = _text(auth, "password")
         user_id = await self.credentials.resolve(identifier)
         if user_id is None or (context.user_id is not None and user_id != context.user_id):
@@ -82,20 +82,6 @@ class RecaptchaStage:
         if len(response) > MAX_RECAPTCHA_RESPONSE_CHARACTERS or not await self.verify(response, context.ip):
             raise errors.CaptchaInvalid("The captcha was not solved")
         return "solved"
-
-
-def _identifier(auth: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The identifier object; `user`, and `medium` with `address`, are how clients said it before r0.4."""
-    identifier = auth.get("identifier")
-    if identifier is None:
-        if "user" in auth:
-            return {"type": "m.id.user", "user": auth["user"]}
-        if "medium" in auth:
-            return {"type": "m.id.thirdparty", "medium": auth["medium"], "address": auth.get("address")}
-        raise errors.MissingParam("'auth' has no 'identifier'")
-    if not isinstance(identifier, dict):
-        raise errors.BadJson("'auth.identifier' must be an object")
-    return identifier
 
 
 def _text(auth: Mapping[str, Any], name: str) -> str:

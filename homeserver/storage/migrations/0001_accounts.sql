@@ -73,6 +73,15 @@ CREATE TABLE access_tokens (
 CREATE INDEX access_tokens_device ON access_tokens (device_nid);
 CREATE INDEX access_tokens_refresh ON access_tokens (refresh_token_id) WHERE refresh_token_id IS NOT NULL;
 
+-- Lets somebody sign in once, in the name of the device that asked for it; it ends with that device.
+CREATE TABLE login_tokens (
+    token_hash bytea PRIMARY KEY,
+    device_nid integer NOT NULL REFERENCES devices ON DELETE CASCADE,
+    expires_ms bigint NOT NULL
+);
+CREATE INDEX login_tokens_device ON login_tokens (device_nid);
+CREATE INDEX login_tokens_expiry ON login_tokens (expires_ms);
+
 CREATE TABLE registration_tokens (
     token        text COLLATE "C" PRIMARY KEY,
     -- NULL: any number of accounts.

@@ -1,0 +1,118 @@
+"""Login, logout, refresh. Client-server API, "Login" and "Refreshing access tokens"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from homeserver.http.client.session_answer import session_answer
+from homeserver.http.endpoint import Auth, endpoint
+from homeserver.http.request import Request
+from homeserver.http.responses import Response
+from homeserver.protocol import errors
+from homeserver.services.accounts.credentials import identifier_of
+from homeserver.services.accounts.login import Login
+from homeserver.services.accounts.login_tokens import LoginTokens
+from homeserver.services.devices import Devices
+from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
+from homeserver.services.ui_auth.ui_auth import UiAuth
+
+LOGIN = "/_matrix/client/v3/login"
+
+
+class LoginBody(msgspec.Struct):
+    type: str
+    identifier: dict[str, Any] | None = None
+    user: str | None = None
+    medium: str | None = None
+    address: str | None = None
+    password: str | None = None
+    token: str | None = None
+    device_id: str | None = None
+    initial_device_display_name: str | None = None
+    refresh_token: bool | None = None
+
+
+class RefreshBody(msgspec.Struct):
+    refresh_token: str
+
+
+class GetTokenBody(msgspec.Struct):
+    auth: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginEndpoints:
+    """How sessions begin, go on and end."""
+
+    login: Login
+    tokens: LoginTokens
+    sessions: Sessions
+    devices: Devices
+    ui_auth: UiAuth
+
+    @endpoint("GET", LOGIN, auth=Auth.NONE)
+    async def flows(self, request: Request[None]) -> Response:
+        return {"flows": self.login.flows}
+
+    @endpoint("POST", LOGIN, auth=Auth.NONE, body=LoginBody, limit="login")
+    async def log_in(self, request: Request[LoginBody]) -> Response:
+        return session_answer(await self._log_in(request.body, _wish(request)))
+
+    async def _log_in(self, body: LoginBody, wish: SessionWish) -> OpenedSession:
+        match body.type:
+            case "m.login.password":
+                identifier = identifier_of(msgspec.structs.asdict(body))
+                return await self.login.with_password(identifier, _required("password", body.password), wish)
+            case "m.login.token":
+                return await self.login.with_token(_required("token", body.token), wish)
+            case "m.login.application_service":
+                raise errors.AppserviceLoginUnsupported
+        raise errors.Unknown("This type of login is not known here")
+
+    @endpoint("POST", "/_matrix/client/v1/login/get_token", body=GetTokenBody, limit="login_token")
+    async def get_token(self, request: Request[GetTokenBody]) -> Response:
+        """ "Servers MUST always re-prompt the user for verification": every session of authentication does."""
+        await self.ui_auth.check(
+            request.body.auth, request.requester, "POST /login/get_token", ip=request.remote_address
+        )
+        issued = await self.tokens.issue(request.requester)
+        return {"login_token": issued.token, "expires_in_ms": issued.expires_in_ms}
+
+    @endpoint("POST", "/_matrix/client/v3/refresh", auth=Auth.NONE, body=RefreshBody, limit="refresh")
+    async def refresh(self, request: Request[RefreshBody]) -> Response:
+        refreshed = await self.sessions.refresh(request.body.refresh_token)
+        return {
+            "access_token": refreshed.access_token,
+            "refresh_token": refreshed.refresh_token,
+            "expires_in_ms": refreshed.expires_in_ms,
+        }
+
+    @endpoint("POST", "/_matrix/client/v3/logout", guests=True)
+    async def log_out(self, request: Request[None]) -> Response:
+        await self.devices.log_out(request.requester)
+        return {}
+
+    @endpoint("POST", "/_matrix/client/v3/logout/all", guests=True)
+    async def log_out_everywhere(self, request: Request[None]) -> Response:
+        await self.devices.log_out_everywhere(request.requester)
+        return {}
+
+
+def _wish(request: Request[LoginBody]) -> SessionWish:
+    body = request.body
+    return SessionWish(
+        device_id=body.device_id,
+        device_name=body.initial_device_display_name,
+        can_refresh=bool(body.refresh_token),
+        ip=request.remote_address,
+        user_agent=request.user_agent,
+    )
+
+
+def _required(name: str, value: str | None) -> str:
+    if value is None:
+        raise errors.MissingParam(f"Missing '{name}'")
+    return value

@@ -1,0 +1,57 @@
+"""A signed-in device lets another one sign in: `POST /login/get_token`, then login with `m.login.token`."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeserver.protocol import errors
+from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
+from homeserver.storage.login_tokens import LoginTokenRows
+
+if TYPE_CHECKING:
+    from homeserver.services.clock import Clock
+    from homeserver.services.requester import Requester
+    from homeserver.storage.database import Queries
+
+# Long enough to read a QR code, too short to be found lying about.
+LIFETIME_MS = 2 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoginToken:
+    """The only moment at which the token is known."""
+
+    token: str
+    expires_in_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoginTokens:
+    """Issues tokens and takes them back, each once."""
+
+    queries: Queries
+    rows: LoginTokenRows
+    clock: Clock
+
+    async def issue(self, requester: Requester) -> LoginToken:
+        """A token for the requester, who has just proved who he is. Raises Forbidden for application services."""
+        if requester.device_nid == 0:
+            raise errors.Forbidden("Application services cannot ask for login tokens")
+        token = "vclt_" + secrets.token_urlsafe(32)
+        await self.rows.add(self.queries, hash_token(token), requester.device_nid, self.clock.now_ms() + LIFETIME_MS)
+        return LoginToken(token, LIFETIME_MS)
+
+    async def redeem(self, token: str) -> str:
+        """Whose token it is; it is used up. Raises Forbidden."""
+        user_id = None
+        if len(token) <= MAX_TOKEN_CHARACTERS:
+            user_id = await self.rows.use(self.queries, hash_token(token), self.clock.now_ms())
+        if user_id is None:
+            raise errors.Forbidden("This login token is not valid")
+        return user_id
+
+    async def tidy(self) -> None:
+        """Housekeeping: remove expired tokens."""
+        await self.rows.forget_expired(self.queries, self.clock.now_ms())
