@@ -10,12 +10,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
 
 from homeserver.protocol.errors import Forbidden
 from homeserver.protocol.redaction import redact
+from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.visibility import (
     EVERYTHING,
     FIRST_POSITION,
@@ -36,6 +37,15 @@ if TYPE_CHECKING:
 
 VISIBILITY = "m.room.history_visibility"
 NOT_IN_ROOM = "You are not a member of this room"
+
+
+class RoomName(Protocol):
+    """A room by id and number, in memory or not."""
+
+    @property
+    def room_id(self) -> str: ...
+    @property
+    def room_nid(self) -> int: ...
 
 
 class Seen(NamedTuple):
@@ -150,10 +160,11 @@ class Visibility:
         unsure = [room for room, oldest in rooms if not joined_since(room, user_id, oldest)]
         found = {room.room_id: THERE_ALL_THE_TIME for room, _ in rooms}
         if unsure:
-            found |= await self._read(unsure, user_id)
+            found |= await self.read_perspectives(user_id, unsure)
         return found
 
-    async def _read(self, rooms: Sequence[LiveRoom], user_id: str) -> dict[str, Perspective]:
+    async def read_perspectives(self, user_id: str, rooms: Sequence[RoomName]) -> dict[str, Perspective]:
+        """The reader's view of these rooms from the database, whether they are in memory or not, by room id."""
         visibilities: dict[int, list[Change]] = {room.room_nid: [] for room in rooms}
         memberships: dict[int, list[Change]] = {room.room_nid: [] for room in rooms}
         for room_nid, event_type, position, body in await self.history.reader_changes(
@@ -220,7 +231,7 @@ class Visibility:
             return seen
         return {
             room.room_id: [
-                Seen(_redacted(room, each.event), each.membership)
+                Seen(redacted_copy(each.event, room.version), each.membership)
                 if each.membership != "join" and each.event.sender in erased
                 else each
                 for each in seen[room.room_id]
@@ -250,8 +261,9 @@ def _perspective(visibilities: Sequence[Change], memberships: Sequence[Change]) 
     return Perspective(readable_history(visibilities, memberships), tuple(memberships))
 
 
-def _redacted(room: LiveRoom, event: TimelineEvent) -> TimelineEvent:
-    body = redact(orjson.loads(event.body), room.version)
+def redacted_copy(event: TimelineEvent, version: RoomVersion) -> TimelineEvent:
+    """The event as those see it who are not to have an erased user's words."""
+    body = redact(orjson.loads(event.body), version)
     return TimelineEvent(
         event_nid=event.event_nid,
         position=event.position,
