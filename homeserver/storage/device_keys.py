@@ -27,6 +27,11 @@ FROM users u LEFT JOIN LATERAL (
 WHERE u.user_id = ANY($1::text[])
 """
 
+LOCK_OF_USER = """
+SELECT d.user_id, d.device_id, d.device_nid, d.display_name, k.keys
+FROM devices d JOIN device_keys k USING (device_nid) WHERE d.user_id = $1 ORDER BY device_nid FOR NO KEY UPDATE
+"""
+
 # The change of the device list is written by the same statement: nobody can see one without the other.
 STORE = """
 WITH change AS (
@@ -37,7 +42,7 @@ INSERT INTO device_keys (device_nid, keys, uploaded_ms) VALUES ($1, $2, $3)
 ON CONFLICT (device_nid) DO UPDATE SET keys = excluded.keys, uploaded_ms = excluded.uploaded_ms
 """
 
-# Compared with what the caller saw, so that two signatures arriving together do not overwrite each other.
+# Compared with what the caller saw: whoever forgets to lock overwrites nobody's signature.
 REPLACE = """
 UPDATE device_keys k SET keys = new.after
 FROM unnest($1::int[], $2::bytea[], $3::bytea[]) AS new(device_nid, before, after)
@@ -92,6 +97,10 @@ class DeviceKeys:
             if row["keys"] is not None:
                 devices.append(StoredDeviceKeys(*row))
         return found
+
+    async def lock_of_user(self, tx: Queries, user_id: str) -> list[StoredDeviceKeys]:
+        """The keys of a user's devices, locked until the transaction ends."""
+        return [StoredDeviceKeys(*row) for row in await tx.fetch(LOCK_OF_USER, user_id)]
 
     async def store(
         self, q: Queries, device_nid: int, keys: bytes, now_ms: int, *, user_id: str, change_position: int

@@ -86,6 +86,11 @@ LEFT JOIN key_backup_keys k ON k.user_id = v.user_id AND k.version = v.version
 WHERE v.user_id = $1 AND v.version = $2 AND NOT v.deleted
 """
 
+DELETE_ALL = """
+WITH keys AS (DELETE FROM key_backup_keys WHERE user_id = $1)
+UPDATE key_backup_versions SET deleted = true, auth_data = '{}', key_count = 0 WHERE user_id = $1
+"""
+
 HAS_VERSION = "SELECT EXISTS (SELECT FROM key_backup_versions WHERE user_id = $1 AND version = $2)"
 
 
@@ -156,6 +161,10 @@ class KeyBackups:
     async def delete_version(self, q: Queries, user_id: str, version: int) -> None:
         """Delete a version's keys and mark it deleted."""
         await q.execute(DELETE_VERSION, user_id, version)
+
+    async def delete_all(self, q: Queries, user_id: str) -> None:
+        """Delete all versions of a user, as above."""
+        await q.execute(DELETE_ALL, user_id)
 
     async def store_keys(self, q: Queries, user_id: str, version: int, keys: Sequence[BackedUpKey]) -> BackupState:
         """Store each key that is new or better than the stored one, in one statement."""

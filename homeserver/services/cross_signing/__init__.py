@@ -1,0 +1,1 @@
+"""Users' cross-signing keys, and what is signed with them."""

@@ -1,0 +1,1 @@
+"""Server-side backup of room keys."""

@@ -1,0 +1,1 @@
+"""Keys of devices: published, asked for, claimed."""
