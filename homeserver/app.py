@@ -65,7 +65,7 @@ def build_application(
     readers = build_readers(base)
     kernel = build_kernel(base, readers.rules, signing_key)
     rooms = build_rooms(base, settings, kernel)
-    reading = build_reading(base)
+    reading = build_reading(base, kernel)
     encryption = build_encryption(base)
     media = build_media(base, settings)
     sync = build_sync(base)

@@ -2,19 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from homeserver.composition.foundation import Foundation
-from homeserver.http.endpoint import Endpoint
+from homeserver.composition.kernel import Kernel
+from homeserver.http.client.room_context import RoomContextEndpoints
+from homeserver.http.client.room_event import RoomEventReadEndpoints
+from homeserver.http.client.room_members import RoomMembersEndpoints
+from homeserver.http.client.room_messages import RoomMessagesEndpoints
+from homeserver.http.client.room_state import RoomStateReadEndpoints
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.members import ReadMembers
+from homeserver.services.timeline.context import ReadContext
+from homeserver.services.timeline.event_at_time import FindEventAtTime
+from homeserver.services.timeline.messages import ReadMessages
+from homeserver.services.timeline.open_room import RoomOpener
+from homeserver.services.timeline.pages import PageReader
+from homeserver.services.timeline.past_state import PastState
+from homeserver.services.timeline.presentation import Presenter
+from homeserver.services.timeline.room_state import ReadState
+from homeserver.services.timeline.single_event import EventFinder, ReadEvent
+from homeserver.services.visibility import Visibility
+from homeserver.storage.event_transactions import EventTransactions
+from homeserver.storage.room_history import RoomHistory
+from homeserver.storage.users import Users
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingServices:
-    """Verbs that read rooms."""
+    """Verbs that read rooms, and what sync needs to show them."""
 
+    visibility: Visibility
+    presenter: Presenter
+    past: PastState
+    messages: ReadMessages
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_reading(base: Foundation) -> ReadingServices:
-    """Nothing yet."""
-    return ReadingServices()
+async def _nobody_is_ignored(user_id: str) -> Collection[str]:
+    return ()
+
+
+def build_reading(base: Foundation, kernel: Kernel) -> ReadingServices:
+    """Reads up to where the kernel's writer has announced events."""
+    database, stream = base.database, kernel.writer.position
+    history = RoomHistory()
+    visibility = Visibility(database, history, Users(), base.awake, base.server_name)
+    opener = RoomOpener(base.cache, visibility)
+    pages = PageReader(database, base.events, history)
+    past = PastState(database, base.rooms, history)
+    presenter = Presenter(database, EventTransactions(), base.clock)
+    finder = EventFinder(database, base.events)
+    messages = ReadMessages(opener, visibility, pages, past, presenter, _nobody_is_ignored, stream)
+    context = ReadContext(opener, visibility, finder, pages, past, presenter, _nobody_is_ignored, stream)
+    endpoints = endpoints_of(
+        RoomMessagesEndpoints(messages),
+        RoomContextEndpoints(context),
+        RoomEventReadEndpoints(
+            ReadEvent(opener, visibility, finder, presenter), FindEventAtTime(database, opener, history, stream)
+        ),
+        RoomStateReadEndpoints(ReadState(opener, past, presenter)),
+        RoomMembersEndpoints(ReadMembers(opener, past, presenter)),
+    )
+    return ReadingServices(visibility, presenter, past, messages, list(endpoints))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,12 @@ OF_DEVICE = """
 SELECT txn_key, event_id FROM event_transactions
 WHERE user_id = $1 AND device_id = $2 AND created_ms >= $3
 ORDER BY created_ms DESC LIMIT $4
+"""
+
+# The primary key begins with user and device: this goes through one device's transactions of a day.
+OF_EVENTS = """
+SELECT event_nid, txn_key FROM event_transactions
+WHERE user_id = $1 AND device_id = $2 AND event_nid = ANY($3::bigint[])
 """
 
 PRUNE = "DELETE FROM event_transactions WHERE created_ms < $1"
@@ -24,6 +31,10 @@ class EventTransactions:
     ) -> list[tuple[str, str]]:
         """(key, event id) of the device's newest transactions, newest first."""
         return [(row[0], row[1]) for row in await q.fetch(OF_DEVICE, user_id, device_id, since_ms, limit)]
+
+    async def of_events(self, q: Queries, user_id: str, device_id: str, event_nids: Sequence[int]) -> dict[int, str]:
+        """Keys of the transactions with which this device sent these events, by event number."""
+        return {row[0]: row[1] for row in await q.fetch(OF_EVENTS, user_id, device_id, event_nids)}
 
     async def prune(self, q: Queries, before_ms: int) -> None:
         """Forget transactions older than this."""

@@ -1,0 +1,35 @@
+"""Client-server API, "Getting events for a room": one event, by its id or by its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeserver.http.endpoint import endpoint
+from homeserver.http.request import Request
+from homeserver.http.responses import Raw, Response
+from homeserver.protocol.errors import MissingParam
+from homeserver.services.timeline.event_at_time import FindEventAtTime
+from homeserver.services.timeline.single_event import ReadEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEventReadEndpoints:
+    """Single events."""
+
+    read: ReadEvent
+    at_time: FindEventAtTime
+
+    @endpoint("GET", "/_matrix/client/v3/rooms/{room_id}/event/{event_id}", guests=True)
+    async def event(self, request: Request[None]) -> Response:
+        return Raw(await self.read(request.requester, request.path["room_id"], request.path["event_id"]))
+
+    @endpoint("GET", "/_matrix/client/v1/rooms/{room_id}/timestamp_to_event")
+    async def timestamp_to_event(self, request: Request[None]) -> Response:
+        ts = request.query.integer("ts")
+        direction = request.query.one_of("dir", ("f", "b"))
+        if ts is None or direction is None:
+            raise MissingParam("Missing query parameter 'ts' or 'dir'")
+        event_id, origin_server_ts = await self.at_time(
+            request.requester.user_id, request.path["room_id"], ts, forwards=direction == "f"
+        )
+        return {"event_id": event_id, "origin_server_ts": origin_server_ts}

@@ -1,0 +1,1 @@
+"""Rooms, read: pages of a timeline, single events, state, the event at a time."""

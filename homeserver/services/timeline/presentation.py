@@ -1,0 +1,75 @@
+"""Events as JSON for one reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeserver.services.clock import Clock
+from homeserver.services.requester import Requester
+from homeserver.services.rooms.rendering import render_event
+from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.transactions import KEPT_MS
+from homeserver.services.visibility import Seen
+from homeserver.storage.event_transactions import EventTransactions
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+
+@dataclass(frozen=True, slots=True)
+class Presenter:
+    """The last step of everything that shows events."""
+
+    queries: Queries
+    transactions: EventTransactions
+    clock: Clock
+
+    async def show(self, reader: Requester, room_id: str | None, seen: Sequence[Seen]) -> list[bytes]:
+        """The events' JSON, in the same order; `room_id` None for /sync."""
+        await self.recall_transactions(reader, [each.event for each in seen])
+        now_ms = self.clock.now_ms()
+        return [
+            render_event(event, reader=reader, now_ms=now_ms, room_id=room_id, membership=membership)
+            for event, membership in seen
+        ]
+
+    def show_state(self, reader: Requester, room_id: str, events: Iterable[TimelineEvent]) -> list[bytes]:
+        """State events' JSON. Nobody gives a state event a transaction id, and `membership` "MAY be omitted if [...]
+        calculating the value is expensive", as it is for state from all of the room's history.
+        """
+        now_ms = self.clock.now_ms()
+        return [render_event(event, reader=reader, now_ms=now_ms, room_id=room_id) for event in events]
+
+    async def recall_transactions(self, reader: Requester, events: Iterable[TimelineEvent]) -> None:
+        """Events that this device sent recently, and that memory knows only from the database, get their
+        transaction ids back. One statement, and only where there are such events.
+        """
+        since_ms = self.clock.now_ms() - KEPT_MS
+        own = {
+            event.event_nid: event
+            for event in events
+            if event.sender == reader.user_id
+            and event.txn is None
+            and event.state_key is None
+            and event.origin_server_ts >= since_ms
+        }
+        if not own or reader.device_id is None:
+            return
+        keys = await self.transactions.of_events(self.queries, reader.user_id, reader.device_id, list(own))
+        for event_nid, key in keys.items():
+            transaction_id = transaction_id_of(key, own[event_nid])
+            if transaction_id is not None:
+                own[event_nid].txn = (reader.user_id, reader.device_id, transaction_id)
+
+
+def transaction_id_of(key: str, event: TimelineEvent) -> str | None:
+    """The client's part of a transaction's key, which begins with the endpoint (services/rooms/send_event.py)."""
+    sent = f"send {event.room_id} {event.type} "
+    if key.startswith(sent):
+        return key.removeprefix(sent)
+    redacted = f"redact {event.room_id} "
+    if key.startswith(redacted):
+        return key.removeprefix(redacted).partition(" ")[2] or None
+    return None

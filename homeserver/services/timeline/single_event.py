@@ -1,0 +1,62 @@
+"""GET /rooms/{roomId}/event/{eventId}: one event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from homeserver.protocol.errors import Forbidden, NotFound
+from homeserver.services.requester import Requester
+from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.stored import to_timeline_event
+from homeserver.services.rooms.timeline_event import REJECTED, SOFT_FAILED, TimelineEvent
+from homeserver.services.timeline.open_room import RoomOpener
+from homeserver.services.timeline.presentation import Presenter
+from homeserver.services.visibility import Visibility
+from homeserver.storage.events import Events
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+NO_SUCH_EVENT = "The event was not found, or you may not see it"
+
+
+@dataclass(frozen=True, slots=True)
+class EventFinder:
+    """Events of a room's timeline by id."""
+
+    queries: Queries
+    events: Events
+
+    async def find(self, room: LiveRoom, event_id: str) -> TimelineEvent:
+        """Raises NotFound for events that are unknown, of another room, or outside of the timeline."""
+        for event in reversed(room.recent):
+            if event.event_id == event_id:
+                return event
+        for record in await self.events.by_ids(self.queries, [event_id]):
+            in_timeline = record["position"] is not None and not record["flags"] & (SOFT_FAILED | REJECTED)
+            if record["room_nid"] == room.room_nid and in_timeline:
+                return to_timeline_event(record, room.room_id)
+        raise NotFound(NO_SUCH_EVENT)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvent:
+    """One verb."""
+
+    opener: RoomOpener
+    visibility: Visibility
+    finder: EventFinder
+    presenter: Presenter
+
+    async def __call__(self, reader: Requester, room_id: str, event_id: str) -> bytes:
+        """The event's JSON. Raises NotFound: "or you do not have permission to read this event"."""
+        try:
+            room, access = await self.opener.access(room_id, reader.user_id)
+        except Forbidden:
+            raise NotFound(NO_SUCH_EVENT) from None
+        event = await self.finder.find(room, event_id)
+        seen = await self.visibility.see(room, reader.user_id, [event], access.perspective)
+        if not seen:
+            raise NotFound(NO_SUCH_EVENT)
+        return (await self.presenter.show(reader, room_id, seen))[0]
