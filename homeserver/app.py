@@ -64,7 +64,7 @@ def build_application(
     accounts = build_accounts(base, settings)
     readers = build_readers(base)
     kernel = build_kernel(base, readers.rules, signing_key)
-    rooms = build_rooms(base, settings, kernel)
+    rooms = build_rooms(base, settings, accounts, kernel)
     reading = build_reading(base, kernel)
     encryption = build_encryption(base)
     media = build_media(base, settings)

@@ -27,7 +27,7 @@ class Kernel:
 def build_kernel(base: Foundation, rules: NotificationRules, signing_key: SigningKey) -> Kernel:
     """`rules` say whom an event notifies; they are asked before the event is written."""
     stream = StreamPosition("events")
-    writer = EventWriter(base.database, base.events, stream, base.cache, base.announcer, rules, base.clock)
+    writer = EventWriter(base.database, base.events, base.rooms, stream, base.cache, base.announcer, rules, base.clock)
     appender = Appender(base.cache, writer, base.clock, base.server_name, signing_key)
     stored = EventTransactions()
     transactions = SentTransactions(base.database, stored, base.clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ SELECT event_nid, txn_key FROM event_transactions
 WHERE user_id = $1 AND device_id = $2 AND event_nid = ANY($3::bigint[])
 """
 
+FIND = "SELECT event_id FROM event_transactions WHERE user_id = $1 AND device_id = $2 AND txn_key = $3"
+
+OF_DEVICES_GONE = "DELETE FROM event_transactions WHERE user_id = $1 AND device_id = ANY($2::text[])"
+
 PRUNE = "DELETE FROM event_transactions WHERE created_ms < $1"
 
 
@@ -35,6 +40,15 @@ class EventTransactions:
     async def of_events(self, q: Queries, user_id: str, device_id: str, event_nids: Sequence[int]) -> dict[int, str]:
         """Keys of the transactions with which this device sent these events, by event number."""
         return {row[0]: row[1] for row in await q.fetch(OF_EVENTS, user_id, device_id, event_nids)}
+
+    async def find(self, q: Queries, user_id: str, device_id: str, key: str) -> str | None:
+        """The event that one transaction became."""
+        event_id: str | None = await q.fetchval(FIND, user_id, device_id, key)
+        return event_id
+
+    async def delete_devices(self, q: Queries, user_id: str, device_ids: Sequence[str]) -> None:
+        """The devices are gone; one that is later given the same id begins anew."""
+        await q.execute(OF_DEVICES_GONE, user_id, list(device_ids))
 
     async def prune(self, q: Queries, before_ms: int) -> None:
         """Forget transactions older than this."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from asyncpg import UniqueViolationError
+
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
@@ -84,18 +86,22 @@ pushed AS (
          AS p(event_nid, user_id, thread_id, notify, highlight) USING (event_nid)
 )"""
 
-REDACTED = """
-redacted AS (
-    UPDATE events e SET body = d.body, envelope = d.envelope, unsigned = d.unsigned, flags = e.flags | 2
-    FROM unnest(${0}::int[], ${1}::text[], ${2}::bytea[], ${3}::bytea[], ${4}::bytea[])
-         AS d(room_nid, event_id, body, envelope, unsigned)
+REWRITTEN = """
+rewritten AS (
+    UPDATE events e SET body = d.body, envelope = d.envelope, unsigned = d.unsigned, flags = d.flags
+    FROM unnest(${0}::int[], ${1}::text[], ${2}::bytea[], ${3}::bytea[], ${4}::bytea[], ${5}::smallint[])
+         AS d(room_nid, event_id, body, envelope, unsigned, flags)
     WHERE e.event_id = d.event_id AND e.room_nid = d.room_nid AND d.room_nid IN (SELECT room_nid FROM moved)
+    RETURNING e.event_nid, e.flags
 ),
 unrelated AS (
-    -- A redacted event relates to nothing any more (spec: redactions remove m.relates_to).
-    DELETE FROM relations r USING events e
-    WHERE e.event_id = ANY(${1}::text[]) AND r.event_nid = e.event_nid AND e.room_nid IN (SELECT room_nid FROM moved)
+    -- A redacted event (flag 2) relates to nothing any more (spec: redactions remove m.relates_to).
+    DELETE FROM relations r USING rewritten e WHERE r.event_nid = e.event_nid AND e.flags & 2 <> 0
 )"""
+
+
+class TransactionTakenError(Exception):
+    """A device's transaction has become another event already."""
 
 
 @dataclass(slots=True)
@@ -127,25 +133,33 @@ class EventWrites:
     transactions: Columns = field(default_factory=lambda: Columns(5))
     # event_nid, user_id, thread_id, notify, highlight
     push_actions: Columns = field(default_factory=lambda: Columns(5))
-    # room_nid, event_id, body, envelope, unsigned
-    redacted: Columns = field(default_factory=lambda: Columns(5))
+    # room_nid, event_id, body, envelope, unsigned, flags
+    rewritten: Columns = field(default_factory=lambda: Columns(6))
     has_state: bool = False
 
     async def write(self, q: Queries) -> set[int]:
-        """Write everything; returns the room_nids whose tip had not moved. Of other rooms nothing is written."""
+        """Write everything; returns the room_nids whose tip had not moved. Of other rooms nothing is written.
+
+        Raises TransactionTakenError, and then nothing at all is written.
+        """
         optional = [
             (MEMBERS, self.members),
             (RELATIONS, self.relations),
             (TRANSACTIONS, self.transactions),
             (PUSH_ACTIONS, self.push_actions),
-            (REDACTED, self.redacted),
+            (REWRITTEN, self.rewritten),
         ]
         present = [(part, columns) for part, columns in optional if columns.rows]
         arguments = [*self.tips.arrays(), *self.events.arrays()]
         for _, columns in present:
             arguments += columns.arrays()
         statement = _compose(self.has_state, tuple((part, columns.width) for part, columns in present))
-        return {row[0] for row in await q.fetch(statement, *arguments)}
+        try:
+            return {row[0] for row in await q.fetch(statement, *arguments)}
+        except UniqueViolationError as error:
+            if error.constraint_name == "event_transactions_pkey":
+                raise TransactionTakenError from error
+            raise
 
 
 @lru_cache(maxsize=128)

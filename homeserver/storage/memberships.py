@@ -30,6 +30,12 @@ WHERE mine.user_id = $1 AND mine.membership = 'join'
 
 USERS_IN_ROOM = "SELECT user_id FROM memberships WHERE room_nid = $1 AND membership = $2"
 
+# Guests among the joined members; only this server's users are in `users`.
+GUESTS_IN_ROOM = """
+SELECT m.user_id FROM memberships m JOIN users u USING (user_id)
+WHERE m.room_nid = $1 AND m.membership = 'join' AND u.is_guest ORDER BY m.user_id
+"""
+
 FORGET = "UPDATE memberships SET forgotten = true WHERE user_id = $1 AND room_nid = $2"
 
 
@@ -64,6 +70,10 @@ class Memberships:
     async def users_in_room(self, q: Queries, room_nid: int, membership: str) -> list[str]:
         """Ids of the users with this membership."""
         return [row[0] for row in await q.fetch(USERS_IN_ROOM, room_nid, membership)]
+
+    async def guests_in_room(self, q: Queries, room_nid: int) -> list[str]:
+        """Local guests who have joined the room."""
+        return [row[0] for row in await q.fetch(GUESTS_IN_ROOM, room_nid)]
 
     async def forget(self, q: Queries, user_id: str, room_nid: int) -> None:
         """Mark a left room as forgotten; a later membership event un-forgets it."""

@@ -43,6 +43,12 @@ class RecentChanges(Generic[Change]):
             del self._positions[:dropped]
             del self._changes[:dropped]
 
+    def replace(self, position: int, change: Change) -> None:
+        """Put another change where one with this position is held (an event that was redacted)."""
+        index = bisect_right(self._positions, position) - 1
+        if index >= 0 and self._positions[index] == position:
+            self._changes[index] = change
+
     def since(self, position: int, to: int | None = None) -> list[Change] | None:
         """Changes in ``(position, to]`` in order; None where memory does not reach back that far."""
         if position < self._complete_after:

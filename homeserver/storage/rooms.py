@@ -59,6 +59,16 @@ WHERE c.room_nid = $1 AND c.position <= $3
 ORDER BY c.position
 """
 
+# The state event that came after the one at position $4.
+NEXT_STATE_CHANGE = f"""
+SELECT {COLUMNS} FROM state_changes c JOIN events e USING (event_nid)
+WHERE c.room_nid = $1 AND c.type = $2 AND c.state_key = $3 AND c.position > $4
+ORDER BY c.position LIMIT 1
+"""
+
+# Waits for whoever is writing into these rooms: a statement whose answer was lost, most of all.
+AWAIT_WRITERS = "SELECT room_nid FROM rooms WHERE room_nid = ANY($1::int[]) ORDER BY room_nid FOR UPDATE"
+
 
 @dataclass(frozen=True, slots=True)
 class RoomRow:
@@ -90,6 +100,16 @@ class Rooms:
     async def current_state(self, q: Queries, room_nid: int) -> list[Record]:
         """All current state events of a room."""
         return await q.fetch(CURRENT_STATE, room_nid)
+
+    async def next_state_change(
+        self, q: Queries, room_nid: int, event_type: str, state_key: str, position: int
+    ) -> Record | None:
+        """The state event that replaced the one at ``position``."""
+        return await q.fetchrow(NEXT_STATE_CHANGE, room_nid, event_type, state_key, position)
+
+    async def await_writers(self, q: Queries, room_nids: Sequence[int]) -> None:
+        """Return when every write that is under way in these rooms has been committed or undone."""
+        await q.execute(AWAIT_WRITERS, room_nids)
 
     async def state_at(self, q: Queries, room_nid: int, position: int) -> list[Record]:
         """All state after the event at ``position``."""

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.protocol.errors import MissingParam, ThreepidDenied
+from homeserver.services.awake import AwakeUsers
 from homeserver.services.directory.resolve import ResolveRoom
+from homeserver.services.membership.depart import DepartRoom
+from homeserver.services.membership.forget import ForgetRoom
+from homeserver.services.membership.invite import InviteUser
 from homeserver.services.membership.join import JoinRoom
+from homeserver.services.membership.knock import KnockRoom
+
+ROOM = "/_matrix/client/v3/rooms/{room_id}"
 
 
 class ReasonBody(msgspec.Struct):
     reason: str | None = None
+
+
+class TargetBody(msgspec.Struct):
+    user_id: str
+    reason: str | None = None
+
+
+class InviteBody(msgspec.Struct):
+    user_id: str | None = None
+    reason: str | None = None
+    # The other form of this endpoint, by e-mail address: it needs an identity server.
+    medium: Any = None
+    address: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +45,68 @@ class MembershipEndpoints:
 
     resolve: ResolveRoom
     join: JoinRoom
+    knock: KnockRoom
+    invite: InviteUser
+    depart: DepartRoom
+    forget: ForgetRoom
+    awake: AwakeUsers
+
+    @endpoint("GET", "/_matrix/client/v3/joined_rooms")
+    async def joined_rooms(self, request: Request[None]) -> Response:
+        return {"joined_rooms": sorted(await self.awake.joined_room_ids(request.requester.user_id))}
 
     @endpoint("POST", "/_matrix/client/v3/join/{room}", guests=True, body=ReasonBody, limit="join")
     async def join_by_name(self, request: Request[ReasonBody]) -> Response:
         room_id = await self.resolve.room_id(request.path["room"])
-        return {"room_id": await self.join(request.requester, room_id, reason=request.body.reason)}
+        await self.join(request.requester, room_id, reason=request.body.reason)
+        return {"room_id": room_id}
 
-    @endpoint("POST", "/_matrix/client/v3/rooms/{room_id}/join", guests=True, body=ReasonBody, limit="join")
+    @endpoint("POST", ROOM + "/join", guests=True, body=ReasonBody, limit="join")
     async def join_by_id(self, request: Request[ReasonBody]) -> Response:
-        return {"room_id": await self.join(request.requester, request.path["room_id"], reason=request.body.reason)}
+        room_id = request.path["room_id"]
+        await self.join(request.requester, room_id, reason=request.body.reason)
+        return {"room_id": room_id}
+
+    @endpoint("POST", "/_matrix/client/v3/knock/{room}", body=ReasonBody, limit="join")
+    async def knock_on_room(self, request: Request[ReasonBody]) -> Response:
+        room_id = await self.resolve.room_id(request.path["room"])
+        await self.knock(request.requester, room_id, reason=request.body.reason)
+        return {"room_id": room_id}
+
+    @endpoint("POST", ROOM + "/invite", body=InviteBody, limit="invite")
+    async def invite_user(self, request: Request[InviteBody]) -> Response:
+        body = request.body
+        if body.user_id is None:
+            if body.medium is not None or body.address is not None:
+                raise ThreepidDenied("This server has no identity server: invite people by their user id")
+            raise MissingParam("Missing 'user_id'")
+        await self.invite(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
+        return {}
+
+    @endpoint("POST", ROOM + "/leave", guests=True, body=ReasonBody)
+    async def leave_room(self, request: Request[ReasonBody]) -> Response:
+        await self.depart.leave(request.requester, request.path["room_id"], reason=request.body.reason)
+        return {}
+
+    @endpoint("POST", ROOM + "/kick", body=TargetBody)
+    async def kick_user(self, request: Request[TargetBody]) -> Response:
+        body = request.body
+        await self.depart.kick(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
+        return {}
+
+    @endpoint("POST", ROOM + "/ban", body=TargetBody)
+    async def ban_user(self, request: Request[TargetBody]) -> Response:
+        body = request.body
+        await self.depart.ban(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
+        return {}
+
+    @endpoint("POST", ROOM + "/unban", body=TargetBody)
+    async def unban_user(self, request: Request[TargetBody]) -> Response:
+        body = request.body
+        await self.depart.unban(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
+        return {}
+
+    @endpoint("POST", ROOM + "/forget")
+    async def forget_room(self, request: Request[None]) -> Response:
+        await self.forget(request.requester, request.path["room_id"])
+        return {}

@@ -1,4 +1,4 @@
-"""Client-server API, "Sending events to a room"."""
+"""Client-server API, "Sending events to a room" and "Redactions"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.send_event import SendEvent
+from homeserver.services.rooms.set_state import SetState
+
+ROOM = "/_matrix/client/v3/rooms/{room_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +20,32 @@ class RoomEventEndpoints:
     """What members say."""
 
     send: SendEvent
+    set_state: SetState
+    redact: RedactEvent
+
+    @endpoint("PUT", ROOM + "/send/{event_type}/{txn_id}", guests=True, body=dict, limit="message")
+    async def send_event(self, request: Request[dict[str, Any]]) -> Response:
+        path = request.path
+        event_id = await self.send(request.requester, path["room_id"], path["event_type"], request.body, path["txn_id"])
+        return {"event_id": event_id}
 
     @endpoint(
         "PUT",
-        "/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}",
+        ROOM + "/state/{event_type}",
+        ROOM + "/state/{event_type}/{state_key}",
         guests=True,
         body=dict,
         limit="message",
     )
-    async def send_event(self, request: Request[dict[str, Any]]) -> Response:
+    async def set_room_state(self, request: Request[dict[str, Any]]) -> Response:
         path = request.path
-        event_id = await self.send(request.requester, path["room_id"], path["event_type"], request.body, path["txn_id"])
+        event_id = await self.set_state(
+            request.requester, path["room_id"], path["event_type"], path.get("state_key", ""), request.body
+        )
+        return {"event_id": event_id}
+
+    @endpoint("PUT", ROOM + "/redact/{event_id}/{txn_id}", body=dict, empty_body=True, limit="message")
+    async def redact_event(self, request: Request[dict[str, Any]]) -> Response:
+        path = request.path
+        event_id = await self.redact(request.requester, path["room_id"], path["event_id"], request.body, path["txn_id"])
         return {"event_id": event_id}

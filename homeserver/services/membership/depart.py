@@ -1,62 +1,99 @@
-"""Leave, kick, ban, unban: what ends or forbids a membership."""
+"""Leave, kick, ban, unban: what ends or forbids a membership. Each returns the id of the member event."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Forbidden
+from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import parse_user_id
-from homeserver.services.membership.content import member_draft, membership_of
+from homeserver.services.membership.change import ChangeMembership
+from homeserver.services.membership.content import check_joined, member_draft, membership_of
 from homeserver.services.requester import Requester
-from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.live_room import LiveRoom
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class DepartRoom:
-    """Four verbs that write one membership event each."""
+    """Four verbs that write one membership event each. `extra`: further keys of its content."""
 
-    appender: Appender
+    change: ChangeMembership
 
-    async def leave(self, requester: Requester, room_id: str, *, reason: str | None = None) -> None:
+    async def leave(
+        self, requester: Requester, room_id: str, *, reason: str | None = None, extra: Mapping[str, Any] = _NOTHING
+    ) -> str:
         """Leave a room, decline an invite, or take a knock back; leaving twice changes nothing."""
         user_id = requester.user_id
 
-        def plan(room: LiveRoom) -> Plan:
-            member = room.fetch_auth_event("m.room.member", user_id)
-            if member is not None and member.membership == "leave":
-                return Plan([])
-            if member is None:
+        def change(room: LiveRoom, standing: Event | None) -> EventDraft | None:
+            if standing is None:
                 raise Forbidden("You are not in this room")
-            return Plan([member_draft(user_id, user_id, "leave", reason=reason)])
+            if standing.membership == "leave":
+                return None
+            return member_draft(user_id, user_id, "leave", reason=reason, extra=extra)
 
-        await self.appender.commit(room_id, plan)
+        return await self.change(room_id, user_id, change)
 
-    async def kick(self, requester: Requester, room_id: str, target: str, *, reason: str | None = None) -> None:
+    async def kick(
+        self,
+        requester: Requester,
+        room_id: str,
+        target: str,
+        *,
+        reason: str | None = None,
+        extra: Mapping[str, Any] = _NOTHING,
+    ) -> str:
         """Put a member out, or withdraw an invite."""
         parse_user_id(target)
 
-        def plan(room: LiveRoom) -> Plan:
-            membership = membership_of(room, target)
-            if membership not in ("join", "invite", "knock"):
+        def change(room: LiveRoom, standing: Event | None) -> EventDraft:
+            check_joined(room, requester.user_id)
+            if membership_of(room, target) not in ("join", "invite", "knock"):
                 raise Forbidden(f"{target} is not in the room")
-            return Plan([member_draft(requester.user_id, target, "leave", reason=reason)])
+            return member_draft(requester.user_id, target, "leave", reason=reason, extra=extra)
 
-        await self.appender.commit(room_id, plan)
+        return await self.change(room_id, target, change)
 
-    async def ban(self, requester: Requester, room_id: str, target: str, *, reason: str | None = None) -> None:
+    async def ban(
+        self,
+        requester: Requester,
+        room_id: str,
+        target: str,
+        *,
+        reason: str | None = None,
+        extra: Mapping[str, Any] = _NOTHING,
+    ) -> str:
         """Ban a user, member or not."""
         parse_user_id(target)
-        draft = member_draft(requester.user_id, target, "ban", reason=reason)
-        await self.appender.commit(room_id, lambda room: Plan([draft]))
+        draft = member_draft(requester.user_id, target, "ban", reason=reason, extra=extra)
 
-    async def unban(self, requester: Requester, room_id: str, target: str, *, reason: str | None = None) -> None:
+        def change(room: LiveRoom, standing: Event | None) -> EventDraft:
+            check_joined(room, requester.user_id)
+            return draft
+
+        return await self.change(room_id, target, change)
+
+    async def unban(
+        self,
+        requester: Requester,
+        room_id: str,
+        target: str,
+        *,
+        reason: str | None = None,
+        extra: Mapping[str, Any] = _NOTHING,
+    ) -> str:
         """Lift a ban; the user is then out, not in."""
         parse_user_id(target)
 
-        def plan(room: LiveRoom) -> Plan:
+        def change(room: LiveRoom, standing: Event | None) -> EventDraft:
+            check_joined(room, requester.user_id)
             if membership_of(room, target) != "ban":
                 raise Forbidden(f"{target} is not banned from the room")
-            return Plan([member_draft(requester.user_id, target, "leave", reason=reason)])
+            return member_draft(requester.user_id, target, "leave", reason=reason, extra=extra)
 
-        await self.appender.commit(room_id, plan)
+        return await self.change(room_id, target, change)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Forbidden
-from homeserver.protocol.identifiers import parse_user_id
-from homeserver.services.membership.content import MemberProfile, ProfileLookup, member_draft, membership_of
+from homeserver.protocol.events import Event
+from homeserver.services.membership.change import ChangeMembership
+from homeserver.services.membership.content import ProfileLookup, check_joined, member_draft
+from homeserver.services.membership.invitable import Invitable
 from homeserver.services.requester import Requester
-from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.live_room import LiveRoom
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class InviteUser:
     """One verb."""
 
-    appender: Appender
+    change: ChangeMembership
     profiles: ProfileLookup
-    server_name: str
+    invitable: Invitable
 
     async def __call__(
         self,
@@ -27,33 +33,30 @@ class InviteUser:
         target: str,
         *,
         reason: str | None = None,
-        is_direct: bool | None = None,
-    ) -> None:
-        """Invite a user; inviting an invited user again changes nothing. Raises Forbidden, NotFound, InvalidParam."""
-        user = parse_user_id(target)
-        if user.server_name != self.server_name:
-            raise Forbidden(f"This server does not federate: {target} cannot be invited")
+        extra: Mapping[str, Any] = _NOTHING,
+    ) -> str:
+        """Invite a user; inviting an invited user again changes nothing. Returns the id of the member event.
+
+        Raises Forbidden, InviteBlocked, NotFound, InvalidParam.
+        """
+        await self.invitable.check(requester, [target])
         profile = await self.profiles.member_profile(target)
-        await self.appender.commit(
-            room_id, lambda room: invite_plan(room, requester.user_id, target, profile, reason, is_direct)
-        )
+        draft = member_draft(requester.user_id, target, "invite", profile, reason, extra)
+
+        def change(room: LiveRoom, standing: Event | None) -> EventDraft | None:
+            return invitation(room, standing, draft)
+
+        return await self.change(room_id, target, change)
 
 
-def invite_plan(
-    room: LiveRoom,
-    sender: str,
-    target: str,
-    profile: MemberProfile,
-    reason: str | None,
-    is_direct: bool | None,
-) -> Plan:
-    """The invitation as a plan; empty where the same person has invited the same user already."""
-    membership = membership_of(room, target)
+def invitation(room: LiveRoom, standing: Event | None, draft: EventDraft) -> EventDraft | None:
+    """The invitation; None where the same person has invited the same user already and says nothing new."""
+    check_joined(room, draft.sender)
+    membership = None if standing is None else standing.membership
     if membership == "join":
-        raise Forbidden(f"{target} is in the room already")
+        raise Forbidden(f"{draft.state_key} is in the room already")
     if membership == "ban":
-        raise Forbidden(f"{target} is banned from the room")
-    standing = room.fetch_auth_event("m.room.member", target)
-    if membership == "invite" and standing is not None and standing.sender == sender and reason is None:
-        return Plan([])
-    return Plan([member_draft(sender, target, "invite", profile, reason, is_direct=is_direct or None)])
+        raise Forbidden(f"{draft.state_key} is banned from the room")
+    if membership == "invite" and standing is not None and standing.sender == draft.sender:
+        return None if "reason" not in draft.content else draft
+    return draft

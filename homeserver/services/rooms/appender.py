@@ -21,8 +21,9 @@ from homeserver.protocol.relations import relation_of
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock
-from homeserver.services.rooms.event_writer import Also, Append, EventWriter, NewEvent, Redacted, TipMoved, Transaction
+from homeserver.services.rooms.event_writer import Also, Append, EventWriter, NewEvent, TipMoved, Transaction
 from homeserver.services.rooms.live_room import CurrentState, LiveRoom, RoomTip
+from homeserver.services.rooms.redacted_forms import RedactedForms
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.rooms.unsigned import unsigned_for_state
@@ -42,7 +43,8 @@ class Plan:
 
     drafts: Sequence[EventDraft]
     transaction: Transaction | None = None
-    redacted: Sequence[Redacted] = ()
+    rewrite: RedactedForms | None = None
+    """Stored events that the last draft, a redaction, changes."""
     also: Also | None = None
 
 
@@ -102,13 +104,19 @@ class Appender:
         for _ in range(MAX_ATTEMPTS):
             room = await self._cache.get(room_id)
             planned = plan(room)
-            if not planned.drafts:
-                return []
             try:
+                if not planned.drafts:
+                    await self._settled(room)
+                    return []
                 return await self.append(room, planned)
             except TipMoved:
                 continue
         raise Unavailable("The room is too busy, try again")
+
+    async def _settled(self, room: LiveRoom) -> None:
+        """Nothing changes: an answer that relies on what others have built waits until that is stored."""
+        if room.committing is not None and room.pending:
+            await asyncio.shield(room.committing)
 
     async def append(self, room: LiveRoom, plan: Plan) -> list[TimelineEvent]:
         """Build onto this very room. Raises TipMoved where it is no longer the current one."""
@@ -164,6 +172,10 @@ class Appender:
         room.tip = RoomTip(tip.extremities, tip.depth, built_on + 1)
         room.pending_state.update(speculation.state)
         room.pending += len(events)
+        if plan.rewrite is not None:
+            # What is built from here on must not repeat the old content in its `prev_content`.
+            room.hold_parsed(plan.rewrite.redacted)
+        room.committing = asyncio.get_running_loop().create_future()
         return Append(
             room=room,
             built_on=built_on,
@@ -171,8 +183,8 @@ class Appender:
             extremities=tip.extremities,
             depth=tip.depth,
             events=events,
-            done=asyncio.get_running_loop().create_future(),
-            redacted=plan.redacted,
+            done=room.committing,
+            rewritten=() if plan.rewrite is None else plan.rewrite(events[-1].body),
             also=plan.also,
         )
 

@@ -22,10 +22,11 @@ from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import HIGHLIGHTS, NOTIFIES, TimelineEvent
-from homeserver.storage.event_writes import EventWrites
+from homeserver.storage.event_writes import EventWrites, TransactionTakenError
 from homeserver.storage.events import Events
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.recent import RecentChanges
+from homeserver.storage.rooms import Rooms
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Database, Queries
@@ -79,8 +80,8 @@ class NewEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Redacted:
-    """A stored event in its new, redacted form."""
+class Rewritten:
+    """A stored event in a new form: redacted, or showing the redacted content of the one before it."""
 
     event: TimelineEvent
     envelope: bytes
@@ -103,7 +104,7 @@ class Append:
     depth: int
     events: list[NewEvent]
     done: asyncio.Future[list[TimelineEvent]]
-    redacted: Sequence[Redacted] = ()
+    rewritten: Sequence[Rewritten] = ()
     also: Also | None = None
     stored: list[TimelineEvent] = field(default_factory=list)
 
@@ -115,6 +116,7 @@ class EventWriter:
         self,
         database: Database,
         events: Events,
+        rooms: Rooms,
         position: StreamPosition,
         cache: RoomCache,
         announcer: Announcer,
@@ -123,6 +125,7 @@ class EventWriter:
     ) -> None:
         self._database = database
         self._events = events
+        self._rooms = rooms
         self.position = position
         self._cache = cache
         self._announcer = announcer
@@ -187,7 +190,7 @@ class EventWriter:
             moved = await self._write(writes, batch)
         except Unavailable as error:
             self._abandon(batch, error)
-            await self._settle_unknown(positions)
+            await self._settle_unknown(batch, positions)
         except Exception as error:
             self.position.finish(positions)
             if len(batch) > 1:
@@ -195,7 +198,7 @@ class EventWriter:
                 for append in batch:
                     await self._commit([append])
             else:
-                if not isinstance(error, MatrixError):
+                if not isinstance(error, MatrixError | TransactionTakenError):
                     log.exception("could not store events of %s", batch[0].room.room_id)
                 self._abandon(batch, error)
         else:
@@ -226,10 +229,10 @@ class EventWriter:
             append.stored = []
             for new in append.events:
                 append.stored.append(await self._row(writes, room, new, next(number)))
-            for redacted in append.redacted:
-                event = redacted.event
-                writes.redacted.rows.append(
-                    (room.room_nid, event.event_id, event.body, redacted.envelope, event.unsigned)
+            for rewritten in append.rewritten:
+                event = rewritten.event
+                writes.rewritten.rows.append(
+                    (room.room_nid, event.event_id, event.body, rewritten.envelope, event.unsigned, event.flags)
                 )
         writes.tips.rows = list(tips.values())
         return writes
@@ -290,8 +293,7 @@ class EventWriter:
             for event in append.stored:
                 room.apply(event)
                 self.recent.add(event.position, event)
-            for redacted in append.redacted:
-                room.replace_event(redacted.event)
+            self._hold_rewritten(append)
             self._cache.reweigh(room)
             committed += append.stored
         self.position.finish(positions)
@@ -300,6 +302,14 @@ class EventWriter:
         for append in batch:
             if not append.done.done():
                 append.done.set_result(append.stored)
+
+    def _hold_rewritten(self, append: Append) -> None:
+        for rewritten in append.rewritten:
+            event = rewritten.event
+            room = self._cache.peek(event.room_id)
+            if room is not None:
+                room.replace_event(event)
+            self.recent.replace(event.position, event)
 
     def _abandon(self, batch: list[Append], error: BaseException) -> None:
         for append in batch:
@@ -312,14 +322,17 @@ class EventWriter:
             # Whoever asked may be gone by now; an unread exception is not worth a warning.
             append.done.exception()
 
-    async def _settle_unknown(self, positions: Sequence[int]) -> None:
+    async def _settle_unknown(self, batch: list[Append], positions: Sequence[int]) -> None:
         """The connection broke: PostgreSQL may have committed all the same. Ask until it answers, then follow it.
 
         Until then the stream stands still, so that no reader steps over an event that is there after all.
         """
         pause_s = 0.05
+        room_nids = sorted({append.room.room_nid for append in batch})
         while True:
             try:
+                # The lost statement may still be running over there.
+                await self._rooms.await_writers(self._database, room_nids)
                 records = await self._events.by_nids_with_rooms(self._database, list(positions))
                 break
             except Unavailable:
@@ -332,6 +345,10 @@ class EventWriter:
             if room is not None:
                 room.apply(event)
             self.recent.add(event.position, event)
+        committed = {event.event_id for event in events}
+        for append in batch:
+            if append.rewritten and append.events[-1].event.event_id in committed:
+                self._hold_rewritten(append)
         self.position.finish(positions)
         if events:
             self._announcer.announce_events(events)

@@ -9,6 +9,7 @@ checks the tip's version against other processes.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class LiveRoom:
 
     __slots__ = (
         "_parsed",
+        "committing",
         "invited",
         "joined",
         "joined_local",
@@ -109,6 +111,8 @@ class LiveRoom:
         self.pending_state: dict[tuple[str, str], Event] = {}
         self.pending = 0
         self.retired = False
+        # Done when the events that were built last are committed.
+        self.committing: asyncio.Future[list[TimelineEvent]] | None = None
         # Events of this room with position > recent_complete_after are all in `recent`, oldest first.
         self.recent: deque[TimelineEvent] = deque(maxlen=RECENT_EVENTS)
         self.recent_complete_after = 0
@@ -205,6 +209,11 @@ class LiveRoom:
             found = Event.from_client_body(orjson.loads(event.body), self.room_id, self.version)
             self._parsed[event.event_id] = found
         return found
+
+    def hold_parsed(self, event: Event) -> None:
+        """A committed state event has a new form: build on that."""
+        if event.state_key is not None:
+            self._parsed[event.event_id] = event
 
     def power_levels(self) -> PowerLevels:
         """The levels that the next event is checked against; kept while create and power levels events stay the same."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from homeserver.protocol.errors import InvalidParam, Unavailable
+from homeserver.protocol.identifiers import utf8_length
 from homeserver.services.clock import Clock
+from homeserver.services.requester import Requester
 from homeserver.services.rooms.event_writer import Transaction
 from homeserver.storage.event_transactions import EventTransactions
+from homeserver.storage.event_writes import TransactionTakenError
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -21,6 +25,14 @@ if TYPE_CHECKING:
 KEPT_MS = 24 * 60 * 60 * 1000
 MAX_DEVICES = 4096
 MAX_KEYS_PER_DEVICE = 2000
+MAX_TXN_ID_BYTES = 255
+
+
+def transaction_of(requester: Requester, endpoint: str, txn_id: str) -> Transaction:
+    """The idempotency key of a request: scoped by device and by endpoint (spec, "Transaction identifiers")."""
+    if not txn_id or utf8_length(txn_id) > MAX_TXN_ID_BYTES:
+        raise InvalidParam(f"A transaction id has 1 to {MAX_TXN_ID_BYTES} bytes")
+    return Transaction(requester.user_id, requester.device_id or "", f"{endpoint} {txn_id}", txn_id)
 
 
 class SentTransactions:
@@ -45,7 +57,7 @@ class SentTransactions:
             finished = await self._of_device(device)
             event_id = finished.get(transaction.key)
             if event_id is None:
-                event_id = await send()
+                event_id = await self._send(transaction, send)
                 self._remember(device, transaction.key, event_id)
             outcome.set_result(event_id)
             return event_id
@@ -60,6 +72,17 @@ class SentTransactions:
             raise
         finally:
             del self._running[key]
+
+    async def _send(self, transaction: Transaction, send: Callable[[], Awaitable[str]]) -> str:
+        try:
+            return await send()
+        except TransactionTakenError:
+            # Another process was faster, or the transaction is older than what memory holds.
+            txn = transaction
+            found = await self._transactions.find(self._queries, txn.user_id, txn.device_id, txn.key)
+            if found is None:
+                raise Unavailable("This transaction is being carried out, try again") from None
+            return found
 
     async def _of_device(self, device: tuple[str, str]) -> OrderedDict[str, str]:
         finished = self._finished.get(device)
@@ -83,9 +106,11 @@ class SentTransactions:
         while len(finished) > MAX_KEYS_PER_DEVICE:
             finished.popitem(last=False)
 
-    def forget_device(self, user_id: str, device_id: str) -> None:
-        """The device is gone."""
-        self._finished.pop((user_id, device_id), None)
+    async def forget_devices(self, user_id: str, device_ids: Sequence[str]) -> None:
+        """The devices are gone; one that is later given the same id begins anew."""
+        await self._transactions.delete_devices(self._queries, user_id, device_ids)
+        for device_id in device_ids:
+            self._finished.pop((user_id, device_id), None)
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""

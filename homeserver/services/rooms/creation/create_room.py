@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from homeserver.protocol.errors import Forbidden, RoomInUse
 from homeserver.protocol.room_versions import room_version
 from homeserver.services.clock import Clock
+from homeserver.services.membership.invitable import Invitable
 from homeserver.services.membership.profiles import MemberProfiles
-from homeserver.services.membership.servers import check_local
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.appender import AlsoOfRoom
 from homeserver.services.rooms.creation.first_events import first_events
@@ -31,8 +31,8 @@ class CreateRoom:
     aliases: Aliases
     directory: RoomDirectoryRows
     profiles: MemberProfiles
+    invitable: Invitable
     clock: Clock
-    server_name: str
     default_version: str
     allow_publish: bool
 
@@ -45,8 +45,7 @@ class CreateRoom:
         check_wishes(wishes)
         if wishes.is_public and not self.allow_publish and not requester.is_admin:
             raise Forbidden("This server does not let users list rooms in the directory")
-        for user_id in wishes.invite:
-            check_local(user_id, self.server_name)
+        await self.invitable.check(requester, wishes.invite)
         await self._check_alias_is_free(wishes.alias)
         creator = requester.user_id
         profiles = await self.profiles.member_profiles([creator, *wishes.invite])

@@ -103,9 +103,8 @@ def topic_content(topic: str) -> dict[str, Any]:
 
 def _invitations(wishes: RoomWishes, creator: str, profiles: Mapping[str, MemberProfile]) -> Iterator[EventDraft]:
     for user_id in dict.fromkeys(wishes.invite):
-        yield member_draft(
-            creator, user_id, "invite", profiles.get(user_id), is_direct=True if wishes.is_direct else None
-        )
+        extra = {"is_direct": True} if wishes.is_direct else {}
+        yield member_draft(creator, user_id, "invite", profiles.get(user_id), extra=extra)
 
 
 def _state(sender: str, event_type: str, content: dict[str, Any]) -> EventDraft:

@@ -1,0 +1,62 @@
+"""Memberships: the verbs by which people come into rooms and go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeserver.composition.foundation import Foundation
+from homeserver.composition.kernel import Kernel
+from homeserver.services.membership.by_state import SetMembership
+from homeserver.services.membership.change import ChangeMembership
+from homeserver.services.membership.depart import DepartRoom
+from homeserver.services.membership.forget import ForgetRoom
+from homeserver.services.membership.guests import EvictGuests
+from homeserver.services.membership.invitable import Invitable, InviteBlocks
+from homeserver.services.membership.invite import InviteUser
+from homeserver.services.membership.join import JoinRoom
+from homeserver.services.membership.knock import KnockRoom
+from homeserver.services.membership.leave_all import LeaveAllRooms
+from homeserver.services.membership.profile_changes import PropagateProfile
+from homeserver.services.membership.profiles import MemberProfiles
+from homeserver.storage.profiles import ProfileRows
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipServices:
+    """One verb a field."""
+
+    profiles: MemberProfiles
+    invitable: Invitable
+    join: JoinRoom
+    knock: KnockRoom
+    invite: InviteUser
+    depart: DepartRoom
+    forget: ForgetRoom
+    by_state: SetMembership
+    leave_all: LeaveAllRooms
+    evict_guests: EvictGuests
+    propagate_profile: PropagateProfile
+
+
+def build_memberships(base: Foundation, kernel: Kernel, blocks: InviteBlocks) -> MembershipServices:
+    """Everything that writes m.room.member events."""
+    profiles = MemberProfiles(base.database, ProfileRows())
+    invitable = Invitable(base.server_name, blocks)
+    change = ChangeMembership(kernel.appender)
+    join = JoinRoom(base.cache, change, base.awake, profiles)
+    knock = KnockRoom(change, profiles)
+    invite = InviteUser(change, profiles, invitable)
+    depart = DepartRoom(change)
+    return MembershipServices(
+        profiles=profiles,
+        invitable=invitable,
+        join=join,
+        knock=knock,
+        invite=invite,
+        depart=depart,
+        forget=ForgetRoom(base.database, base.memberships, base.awake),
+        by_state=SetMembership(base.cache, join, invite, knock, depart),
+        leave_all=LeaveAllRooms(change, base.awake),
+        evict_guests=EvictGuests(base.database, base.cache, kernel.appender, base.memberships),
+        propagate_profile=PropagateProfile(kernel.appender, base.awake),
+    )
