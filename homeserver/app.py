@@ -61,12 +61,12 @@ def build_application(
     """Connect everything. The database has been migrated; nothing is asked of it yet."""
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock)
-    accounts = build_accounts(base, settings)
+    accounts = build_accounts(base, settings, public_baseurl)
     readers = build_readers(base)
     kernel = build_kernel(base, readers.rules, signing_key)
     rooms = build_rooms(base, settings, accounts, kernel)
     reading = build_reading(base, kernel)
-    encryption = build_encryption(base)
+    encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
     sync = build_sync(base)
 

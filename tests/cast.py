@@ -167,6 +167,11 @@ class Client:
         )
         return self._logged_in(answer, password or self.password)
 
+    def password_auth(self, **more: Any) -> dict[str, Any]:
+        """The `auth` object with which this user proves who he is; give `session` to go on with one."""
+        identifier = {"type": "m.id.user", "user": self.user_id}
+        return {"type": "m.login.password", "identifier": identifier, "password": self.password, **more}
+
     def anonymous(self) -> Client:
         """The same server, without a token."""
         return Client(self.session, self.base_url)

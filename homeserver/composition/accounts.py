@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from config.settings import RegistrationSettings, Settings
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.life import Step
+from homeserver.http.admin.registration import SharedSecretEndpoints
 from homeserver.http.client.account import AccountEndpoints
 from homeserver.http.client.devices import DeviceEndpoints
 from homeserver.http.client.filter import FilterEndpoints
@@ -14,6 +15,7 @@ from homeserver.http.client.login import LoginEndpoints
 from homeserver.http.client.profile import ProfileEndpoints
 from homeserver.http.client.registration import RegistrationEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.http.setup import SetupEndpoints
 from homeserver.services.accounts.account import Accounts
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.login import IsCrossSigningKey, Login
@@ -23,8 +25,11 @@ from homeserver.services.devices import Devices
 from homeserver.services.filters.filters import Filters
 from homeserver.services.profiles.profiles import Profiles
 from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
+from homeserver.services.registration.captcha import CaptchaVerifier
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.registration import Registration, RegistrationRules
+from homeserver.services.registration.setup_link import SetupLinks
+from homeserver.services.registration.shared_secret import SharedSecretRegistration
 from homeserver.services.registration.usernames import Usernames
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
@@ -32,9 +37,11 @@ from homeserver.services.sessions.sessions import SessionLifetimes, Sessions
 from homeserver.services.ui_auth.stages import (
     DUMMY,
     PASSWORD,
+    RECAPTCHA,
     REGISTRATION_TOKEN,
     DummyStage,
     PasswordStage,
+    RecaptchaStage,
     RegistrationTokenStage,
 )
 from homeserver.services.ui_auth.ui_auth import Stage, UiAuth
@@ -43,7 +50,7 @@ from homeserver.storage.devices import DeviceRows
 from homeserver.storage.filters import FilterRows
 from homeserver.storage.login_tokens import LoginTokenRows
 from homeserver.storage.profiles import ProfileRows
-from homeserver.storage.registration_tokens import RegistrationTokens
+from homeserver.storage.registration_tokens import RegistrationTokens, SetupLinkRows
 from homeserver.storage.sessions import SessionTokens
 from homeserver.storage.ui_auth_sessions import UiAuthSessionRows
 from homeserver.storage.users import Users
@@ -58,6 +65,7 @@ class AccountServices:
     authenticator: Authenticator
     devices: Devices
     new_accounts: NewAccounts
+    setup_links: SetupLinks
     accounts: Accounts
     profiles: Profiles
     filters: Filters
@@ -65,7 +73,7 @@ class AccountServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
+def build_accounts(base: Foundation, settings: Settings, public_baseurl: str) -> AccountServices:
     """Hooks (`devices.hooks`, `accounts.on_deactivated`) are filled by the groups that have to know."""
     database, clock, users, tokens = base.database, base.clock, Users(), SessionTokens()
     last_seen = LastSeen(database, DeviceRows(), clock)
@@ -87,7 +95,12 @@ def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
         PASSWORD: PasswordStage(credentials),
         REGISTRATION_TOKEN: token_stage,
     }
-    ui_auth = UiAuth(database, UiAuthSessionRows(), stages, clock)
+    captcha, captcha_params = settings.registration.recaptcha, {}
+    if captcha.public_key and captcha.private_key:
+        verifier = CaptchaVerifier(captcha.siteverify_url, captcha.private_key, settings.outgoing_http.verify_tls)
+        stages[RECAPTCHA] = RecaptchaStage(verifier.verify)
+        captcha_params = {RECAPTCHA: {"public_key": captcha.public_key}}
+    ui_auth = UiAuth(database, UiAuthSessionRows(), stages, clock, captcha_params)
     login_tokens = LoginTokens(database, LoginTokenRows(), clock)
     login = Login(credentials, sessions, login_tokens, _cross_signing_lookup(base))
 
@@ -98,6 +111,9 @@ def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
     registration = Registration(
         database, rules, new_accounts, sessions, authenticator, ui_auth, registration_tokens, clock
     )
+
+    shared_secret = SharedSecretRegistration(settings.registration.shared_secret, new_accounts, sessions, clock)
+    setup_links = SetupLinks(database, SetupLinkRows(), new_accounts, clock, public_baseurl)
 
     accounts = Accounts(database, users, devices, hasher, policy, clock)
     profiles = Profiles(database, ProfileRows())
@@ -114,13 +130,17 @@ def build_accounts(base: Foundation, settings: Settings) -> AccountServices:
     base.life.reports_memory("filters", filters.memory_usage)
     endpoints = endpoints_of(
         RegistrationEndpoints(registration, token_stage),
+        SharedSecretEndpoints(shared_secret),
+        SetupEndpoints(setup_links),
         LoginEndpoints(login, login_tokens, sessions, devices, ui_auth),
         AccountEndpoints(accounts, ui_auth),
         DeviceEndpoints(devices, ui_auth),
         ProfileEndpoints(profiles),
         FilterEndpoints(filters),
     )
-    return AccountServices(authenticator, devices, new_accounts, accounts, profiles, filters, ui_auth, list(endpoints))
+    return AccountServices(
+        authenticator, devices, new_accounts, setup_links, accounts, profiles, filters, ui_auth, list(endpoints)
+    )
 
 
 def _registration_rules(settings: RegistrationSettings) -> RegistrationRules:
@@ -128,6 +148,8 @@ def _registration_rules(settings: RegistrationSettings) -> RegistrationRules:
         enabled=settings.enabled,
         guests=settings.guests,
         token_required=settings.require_verification,
+        captcha_required=settings.recaptcha.in_flow,
+        captcha_possible=bool(settings.recaptcha.public_key and settings.recaptcha.private_key),
     )
 
 

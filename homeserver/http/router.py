@@ -24,6 +24,7 @@ ALIASES: Final = (
 RESOURCES: Final = (
     ("/_matrix/client/v1/media/", "media"),
     ("/_matrix/client/", "client"),
+    ("/setup", "client"),
     ("/_matrix/media/", "media"),
     ("/_matrix/federation/v1/media/", "media"),
     ("/_matrix/federation/", "federation"),

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from homeserver.http.client.session_answer import session_answer
+from homeserver.http.client.session_answer import registered_answer
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.services.registration.form import RegistrationForm
-from homeserver.services.registration.registration import Registered, Registration
+from homeserver.services.registration.registration import Registration
 from homeserver.services.ui_auth.stages import RegistrationTokenStage
 
 
@@ -39,8 +39,8 @@ class RegistrationEndpoints:
         body = request.body
         seen = {"ip": request.remote_address, "user_agent": request.user_agent}
         if request.query.one_of("kind", ("user", "guest"), "user") == "guest":
-            return _answer(await self.registration.register_guest(body.initial_device_display_name, **seen))
-        return _answer(await self.registration.register(_form(body), body.auth, **seen))
+            return registered_answer(await self.registration.register_guest(body.initial_device_display_name, **seen))
+        return registered_answer(await self.registration.register(_form(body), body.auth, **seen))
 
     @endpoint("GET", "/_matrix/client/v3/register/available", auth=Auth.NONE, limit="registration")
     async def available(self, request: Request[None]) -> Response:
@@ -54,6 +54,7 @@ class RegistrationEndpoints:
         limit="registration",
     )
     async def token_validity(self, request: Request[None]) -> Response:
+        self.registration.check_enabled()
         return {"valid": await self.registration_tokens.is_usable(request.query.required("token"))}
 
 
@@ -67,9 +68,3 @@ def _form(body: RegisterBody) -> RegistrationForm:
         can_refresh=body.refresh_token,
         inhibit_login=body.inhibit_login,
     )
-
-
-def _answer(registered: Registered) -> Response:
-    if registered.session is None:
-        return {"user_id": registered.user_id, "home_server": registered.user_id.partition(":")[2]}
-    return session_answer(registered.session)

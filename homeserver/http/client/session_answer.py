@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from homeserver.services.registration.registration import Registered
 from homeserver.services.sessions.sessions import OpenedSession
 
 
@@ -19,3 +20,10 @@ def session_answer(session: OpenedSession) -> dict[str, Any]:
     if session.refresh_token is not None:
         answer |= {"refresh_token": session.refresh_token, "expires_in_ms": session.expires_in_ms}
     return answer
+
+
+def registered_answer(registered: Registered) -> dict[str, Any]:
+    """The same, or the user id alone where no session was wanted."""
+    if registered.session is not None:
+        return session_answer(registered.session)
+    return {"user_id": registered.user_id, "home_server": registered.user_id.partition(":")[2]}

@@ -69,10 +69,11 @@ class Registration:
 
     async def check_available(self, username: str) -> None:
         """Raises InvalidUsername, Exclusive, UserInUse; Forbidden where nobody may register."""
-        self._check_enabled()
+        self.check_enabled()
         await self.accounts.check_available(self.accounts.usernames.check_new(username))
 
-    def _check_enabled(self) -> None:
+    def check_enabled(self) -> None:
+        """Raises Forbidden where nobody may register."""
         if not self.rules.enabled:
             raise errors.Forbidden("Registration is not open on this server")
 
@@ -86,7 +87,7 @@ class Registration:
 
         Raises UserInteractiveAuthRequired, what `check_available` raises, WeakPassword, MissingParam, InvalidParam.
         """
-        self._check_enabled()
+        self.check_enabled()
         remembered = await self._remembered(auth)
         said = await self._check(form, is_repeated=remembered.registered is not None)
         try:
@@ -195,7 +196,7 @@ class Registration:
 
         "All request parameters except `initial_device_display_name` MUST be ignored."
         """
-        self._check_enabled()
+        self.check_enabled()
         if not self.rules.guests:
             raise errors.Forbidden("This server does not take guests")
         wish = SessionWish(device_name=device_name, ip=ip, user_agent=user_agent)
