@@ -10,12 +10,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import pytest
 
-from homeserver.protocol.auth import AuthRejection, auth_types_for_event, check_state_dependent
+from homeserver.protocol.auth import (
+    AuthRejection,
+    auth_types_for_event,
+    check_state_dependent,
+    check_state_independent,
+)
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 
@@ -186,3 +191,15 @@ class RoomBuilder:
             check_state_dependent(event, self.version, self.fetch)
         assert caught.value.rule == rule, str(caught.value)
         assert caught.value.errcode == "M_FORBIDDEN"
+
+    def allows_by_itself(self, event: Event, rejected: Container[str] = ()) -> None:
+        """The rules that look at the event and its auth events only allow it."""
+        auth_events = [self.events[event_id] for event_id in event.auth_event_ids]
+        create = self.events[self.state["m.room.create", ""]]
+        check_state_independent(event, auth_events, create_event=create, rejected_event_ids=rejected)
+
+    def rejects_by_itself(self, event: Event, rule: str, rejected: Container[str] = ()) -> None:
+        """This rule forbids this event, whatever the state."""
+        with pytest.raises(AuthRejection) as caught:
+            self.allows_by_itself(event, rejected)
+        assert caught.value.rule == rule, str(caught.value)
