@@ -62,7 +62,7 @@ def build_application(
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock)
     accounts = build_accounts(base, settings, public_baseurl)
-    readers = build_readers(base)
+    readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     rooms = build_rooms(base, settings, accounts, kernel)
     reading = build_reading(base, kernel)

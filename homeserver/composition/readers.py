@@ -4,11 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from config.settings import Settings
 from homeserver.composition.foundation import Foundation
-from homeserver.http.endpoint import Endpoint
-from homeserver.protocol.events import Event
-from homeserver.services.rooms.event_writer import Notification, NotificationRules
-from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.http.client.account_data import AccountDataEndpoints
+from homeserver.http.client.presence import PresenceEndpoints
+from homeserver.http.client.push_rules import PushRuleEndpoints
+from homeserver.http.client.receipts import ReceiptEndpoints
+from homeserver.http.client.tags import TagEndpoints
+from homeserver.http.client.typing_notifications import TypingEndpoints
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.account_data.account_data import AccountData
+from homeserver.services.account_data.ignored import IgnoredUsers
+from homeserver.services.account_data.source import AccountDataForSync
+from homeserver.services.account_data.stream import AccountDataStream
+from homeserver.services.presence import presence as presence_times
+from homeserver.services.presence.presence import Presence
+from homeserver.services.push_rules.push_rules import PushRules
+from homeserver.services.push_rules.rulesets import Rulesets
+from homeserver.services.read_markers import ReadMarkers
+from homeserver.services.receipts.receipts import Receipts
+from homeserver.services.rooms.event_writer import NotificationRules
+from homeserver.services.sync.sources import (
+    AccountDataSource,
+    PresenceSource,
+    ReceiptSource,
+    TypingSource,
+    UnreadSource,
+)
+from homeserver.services.tags import RoomTags
+from homeserver.services.typing_users import EXPIRY_INTERVAL_MS, TypingUsers
+from homeserver.services.unread.own_reads import FLUSH_INTERVAL_MS, OwnReads
+from homeserver.services.unread.rules import ReaderNotifications
+from homeserver.services.unread.threads import Threads
+from homeserver.services.unread.unread import Unread
+from homeserver.storage.account_data import AccountDataRows
+from homeserver.storage.push_rules import PushRuleRows
+from homeserver.storage.receipts import ReceiptRows
+from homeserver.storage.status_messages import StatusMessageRows
+from homeserver.storage.unread import UnreadCountRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +49,100 @@ class ReaderServices:
     """Streams that sync reads, and the rules that the event writer asks."""
 
     rules: NotificationRules
+    receipts: ReceiptSource
+    typing: TypingSource
+    account_data: AccountDataSource
+    presence: PresenceSource
+    unread: UnreadSource
+    push_rules: PushRules
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-class _Nobody:
-    async def evaluate(self, room: LiveRoom, event: Event) -> Notification:
-        return Notification()
+@dataclass(frozen=True, slots=True)
+class _AccountData:
+    rows: AccountDataRows
+    stream: AccountDataStream
+    ignored: IgnoredUsers
+    push_rules: PushRules
 
 
-def build_readers(base: Foundation) -> ReaderServices:
+def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     """Built before the kernel, which asks `rules` about every event."""
-    return ReaderServices(_Nobody())
+    data = _build_account_data(base)
+    unread = _build_unread(base, data)
+    receipts = Receipts(base.database, ReceiptRows(), base.awake, base.cache, base.announcer, unread, base.clock)
+    base.life.on_start(receipts.load)
+    base.life.reports_memory("receipts", receipts.memory_usage)
+    markers = ReadMarkers(base.database, data.rows, data.stream, receipts)
+    typing = _build_typing(base)
+    presence = _build_presence(base, settings.presence.enabled)
+    account_data = AccountData(base.database, data.rows, data.stream, data.ignored)
+    endpoints = endpoints_of(
+        ReceiptEndpoints(receipts, markers),
+        TypingEndpoints(typing),
+        AccountDataEndpoints(account_data, data.push_rules),
+        TagEndpoints(RoomTags(base.database, data.rows, data.stream)),
+        PresenceEndpoints(presence),
+        PushRuleEndpoints(data.push_rules),
+    )
+    for_sync = AccountDataForSync(base.database, data.rows, data.stream, data.ignored, data.push_rules)
+    rules = ReaderNotifications(data.push_rules.rulesets, unread.threads)
+    return ReaderServices(
+        rules, receipts, typing, for_sync, presence, unread, data.push_rules, list(endpoints)
+    )  # fmt: skip
+
+
+def _build_account_data(base: Foundation) -> _AccountData:
+    rows, rule_rows = AccountDataRows(), PushRuleRows()
+    stream = AccountDataStream(base.database, rows, base.announcer)
+    ignored = IgnoredUsers(base.database, rows)
+    rulesets = Rulesets(base.database, rule_rows)
+    base.life.on_start(stream.load)
+    base.life.on_start(rulesets.load)
+    base.life.reports_memory("ignored_users", ignored.memory_usage)
+    base.life.reports_memory("push_rules", rulesets.memory_usage)
+    return _AccountData(rows, stream, ignored, PushRules(base.database, rule_rows, rulesets, stream))
+
+
+def _build_unread(base: Foundation, data: _AccountData) -> Unread:
+    rows = UnreadCountRows()
+    own_reads = OwnReads(base.database, ReceiptRows())
+    unread = Unread(
+        queries=base.database,
+        rows=rows,
+        events=base.events,
+        awake=base.awake,
+        cache=base.cache,
+        rulesets=data.push_rules.rulesets,
+        ignored=data.ignored,
+        threads=Threads(base.database, rows),
+        own_reads=own_reads,
+        server_name=base.server_name,
+    )
+    data.ignored.on_change.append(unread.forget_reader)
+    data.push_rules.on_change.append(unread.forget_reader)
+    base.announcer.on_events(unread.apply_events)
+    base.life.on_start(unread.load)
+    base.life.every(FLUSH_INTERVAL_MS, own_reads.flush, "flush-own-reads")
+    base.life.on_stop(own_reads.flush)
+    base.life.reports_memory("unread", unread.memory_usage)
+    base.life.reports_memory("own_reads", own_reads.memory_usage)
+    return unread
+
+
+def _build_typing(base: Foundation) -> TypingUsers:
+    typing = TypingUsers(base.awake, base.announcer, base.clock)
+    base.announcer.on_events(typing.apply_events)
+    base.life.on_start(typing.load)
+    base.life.every(EXPIRY_INTERVAL_MS, typing.expire, "expire-typing")
+    base.life.reports_memory("typing", typing.memory_usage)
+    return typing
+
+
+def _build_presence(base: Foundation, enabled: bool) -> Presence:
+    presence = Presence(base.database, StatusMessageRows(), base.awake, base.announcer, base.clock, enabled)
+    base.life.on_start(presence.load)
+    base.life.every(presence_times.TELL_INTERVAL_MS, presence.tell, "tell-presence")
+    base.life.every(presence_times.EXPIRY_INTERVAL_MS, presence.expire, "expire-presence")
+    base.life.reports_memory("presence", presence.memory_usage)
+    return presence

@@ -1,0 +1,1 @@
+"""Account data, global and by room, and how sync hears of it."""

@@ -1,0 +1,81 @@
+"""Sets and gets account data ("Client Config")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from homeserver.protocol import errors
+from homeserver.protocol.identifiers import is_room_id, utf8_length
+from homeserver.services.account_data.ignored import IGNORED_USER_LIST, IgnoredUsers
+from homeserver.services.account_data.stream import AccountDataStream
+from homeserver.storage.account_data import EVERYWHERE, AccountDataRows
+
+if TYPE_CHECKING:
+    from homeserver.services.requester import Requester
+    from homeserver.storage.database import Queries
+
+FULLY_READ = "m.fully_read"
+PUSH_RULES = "m.push_rules"
+# "Servers must reject setting account data for event types that the server manages by using a 405 error response."
+SERVER_MANAGED = frozenset({FULLY_READ, PUSH_RULES})
+
+MAX_TYPE_BYTES = 255
+# All rooms' tags, markers and settings together; the largest accounts have some thousands.
+MAX_ENTRIES = 20_000
+
+
+@dataclass(slots=True)
+class AccountData:
+    """Verbs over a user's own account data. `room_id` is EVERYWHERE for global account data."""
+
+    queries: Queries
+    rows: AccountDataRows
+    stream: AccountDataStream
+    ignored: IgnoredUsers
+
+    async def put(
+        self, requester: Requester, user_id: str, room_id: str, event_type: str, content: dict[str, Any]
+    ) -> None:
+        """Set one entry. Raises Forbidden, InvalidParam, a 405 for types of the server's own, TooLarge."""
+        check_owner(requester, user_id)
+        check_room(room_id)
+        if event_type in SERVER_MANAGED:
+            raise errors.MatrixError("M_BAD_JSON", 405, f"{event_type} is managed by the server")
+        if not event_type or utf8_length(event_type) > MAX_TYPE_BYTES:
+            raise errors.InvalidParam(f"The type must have 1 to {MAX_TYPE_BYTES} bytes")
+        await self._store(user_id, room_id, event_type, orjson.dumps(content))
+
+    async def _store(self, user_id: str, room_id: str, event_type: str, content: bytes) -> None:
+        async with self.stream.writing() as write:
+            stored = await self.rows.put(
+                self.queries, user_id, room_id, event_type, content, write.position, MAX_ENTRIES
+            )
+            if not stored:
+                raise errors.TooLarge(f"A user has at most {MAX_ENTRIES} entries of account data")
+            write.done(user_id, room_id, event_type, content)
+            if room_id == EVERYWHERE and event_type == IGNORED_USER_LIST:
+                self.ignored.changed(user_id, content)
+
+    async def get(self, requester: Requester, user_id: str, room_id: str, event_type: str) -> bytes:
+        """The content of one entry, in JSON. Raises Forbidden, InvalidParam, NotFound."""
+        check_owner(requester, user_id)
+        check_room(room_id)
+        stored = await self.rows.get(self.queries, user_id, room_id, event_type)
+        if stored is None:
+            raise errors.NotFound("There is no such account data")
+        return stored[0]
+
+
+def check_owner(requester: Requester, user_id: str) -> None:
+    """ "Users may only view the account data for their own account." Raises Forbidden."""
+    if requester.user_id != user_id:
+        raise errors.Forbidden("Account data of other users is theirs alone")
+
+
+def check_room(room_id: str) -> None:
+    """Raises InvalidParam where this is neither a room id nor EVERYWHERE."""
+    if room_id != EVERYWHERE and not is_room_id(room_id):
+        raise errors.InvalidParam("That is no room id")

@@ -1,0 +1,65 @@
+"""Whom a user ignores, from his `m.ignored_user_list` ("Ignoring Users")."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from homeserver.storage.account_data import EVERYWHERE, AccountDataRows
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+IGNORED_USER_LIST = "m.ignored_user_list"
+NOBODY: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class IgnoredUsers:
+    """Bounded cache of ignore lists; changes are followed as they commit."""
+
+    queries: Queries
+    rows: AccountDataRows
+    capacity: int = 20_000
+    on_change: list[Callable[[str], None]] = field(default_factory=list)
+    """Called with the user whose list changed, after the commit."""
+    _lists: OrderedDict[str, frozenset[str]] = field(default_factory=OrderedDict)
+
+    async def of_user(self, user_id: str) -> frozenset[str]:
+        """Whom the user ignores; one statement where his list is not in memory."""
+        known = self._lists.get(user_id)
+        if known is not None:
+            self._lists.move_to_end(user_id)
+            return known
+        stored = await self.rows.get(self.queries, user_id, EVERYWHERE, IGNORED_USER_LIST)
+        # A change that committed meanwhile is newer than what was read.
+        newer = self._lists.get(user_id)
+        return newer if newer is not None else self._keep(user_id, stored[0] if stored is not None else b"{}")
+
+    def _keep(self, user_id: str, content: bytes) -> frozenset[str]:
+        ignored = self._lists[user_id] = ignored_in(orjson.loads(content), user_id)
+        while len(self._lists) > self.capacity:
+            self._lists.popitem(last=False)
+        return ignored
+
+    def changed(self, user_id: str, content: bytes) -> None:
+        """Follow a committed change of the list."""
+        self._keep(user_id, content)
+        for listener in self.on_change:
+            listener(user_id)
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {"users": len(self._lists), "ignored": sum(map(len, self._lists.values()))}
+
+
+def ignored_in(content: Any, user_id: str) -> frozenset[str]:
+    """The users in a list's content, whatever a client wrote there. Nobody ignores himself."""
+    users = content.get("ignored_users") if isinstance(content, dict) else None
+    if not isinstance(users, dict) or not users:
+        return NOBODY
+    return frozenset(users) - {user_id}

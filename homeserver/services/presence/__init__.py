@@ -1,0 +1,1 @@
+"""Presence: who is online, for those who share a room."""

@@ -1,0 +1,162 @@
+"""Presence: commands, and the stream `presence` ("Presence"). In memory, but for status messages.
+
+Changes are told in batches, at most one a second: a wake-up reaches everybody who shares a room, and on a server where
+all share one room each change would otherwise wake everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from homeserver.protocol import errors
+from homeserver.services.presence.state import OFFLINE, STATES, Shown, UserPresence
+from homeserver.services.text_limits import check_text
+from homeserver.storage.positions import StreamPosition
+from homeserver.storage.recent import RecentChanges
+from homeserver.storage.status_messages import StatusMessageRows
+
+if TYPE_CHECKING:
+    from homeserver.services.announcer import Announcer
+    from homeserver.services.awake import AwakeUsers
+    from homeserver.services.clock import Clock
+    from homeserver.services.requester import Requester
+    from homeserver.storage.database import Queries
+
+MAX_STATUS_CHARACTERS = 256
+TELL_INTERVAL_MS = 1_000
+EXPIRY_INTERVAL_MS = 10_000
+_OFFLINE = Shown(OFFLINE, None, False)
+
+
+@dataclass(slots=True)
+class Presence:
+    """Implements `PresenceSource`. `enabled`: otherwise everybody is offline to everybody."""
+
+    queries: Queries
+    rows: StatusMessageRows
+    awake: AwakeUsers
+    announcer: Announcer
+    clock: Clock
+    enabled: bool = True
+    stream: StreamPosition = field(default_factory=lambda: StreamPosition("presence"))
+    _users: dict[str, UserPresence] = field(default_factory=dict)
+    _recent: RecentChanges[str] = field(default_factory=RecentChanges)
+    _untold: dict[str, None] = field(default_factory=dict)
+    _told_ms: int = 0
+
+    async def load(self) -> None:
+        """Start the stream at the clock's time and read status messages; once, before the first request."""
+        now = self.clock.now_ms()
+        self.stream.load(now)
+        self._recent.load(now)
+        for user_id, status_msg in (await self.rows.everybody(self.queries)).items():
+            self._users[user_id] = UserPresence(status_msg, shown=Shown(OFFLINE, status_msg, False))
+
+    # -- commands -----------------------------------------------------------------------------------
+
+    async def set(self, requester: Requester, user_id: str, state: str, status_msg: str | None) -> None:
+        """Say how present this device's user is. Raises Forbidden, InvalidParam."""
+        if requester.user_id != user_id:
+            raise errors.Forbidden("Everybody speaks for his own presence only")
+        if state not in STATES:
+            raise errors.InvalidParam(f"'presence' must be one of {', '.join(STATES)}")
+        if status_msg is not None:
+            check_text(status_msg, "status_msg", MAX_STATUS_CHARACTERS)
+        if not self.enabled:
+            return
+        user = self._users.setdefault(user_id, UserPresence())
+        if status_msg != user.status_msg:
+            await self.rows.put(self.queries, user_id, status_msg)
+            user.status_msg = status_msg
+        if state == OFFLINE:
+            user.devices.clear()
+        user.device_says(requester.device_id or "", state, self.clock.now_ms())
+        await self._follow(user_id, user)
+
+    async def get(self, requester: Requester, user_id: str) -> Mapping[str, Any]:
+        """The user's presence, for himself and those who share a room with him. Raises Forbidden."""
+        if requester.user_id != user_id and not await self.awake.shared_among(requester.user_id, [user_id]):
+            raise errors.Forbidden("You do not share a room with this user")
+        user = self._users.get(user_id)
+        return {"presence": OFFLINE} if user is None else user.content(self.clock.now_ms())
+
+    async def seen(self, user_id: str, device_id: str, set_presence: str) -> None:
+        """A sync came in, or is still waiting. `offline` says: this one does not make me present."""
+        if not self.enabled or set_presence == OFFLINE:
+            return
+        user = self._users.setdefault(user_id, UserPresence())
+        user.device_says(device_id, set_presence, self.clock.now_ms())
+        await self._follow(user_id, user)
+
+    async def _follow(self, user_id: str, user: UserPresence) -> None:
+        """Tell others if what they are shown has changed."""
+        current = user.current(self.clock.now_ms())
+        if current == user.shown:
+            return
+        user.shown = current
+        self._untold[user_id] = None
+        if self.clock.now_ms() - self._told_ms >= TELL_INTERVAL_MS:
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell what changed since the last time. Called every TELL_INTERVAL_MS, and at once if that is long ago."""
+        if not self._untold:
+            return
+        changed = list(self._untold)
+        self._untold.clear()
+        self._told_ms = self.clock.now_ms()
+        rooms: set[str] = set()
+        for user_id in changed:
+            rooms |= await self.awake.joined_room_ids(user_id)
+        positions = self.stream.reserve(len(changed))
+        for user_id, position in zip(changed, positions, strict=True):
+            self._recent.add(position, user_id)
+        self.stream.finish(positions)
+        self.announcer.wake(users=changed, rooms=rooms)
+
+    async def expire(self) -> None:
+        """Devices that were not heard of for long are gone. Called every EXPIRY_INTERVAL_MS."""
+        now = self.clock.now_ms()
+        for user_id, user in [(user_id, user) for user_id, user in self._users.items() if user.devices]:
+            await self._follow(user_id, user)
+        for user_id in [each for each, user in self._users.items() if not user.is_worth_keeping(now)]:
+            del self._users[user_id]
+
+    # -- asked by sync ------------------------------------------------------------------------------
+
+    async def everything(self, user_id: str) -> Sequence[Mapping[str, Any]]:
+        """Everybody who is not simply offline, of those who share a room with the user, himself included."""
+        rooms = await self.awake.joined_room_ids(user_id)
+        near = {user_id}.union(*(self.awake.users_in_room(room_id) for room_id in rooms))
+        shown = {each for each, user in self._users.items() if each in near and user.shown != _OFFLINE}
+        asleep = [
+            each for each, user in self._users.items() if user.shown != _OFFLINE and not self.awake.is_awake(each)
+        ]
+        if asleep:
+            shown |= await self.awake.shared_among(user_id, asleep)
+        return self._events(shown)
+
+    async def changed(self, user_id: str, since: int, to: int) -> Sequence[Mapping[str, Any]]:
+        """Who changed in `(since, to]`, as he is now; everybody where that is too long ago."""
+        if since > self.stream.current:  # a token of a process whose clock was ahead
+            return await self.everything(user_id)
+        if since >= to:
+            return ()
+        recent = self._recent.since(since, to)
+        if recent is None:
+            return await self.everything(user_id)
+        return self._events(await self.awake.shared_among(user_id, set(recent))) if recent else ()
+
+    def _events(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
+        now = self.clock.now_ms()
+        gone = UserPresence()
+        return [
+            {"type": "m.presence", "sender": each, "content": self._users.get(each, gone).content(now)}
+            for each in user_ids
+        ]
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {"users": len(self._users), "recent": len(self._recent)}

@@ -1,0 +1,86 @@
+"""One user's presence, put together from his devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+ONLINE = "online"
+UNAVAILABLE = "unavailable"
+OFFLINE = "offline"
+STATES = (ONLINE, UNAVAILABLE, OFFLINE)
+
+# A device that neither synced nor said anything for so long is gone. Longer than a long poll and its answer take.
+DEVICE_TIMEOUT_MS = 90_000
+# "During this period clients must consider the user to be currently active".
+CURRENTLY_ACTIVE_MS = 60_000
+MAX_DEVICES = 50
+# So long is remembered when somebody was active last.
+REMEMBERED_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(slots=True)
+class DevicePresence:
+    """What a device last said, and until when that holds."""
+
+    state: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What others are told of, again only when it changes."""
+
+    state: str
+    status_msg: str | None
+    currently_active: bool
+
+
+@dataclass(slots=True)
+class UserPresence:
+    """`shown` is what was announced last. `last_active_ms`: 0 where the user was not seen since the server's start."""
+
+    status_msg: str | None = None
+    last_active_ms: int = 0
+    devices: dict[str, DevicePresence] = field(default_factory=dict)
+    shown: Shown = Shown(OFFLINE, None, False)
+
+    def device_says(self, device_id: str, state: str, now_ms: int) -> None:
+        """A device is online, idle, or gone."""
+        if state == OFFLINE:
+            self.devices.pop(device_id, None)
+            return
+        if state == ONLINE:
+            self.last_active_ms = now_ms
+        if device_id not in self.devices and len(self.devices) >= MAX_DEVICES:
+            del self.devices[next(iter(self.devices))]
+        self.devices[device_id] = DevicePresence(state, now_ms + DEVICE_TIMEOUT_MS)
+
+    def current(self, now_ms: int) -> Shown:
+        """The user is as present as the most present of his devices."""
+        for device_id in [device_id for device_id, device in self.devices.items() if device.until_ms <= now_ms]:
+            del self.devices[device_id]
+        state = _most_present(device.state for device in self.devices.values())
+        active = state == ONLINE and now_ms - self.last_active_ms < CURRENTLY_ACTIVE_MS
+        return Shown(state, self.status_msg, active)
+
+    def content(self, now_ms: int) -> dict[str, Any]:
+        """The content of an `m.presence` event, with an up-to-date `last_active_ago` (milliseconds)."""
+        content: dict[str, Any] = {"presence": self.shown.state}
+        if self.last_active_ms:
+            content["last_active_ago"] = max(0, now_ms - self.last_active_ms)
+        if self.status_msg is not None:
+            content["status_msg"] = self.status_msg
+        if self.shown.state == ONLINE:
+            content["currently_active"] = self.shown.currently_active
+        return content
+
+    def is_worth_keeping(self, now_ms: int) -> bool:
+        """Nobody learns anything from somebody who is offline for long and has nothing to say."""
+        return bool(self.devices) or self.status_msg is not None or now_ms - self.last_active_ms < REMEMBERED_MS
+
+
+def _most_present(states: Iterable[str]) -> str:
+    found = set(states)
+    return next((state for state in STATES if state in found), OFFLINE)

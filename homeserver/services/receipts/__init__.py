@@ -1,0 +1,1 @@
+"""Receipts: who has read up to where, for those who share the room."""

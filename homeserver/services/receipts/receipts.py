@@ -1,0 +1,168 @@
+"""Receipts: commands and the stream `receipts` ("Receipts", "Read and unread markers")."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from homeserver.protocol import errors
+from homeserver.services.receipts.receipt import READ, READ_PRIVATE, Receipt, contents
+from homeserver.services.text_limits import is_storable
+from homeserver.storage.positions import StreamPosition
+from homeserver.storage.receipts import UNTHREADED, NewReceipt, ReceiptRows
+from homeserver.storage.recent import RecentChanges
+
+if TYPE_CHECKING:
+    from homeserver.services.announcer import Announcer
+    from homeserver.services.awake import AwakeUsers
+    from homeserver.services.clock import Clock
+    from homeserver.services.rooms.room_cache import RoomCache
+    from homeserver.services.unread.unread import Unread
+    from homeserver.storage.database import Queries
+    from homeserver.storage.memberships import Membership
+
+RECEIPT_TYPES = (READ, READ_PRIVATE)
+MAIN = "main"
+MAX_EVENT_ID_CHARACTERS = 255
+# An initial sync shows so many of other people's newest receipts a room: older ones are far up in its history.
+MAX_RECEIPTS_A_ROOM = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvent:
+    """An event that somebody has read. `thread_id`: its own thread, "main" for what is in none."""
+
+    event_id: str
+    position: int
+    thread_id: str
+
+
+@dataclass(slots=True)
+class Receipts:
+    """Implements `ReceiptSource`; `send` and `mark` are the commands."""
+
+    queries: Queries
+    rows: ReceiptRows
+    awake: AwakeUsers
+    cache: RoomCache
+    announcer: Announcer
+    unread: Unread
+    clock: Clock
+    stream: StreamPosition = field(default_factory=lambda: StreamPosition("receipts"))
+    _recent: RecentChanges[Receipt] = field(default_factory=RecentChanges)
+
+    async def load(self) -> None:
+        """Continue after the last stored receipt; once, before the first request."""
+        position = await self.rows.last_position(self.queries)
+        self.stream.load(position)
+        self._recent.load(position)
+
+    # -- commands -----------------------------------------------------------------------------------
+
+    async def send(self, user_id: str, room_id: str, receipt_type: str, event_id: str, thread_id: object) -> None:
+        """One receipt; `thread_id` as the client sent it. Raises Forbidden, NotFound, InvalidParam."""
+        if receipt_type not in RECEIPT_TYPES:
+            raise errors.InvalidParam(f"'{receipt_type[:50]}' is no type of receipt")
+        checked = check_thread_id(thread_id)
+        membership = await self.joined(user_id, room_id)
+        event = (await self.find_events(membership, [event_id]))[event_id]
+        if checked not in (UNTHREADED, event.thread_id, event.event_id):
+            # A thread's root is in the main timeline, and may be read as the beginning of its thread as well.
+            raise errors.InvalidParam("The event is not in the thread 'thread_id'")
+        await self.mark(user_id, membership, {receipt_type: event}, checked)
+
+    async def joined(self, user_id: str, room_id: str) -> Membership:
+        """The user's membership. Raises Forbidden where he has not joined."""
+        membership = (await self.awake.memberships(user_id)).get(room_id)
+        if membership is None or membership.membership != "join":
+            raise errors.Forbidden("You have not joined this room")
+        return membership
+
+    async def find_events(self, room: Membership, event_ids: Collection[str]) -> dict[str, ReadEvent]:
+        """Events of the room's timeline, by id; no statement where all are recent. Raises NotFound."""
+        found = self._recent_events(room.room_id, event_ids)
+        missing = [event_id for event_id in event_ids if event_id not in found and _is_possible(event_id)]
+        if missing:
+            found |= {row[0]: ReadEvent(*row) for row in await self.rows.events(self.queries, room.room_nid, missing)}
+        if any(event_id not in found for event_id in event_ids):
+            raise errors.NotFound("There is no such event in this room")
+        return found
+
+    def _recent_events(self, room_id: str, event_ids: Collection[str]) -> dict[str, ReadEvent]:
+        room = self.cache.peek(room_id)
+        found: dict[str, ReadEvent] = {}
+        for event in reversed(room.recent) if room is not None else ():
+            if event.event_id in event_ids:
+                thread_id = self.unread.threads.known(room, event.type, event.content)
+                if thread_id is not None:
+                    found[event.event_id] = ReadEvent(event.event_id, event.position, thread_id)
+        return found
+
+    async def mark(self, user_id: str, room: Membership, events: Mapping[str, ReadEvent], thread_id: str) -> None:
+        """Store receipts, one event by type; what is behind an earlier receipt changes nothing for others."""
+        now = self.clock.now_ms()
+        async with self.stream.writing(len(events)) as positions:
+            rows = [
+                NewReceipt(receipt_type, thread_id, event.event_id, event.position, position)
+                for (receipt_type, event), position in zip(events.items(), positions, strict=True)
+            ]
+            stored = await self.rows.store(self.queries, room.room_nid, user_id, now, rows)
+            moved = [row for row in rows if row.position in stored]
+            for row in moved:
+                receipt = Receipt(room.room_id, user_id, row.receipt_type, thread_id, row.event_id, now)
+                self._recent.add(row.position, receipt)
+        self.unread.read(user_id, room.room_id, thread_id, max(event.position for event in events.values()))
+        self._wake(user_id, room.room_id, moved)
+
+    def _wake(self, user_id: str, room_id: str, moved: Sequence[NewReceipt]) -> None:
+        """Private receipts are nobody else's business."""
+        if any(row.receipt_type == READ for row in moved):
+            self.announcer.wake(rooms=[room_id])
+        elif moved:
+            self.announcer.wake(users=[user_id])
+
+    # -- asked by sync ------------------------------------------------------------------------------
+
+    async def everything(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The newest receipts of each room, and all of the user's own; one statement."""
+        rooms = await self._room_ids_by_nid(user_id, room_ids)
+        return _grouped(rooms, await self.rows.newest(self.queries, user_id, rooms, MAX_RECEIPTS_A_ROOM))
+
+    async def changed(
+        self, user_id: str, room_ids: Collection[str], since: int, to: int
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Receipts set in `(since, to]`; no statement where these are recent."""
+        if since >= to:
+            return {}
+        recent = self._recent.since(since, to)
+        if recent is not None:
+            return contents(each for each in recent if each.room_id in room_ids and each.is_visible_to(user_id))
+        rooms = await self._room_ids_by_nid(user_id, room_ids)
+        return _grouped(rooms, await self.rows.changed(self.queries, user_id, rooms, since, to))
+
+    async def _room_ids_by_nid(self, user_id: str, room_ids: Collection[str]) -> dict[int, str]:
+        memberships = await self.awake.memberships(user_id)
+        return {memberships[room_id].room_nid: room_id for room_id in room_ids if room_id in memberships}
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {"recent": len(self._recent)}
+
+
+def check_thread_id(thread_id: object) -> str:
+    """ "The `thread_id` is invalid in some way: it is not a string, it is empty". Raises InvalidParam."""
+    if thread_id is None:
+        return UNTHREADED
+    if not isinstance(thread_id, str) or not thread_id or not _is_possible(thread_id):
+        raise errors.InvalidParam("'thread_id' must be 'main' or the id of a thread's root event")
+    return thread_id
+
+
+def _is_possible(event_id: str) -> bool:
+    """Whether such an id could be stored at all."""
+    return is_storable(event_id, MAX_EVENT_ID_CHARACTERS)
+
+
+def _grouped(rooms: Mapping[int, str], rows: Iterable[Sequence[Any]]) -> Mapping[str, Mapping[str, Any]]:
+    return contents(Receipt(rooms[room_nid], *fields) for room_nid, *fields in map(tuple, rows))

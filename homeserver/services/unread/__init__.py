@@ -1,0 +1,1 @@
+"""Whom an event notifies, and what is unread."""

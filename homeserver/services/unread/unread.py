@@ -1,0 +1,326 @@
+"""How much is unread ("Receiving notifications"): in memory for awake readers, counted in one statement for the others.
+
+Every committed event is added to the tallies of the awake members of its room, so a waiting sync finds its counts
+without asking. A tally that cannot be followed exactly is dropped, and counted anew when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from homeserver.services.account_data.ignored import IgnoredUsers
+from homeserver.services.awake import AwakeUser, AwakeUsers
+from homeserver.services.push_rules.rulesets import DEFAULT_RULES, RoomKind, Rulesets
+from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.sync.sources import UnreadCounts
+from homeserver.services.unread.membership_changes import MembershipChange, membership_change
+from homeserver.services.unread.own_reads import OwnReads
+from homeserver.services.unread.rules import room_kind
+from homeserver.services.unread.tallies import ReaderTallies, Tally
+from homeserver.services.unread.threads import Threads
+from homeserver.storage.events import Events
+from homeserver.storage.receipts import UNTHREADED
+from homeserver.storage.unread import UnreadCountRows
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+# Of a room that was not read for long, only so many of the newest events are looked at; mentions are all counted.
+MAX_EVENTS_COUNTED = 1000
+
+
+@dataclass(slots=True)
+class Counting:
+    """A statement on its way. What happens meanwhile is collected, and applied to what it returns."""
+
+    room_ids: frozenset[str]
+    missed: list[TimelineEvent] = field(default_factory=list)
+    stale: bool = False
+
+
+@dataclass(slots=True)
+class Unread:
+    """Implements `UnreadSource`. `capacity`: tallies held, one a reader and room."""
+
+    queries: Queries
+    rows: UnreadCountRows
+    events: Events
+    awake: AwakeUsers
+    cache: RoomCache
+    rulesets: Rulesets
+    ignored: IgnoredUsers
+    threads: Threads
+    own_reads: OwnReads
+    server_name: str
+    capacity: int = 500_000
+    _readers: OrderedDict[str, ReaderTallies] = field(default_factory=OrderedDict)
+    _held: int = 0
+    _counting: dict[str, list[Counting]] = field(default_factory=dict)
+    _seen: int = 0
+    _started_at: int = 0
+
+    async def load(self) -> None:
+        """Learn where the events stand; once, before the first request."""
+        self._seen = self._started_at = await self.events.max_nid(self.queries)
+
+    # -- asked by sync ------------------------------------------------------------------------------
+
+    async def counts(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, UnreadCounts]:
+        """Counts of those rooms that the user has joined; no statement where they are in memory."""
+        user = await self.awake.get(user_id)
+        reader = self._reader(user_id, user)
+        known = reader.rooms if reader is not None else {}
+        joined = [room_id for room_id in room_ids if _is_joined(user, room_id)]
+        missing = [room_id for room_id in joined if room_id not in known]
+        if missing:
+            known = {**known, **await self._count(user_id, user, missing)}
+        return {room_id: known[room_id].counts() for room_id in joined if room_id in known}
+
+    def _reader(self, user_id: str, user: AwakeUser) -> ReaderTallies | None:
+        reader = self._readers.get(user_id)
+        if reader is None:
+            return None
+        if reader.awake is not user:  # he was forgotten meanwhile, and nobody followed his tallies
+            self.forget_reader(user_id)
+            return None
+        self._readers.move_to_end(user_id)
+        return reader
+
+    # -- counted in the database --------------------------------------------------------------------
+
+    async def _count(self, user_id: str, user: AwakeUser, room_ids: Sequence[str]) -> dict[str, Tally]:
+        nids = {room_id: user.rooms[room_id].room_nid for room_id in room_ids}
+        counting = Counting(frozenset(room_ids))
+        self._counting.setdefault(user_id, []).append(counting)
+        try:
+            ignored = await self.ignored.of_user(user_id)
+            tallies = {room_id: Tally(loud) for room_id, loud in (await self._loudness(user_id, nids)).items()}
+            await self.own_reads.flush_user(user_id)
+            counting.missed.clear()
+            await self._fill(user_id, nids, tallies, ignored)
+        finally:
+            self._counting[user_id].remove(counting)
+            if not self._counting[user_id]:
+                del self._counting[user_id]
+        for event in counting.missed:
+            tally = tallies.get(event.room_id)
+            if tally is not None:
+                self._apply_to(tally, event, user_id, ignored)
+        if not counting.stale:
+            self._keep(user_id, user, ignored, tallies)
+        return tallies
+
+    async def _fill(
+        self, user_id: str, nids: Mapping[str, int], tallies: Mapping[str, Tally], ignored: frozenset[str]
+    ) -> None:
+        by_nid = {nids[room_id]: tally for room_id, tally in tallies.items()}
+        rows = await self.rows.count(
+            self.queries,
+            user_id,
+            [(room_nid, tally.loud) for room_nid, tally in by_nid.items()],
+            up_to=self._seen,
+            ignored=list(ignored),
+            events_a_room=MAX_EVENTS_COUNTED,
+        )
+        for row in rows:
+            by_nid[row["room_nid"]].add(row["thread_id"], row["notifications"], row["highlights"])
+
+    async def _loudness(self, user_id: str, nids: Mapping[str, int]) -> dict[str, bool]:
+        """Whether plain messages notify the user, by room. No statement for users with the default rules."""
+        rules = await self.rulesets.of_user(user_id)
+        if rules is DEFAULT_RULES:
+            return dict.fromkeys(nids, True)
+        live = {room_id: room for room_id in nids if (room := self.cache.peek(room_id)) is not None}
+        kinds = {room_id: room_kind(room) for room_id, room in live.items()}
+        stored = [room_nid for room_id, room_nid in nids.items() if room_id not in live]
+        if stored:
+            found = await self.rows.room_kinds(self.queries, stored)
+            kinds |= {
+                room_id: RoomKind(room_id, *found[room_nid]) for room_id, room_nid in nids.items() if room_nid in found
+            }
+        return {room_id: rules.loud(kind) for room_id, kind in kinds.items()}
+
+    def _keep(self, user_id: str, user: AwakeUser, ignored: frozenset[str], tallies: Mapping[str, Tally]) -> None:
+        reader = self._reader(user_id, user)
+        if reader is None:
+            reader = self._readers[user_id] = ReaderTallies(user, ignored)
+        before = len(reader.rooms)
+        reader.rooms.update((room_id, tally) for room_id, tally in tallies.items() if _is_joined(user, room_id))
+        self._held += len(reader.rooms) - before
+        while self._held > self.capacity and len(self._readers) > 1:
+            self.forget_reader(next(iter(self._readers)))
+
+    # -- told by others -----------------------------------------------------------------------------
+
+    def forget_reader(self, user_id: str) -> None:
+        """The user's push rules or whom he ignores changed: count anew."""
+        self._mark_stale(user_id)
+        reader = self._readers.pop(user_id, None)
+        if reader is not None:
+            self._held -= len(reader.rooms)
+
+    def _forget_tally(self, user_id: str, room_id: str) -> None:
+        reader = self._readers.get(user_id)
+        if reader is not None and reader.rooms.pop(room_id, None) is not None:
+            self._held -= 1
+
+    def _mark_stale(self, user_id: str) -> None:
+        for counting in self._counting.get(user_id, ()):
+            counting.stale = True
+
+    def read(self, user_id: str, room_id: str, thread_id: str, position: int) -> None:
+        """Follow a committed receipt. What is newer than it is counted again from the room's newest events."""
+        self._mark_stale(user_id)
+        reader = self._readers.get(user_id)
+        tally = reader.rooms.get(room_id) if reader is not None else None
+        if reader is None or tally is None or tally.is_clear:
+            return
+        newer = self._newer_events(room_id, position)
+        if newer is None:
+            self._forget_tally(user_id, room_id)
+            return
+        remaining = Tally(tally.loud)
+        for event in newer:
+            self._apply_to(remaining, event, user_id, reader.ignored)
+        tally.lower_to(remaining, thread_id)
+
+    def _newer_events(self, room_id: str, position: int) -> list[TimelineEvent] | None:
+        """None where memory does not reach back, or to events whose exceptions only the database knows."""
+        room = self.cache.peek(room_id)
+        newer = room.recent_since(position) if room is not None else None
+        if newer and newer[0].event_nid <= self._started_at:
+            return None
+        return newer
+
+    # -- committed events ---------------------------------------------------------------------------
+
+    def apply_events(self, events: Sequence[TimelineEvent]) -> None:
+        """Follow committed events. Subscribed to the announcer; runs for every commit."""
+        for event in events:
+            self._seen = max(self._seen, event.position)
+            for countings in self._counting.values():
+                for counting in countings:
+                    if event.room_id in counting.room_ids:
+                        counting.missed.append(event)
+            self._apply(event)
+
+    def _apply(self, event: TimelineEvent) -> None:
+        change = membership_change(event)
+        if change is not None:
+            self._follow_member(event, change)
+        elif event.type == "m.room.redaction":
+            # What was redacted is no longer unread; whom it had notified is not worth remembering.
+            self._forget_unread(event.room_id)
+        elif event.type == "m.room.encryption" and event.is_state:
+            self._forget_customised(event.room_id)
+        thread = None
+        if event.notifies or event.exceptions:
+            thread = self._thread_of(event)
+            self._notify(event, thread)
+        if change is None:
+            self._read_by_sender(event, thread or self._known_thread(event))
+
+    def _notify(self, event: TimelineEvent, thread: str) -> None:
+        exceptions = {user_id: (notify, highlight) for user_id, _, notify, highlight in event.exceptions}
+        plain = (event.notifies, event.highlights)
+        for user_id in self.awake.users_in_room(event.room_id):
+            reader = self._readers.get(user_id)
+            tally = reader.rooms.get(event.room_id) if reader is not None else None
+            if reader is None or tally is None or user_id == event.sender or event.sender in reader.ignored:
+                continue
+            notify, highlight = exceptions.get(user_id) or (plain if tally.loud else (False, False))
+            if notify:
+                tally.add(thread, 1, highlight)
+
+    def _apply_to(self, tally: Tally, event: TimelineEvent, user_id: str, ignored: frozenset[str]) -> None:
+        """One event for one reader, out of the stream's order."""
+        if event.sender == user_id:
+            if membership_change(event) is None:
+                tally.read(self._thread_of(event))
+            return
+        if event.sender in ignored or event.is_redacted:
+            return
+        notify, highlight = next(
+            (exception[2:] for exception in event.exceptions if exception[0] == user_id),
+            (event.notifies, event.highlights) if tally.loud else (False, False),
+        )
+        if notify:
+            tally.add(self._thread_of(event), 1, highlight)
+
+    def _thread_of(self, event: TimelineEvent) -> str:
+        # The rules have looked the thread up before the event was written.
+        return self._known_thread(event) or "main"
+
+    def _known_thread(self, event: TimelineEvent) -> str | None:
+        return self.threads.known(self.cache.peek(event.room_id), event.type, event.content)
+
+    def _read_by_sender(self, event: TimelineEvent, thread: str | None) -> None:
+        sender = event.sender
+        if thread is None or not self._is_local(sender):
+            return
+        self.own_reads.note(sender, event.room_nid, thread, event.position)
+        reader = self._readers.get(sender)
+        tally = reader.rooms.get(event.room_id) if reader is not None else None
+        if tally is not None:
+            tally.read(thread)
+
+    def _is_local(self, user_id: str) -> bool:
+        return user_id.endswith(":" + self.server_name)
+
+    # -- committed memberships ----------------------------------------------------------------------
+
+    def _follow_member(self, event: TimelineEvent, change: MembershipChange) -> None:
+        user_id, room_id = event.state_key, event.room_id
+        assert user_id is not None
+        if change.joined or change.left:
+            self._mark_stale(user_id)
+        if change.joined:
+            self._begin(user_id, event)
+        elif change.left:
+            self._forget_tally(user_id, room_id)
+        room = self.cache.peek(room_id)
+        if (change.joined or change.left) and (room is None or len(room.joined) <= 3):
+            # One-to-one rooms have push rules of their own.
+            self._forget_customised(room_id)
+
+    def _begin(self, user_id: str, event: TimelineEvent) -> None:
+        """Who joins has read everything that was before."""
+        if not self._is_local(user_id):
+            return
+        self.own_reads.note(user_id, event.room_nid, UNTHREADED, event.position)
+        reader = self._readers.get(user_id)
+        if reader is not None and user_id not in self.rulesets.customised:
+            self._held += event.room_id not in reader.rooms
+            reader.rooms[event.room_id] = Tally(loud=True)
+        else:
+            self._forget_tally(user_id, event.room_id)
+
+    def _forget_unread(self, room_id: str) -> None:
+        for user_id in self.awake.users_in_room(room_id):
+            self._mark_stale(user_id)
+            reader = self._readers.get(user_id)
+            tally = reader.rooms.get(room_id) if reader is not None else None
+            if tally is not None and not tally.is_clear:
+                self._forget_tally(user_id, room_id)
+
+    def _forget_customised(self, room_id: str) -> None:
+        for user_id in _both(self.awake.users_in_room(room_id), self.rulesets.customised):
+            self._mark_stale(user_id)
+            self._forget_tally(user_id, room_id)
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {"readers": len(self._readers), "tallies": self._held}
+
+
+def _is_joined(user: AwakeUser, room_id: str) -> bool:
+    membership = user.rooms.get(room_id)
+    return membership is not None and membership.membership == "join"
+
+
+def _both(users: Iterable[str], others: set[str]) -> list[str]:
+    return [user_id for user_id in users if user_id in others]
