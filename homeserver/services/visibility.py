@@ -20,6 +20,7 @@ from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.visibility import (
     EVERYTHING,
     FIRST_POSITION,
+    SHARED,
     WORLD_READABLE,
     Change,
     ReadableHistory,
@@ -29,6 +30,7 @@ from homeserver.protocol.visibility import (
 from homeserver.services.awake import AwakeUsers
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.unsigned import replaced_nothing
 from homeserver.storage.room_history import RoomHistory
 from homeserver.storage.users import Users
 
@@ -112,15 +114,23 @@ def joined_since(room: LiveRoom, user_id: str, position: int) -> bool:
     return bool(changes) and all(event.membership == "join" and _replaced_join(event) for event in changes)
 
 
+def known_perspective(room: LiveRoom, user_id: str, oldest: int) -> Perspective | None:
+    """The reader's view from position ``oldest`` on as far as memory is sure of it."""
+    if joined_since(room, user_id, oldest):
+        return THERE_ALL_THE_TIME
+    member = room.state.get("m.room.member", user_id)
+    if user_id in room.joined and member is not None and replaced_nothing(member) and never_hid_anything(room):
+        return Perspective(EVERYTHING, ((member.position, "join"),))
+    return None
+
+
 def never_hid_anything(room: LiveRoom) -> bool:
     """Whether memory is sure that the room always showed its whole history to members."""
     event = room.state.get(VISIBILITY)
     if event is None:
         return True
-    if _visibility_now(room) not in ("shared", WORLD_READABLE) or event.is_redacted:
-        return False
-    # The first visibility of a room replaces none; before it `shared` is assumed.
-    return event.unsigned is None or b'"replaces_state"' not in event.unsigned
+    # Before the first visibility `shared` is assumed.
+    return _visibility_now(room) in (SHARED, WORLD_READABLE) and replaced_nothing(event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +167,10 @@ class Visibility:
 
     async def perspectives(self, user_id: str, rooms: Sequence[tuple[LiveRoom, int]]) -> dict[str, Perspective]:
         """The reader's view of several rooms, each from its own oldest position on, by room id."""
-        unsure = [room for room, oldest in rooms if not joined_since(room, user_id, oldest)]
-        found = {room.room_id: THERE_ALL_THE_TIME for room, _ in rooms}
-        if unsure:
-            found |= await self.read_perspectives(user_id, unsure)
-        return found
+        known = {room.room_id: known_perspective(room, user_id, oldest) for room, oldest in rooms}
+        found = {room_id: perspective for room_id, perspective in known.items() if perspective is not None}
+        unsure = [room for room, _ in rooms if room.room_id not in found]
+        return found | await self.read_perspectives(user_id, unsure) if unsure else found
 
     async def read_perspectives(self, user_id: str, rooms: Sequence[RoomName]) -> dict[str, Perspective]:
         """The reader's view of these rooms from the database, whether they are in memory or not, by room id."""
@@ -258,7 +267,13 @@ def _replaced_join(event: TimelineEvent) -> bool:
 
 
 def _perspective(visibilities: Sequence[Change], memberships: Sequence[Change]) -> Perspective:
-    return Perspective(readable_history(visibilities, memberships), tuple(memberships))
+    return Perspective(readable_history(visibilities, _until_last_stay_ended(memberships)), tuple(memberships))
+
+
+def _until_last_stay_ended(memberships: Sequence[Change]) -> Sequence[Change]:
+    """ "A user needs to join a room to view events in that room": an invitation opens nothing before it is accepted."""
+    last_join = max((index for index, (_, membership) in enumerate(memberships) if membership == "join"), default=-2)
+    return memberships[: last_join + 2]
 
 
 def redacted_copy(event: TimelineEvent, version: RoomVersion) -> TimelineEvent:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import orjson
 
 from homeserver.protocol.events import Event
+from homeserver.services.rooms.timeline_event import TimelineEvent
 
 
 def unsigned_for_state(replaced: Event) -> bytes:
@@ -21,3 +22,8 @@ def unsigned_for_redacted(redaction: bytes) -> bytes:
     """`redacted_because` (the redaction in client format) and the older key `redacted_by`."""
     redaction_id = orjson.loads(redaction)["event_id"]
     return orjson.dumps({"redacted_by": redaction_id, "redacted_because": orjson.Fragment(redaction)})[1:-1]
+
+
+def replaced_nothing(event: TimelineEvent) -> bool:
+    """Whether a state event is surely the first of its type and key. A redaction takes that knowledge away."""
+    return not event.is_redacted and (event.unsigned is None or b'"replaces_state"' not in event.unsigned)

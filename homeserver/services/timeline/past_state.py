@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.unsigned import replaced_nothing
 from homeserver.storage.room_history import RoomHistory
 from homeserver.storage.rooms import Rooms
 
@@ -68,7 +69,7 @@ class PastState:
             event = room.state.get(MEMBER, user_id)
             if event is not None and event.position <= position:
                 known.append(event)
-            elif event is not None:
+            elif event is not None and not replaced_nothing(event):
                 changed.append((MEMBER, user_id))
         if changed:
             known += _events(await self.rooms.state_at_for_keys(self.queries, room.room_nid, position, changed), room)
