@@ -64,11 +64,11 @@ def build_application(
     accounts = build_accounts(base, settings, public_baseurl)
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
-    rooms = build_rooms(base, settings, accounts, kernel)
+    rooms = build_rooms(base, settings, accounts, readers, kernel)
     reading = build_reading(base, kernel)
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
-    sync = build_sync(base)
+    sync = build_sync(base, accounts, readers, kernel, reading, encryption)
 
     limiter: RateLimiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
     observability = build_observability(base, settings)

@@ -1,20 +1,93 @@
-"""GET /sync and filters: everything the other groups have, put together."""
+"""GET /sync: everything the other groups have, put together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from homeserver.composition.accounts import AccountServices
+from homeserver.composition.encryption import EncryptionServices
 from homeserver.composition.foundation import Foundation
-from homeserver.http.endpoint import Endpoint
+from homeserver.composition.kernel import Kernel
+from homeserver.composition.readers import ReaderServices
+from homeserver.composition.reading import ReadingServices
+from homeserver.http.client.sync import SyncEndpoints
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.sync.answer import Answers
+from homeserver.services.sync.changes import ChangesOfRooms
+from homeserver.services.sync.device_list_changes import DeviceListChanges
+from homeserver.services.sync.engine import Sync
+from homeserver.services.sync.ephemeral import Ephemeral
+from homeserver.services.sync.history import HiddenHistory
+from homeserver.services.sync.lazy_members import LazyMembers
+from homeserver.services.sync.polls import Polls
+from homeserver.services.sync.room_parts import RoomParts
+from homeserver.services.sync.rooms_invited import StrippedRooms
+from homeserver.services.sync.state_delta import StateDelta
+from homeserver.services.sync.streams import Streams
+from homeserver.services.sync.summary import Summaries
+from homeserver.services.sync.timelines import Timelines
+from homeserver.storage.sync_rooms import SyncRooms
+from homeserver.storage.users import Users
 
 
 @dataclass(frozen=True, slots=True)
 class SyncServices:
     """The engine."""
 
+    sync: Sync
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_sync(base: Foundation) -> SyncServices:
-    """Nothing yet."""
-    return SyncServices()
+def build_sync(
+    base: Foundation,
+    accounts: AccountServices,
+    readers: ReaderServices,
+    kernel: Kernel,
+    reading: ReadingServices,
+    encryption: EncryptionServices,
+) -> SyncServices:
+    """The last of all groups: it reads what the others write."""
+    streams = Streams(
+        events=kernel.writer.position,
+        receipts=readers.receipts,
+        typing=readers.typing,
+        presence=readers.presence,
+        account_data=readers.account_data,
+        to_device=encryption.to_device,
+        device_lists=encryption.device_lists,
+        unread=readers.unread,
+        key_counts=encryption.key_counts,
+    )
+    sync = build_engine(base, kernel, reading, streams)
+    return SyncServices(sync, list(endpoints_of(SyncEndpoints(sync, accounts.filters))))
+
+
+def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, streams: Streams) -> Sync:
+    """Snapshot, answer, long poll."""
+    storage, lazy, polls = SyncRooms(), LazyMembers(), Polls(base.clock)
+    changes = ChangesOfRooms(base.database, storage, kernel.writer.recent)
+    parts = RoomParts(
+        Timelines(base.database, storage),
+        HiddenHistory(base.database, storage, Users(), reading.visibility, base.server_name),
+        StateDelta(base.database, storage),
+        Summaries(base.database, storage),
+        lazy,
+    )
+    answers = Answers(
+        queries=base.database,
+        storage=storage,
+        streams=streams,
+        cache=base.cache,
+        visibility=reading.visibility,
+        presenter=reading.presenter,
+        changes=changes,
+        parts=parts,
+        stripped=StrippedRooms(base.database, storage, base.cache),
+        ephemeral=Ephemeral(streams.receipts, streams.typing),
+        device_lists=DeviceListChanges(base.database, storage, base.awake, streams.device_lists, changes),
+        clock=base.clock,
+    )
+    sync = Sync(streams, base.awake, base.announcer, answers, polls)
+    base.life.reports_memory("lazy_members", lazy.memory_usage)
+    base.life.reports_memory("sync", sync.memory_usage)
+    return sync

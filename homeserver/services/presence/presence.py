@@ -149,6 +149,10 @@ class Presence:
             return await self.everything(user_id)
         return self._events(await self.awake.shared_among(user_id, set(recent))) if recent else ()
 
+    async def of_users(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
+        """Of users who newly share a room with the reader; who is simply offline is left out."""
+        return self._events([each for each in user_ids if each in self._users and self._users[each].shown != _OFFLINE])
+
     def _events(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
         now = self.clock.now_ms()
         gone = UserPresence()

@@ -16,7 +16,8 @@ from homeserver.storage.positions import StreamPosition
 class ReceiptSource(Protocol):
     """Contents of `m.receipt` by room id; other people's private receipts are left out."""
 
-    stream: StreamPosition
+    @property
+    def stream(self) -> StreamPosition: ...
 
     async def everything(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]: ...
 
@@ -28,7 +29,8 @@ class ReceiptSource(Protocol):
 class TypingSource(Protocol):
     """Who is typing; in memory only, so nothing is awaited."""
 
-    stream: StreamPosition
+    @property
+    def stream(self) -> StreamPosition: ...
 
     def users(self, room_id: str) -> Sequence[str]: ...
 
@@ -48,7 +50,8 @@ class AccountDataEvents:
 class AccountDataSource(Protocol):
     """Global and room account data: `m.push_rules`, `m.fully_read` and `m.tag` included."""
 
-    stream: StreamPosition
+    @property
+    def stream(self) -> StreamPosition: ...
 
     async def everything(self, user_id: str) -> AccountDataEvents: ...
 
@@ -62,11 +65,16 @@ class AccountDataSource(Protocol):
 class PresenceSource(Protocol):
     """`m.presence` events as dicts, of the user and of those who share a room with him."""
 
-    stream: StreamPosition
+    @property
+    def stream(self) -> StreamPosition: ...
 
     async def everything(self, user_id: str) -> Sequence[Mapping[str, Any]]: ...
 
     async def changed(self, user_id: str, since: int, to: int) -> Sequence[Mapping[str, Any]]: ...
+
+    async def of_users(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
+        """Of users who newly share a room with the reader; those nobody has heard of are left out."""
+        ...
 
     async def seen(self, user_id: str, device_id: str, set_presence: str) -> None:
         """A sync with `set_presence` (online, unavailable, offline) came in."""
@@ -107,7 +115,8 @@ class Letters:
 class ToDeviceSource(Protocol):
     """Messages stay until a later sync shows, by its token, that they arrived."""
 
-    stream: StreamPosition
+    @property
+    def stream(self) -> StreamPosition: ...
 
     async def pending(self, user_id: str, device_id: str, since: int, to: int, limit: int = 100) -> Letters: ...
 
@@ -119,7 +128,8 @@ class ToDeviceSource(Protocol):
 class DeviceListSource(Protocol):
     """Users whose keys changed and whom this user may hear of."""
 
-    stream: StreamPosition
+    @property
+    def stream(self) -> StreamPosition: ...
 
     async def changed(self, user_id: str, since: int, to: int | None = None) -> set[str]: ...
 

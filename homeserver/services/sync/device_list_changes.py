@@ -1,0 +1,109 @@
+"""`device_lists`: whose keys changed, who newly shares a room with the reader, and who shares none any more.
+
+"changed: users who have updated their device identity or cross-signing keys, or who now share an encrypted room with
+the client since the previous sync response"; "left: users who no longer share any encrypted rooms". We do not look at
+whether a room is encrypted: a client that encrypts later then knows its members already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from homeserver.services.awake import AwakeUsers
+from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.sync.changes import MEMBER, ChangesOfRooms, RoomChanges, replaced_membership
+from homeserver.services.sync.sources import DeviceListSource
+from homeserver.services.tokens import StreamToken
+from homeserver.storage.memberships import Membership
+from homeserver.storage.sync_rooms import SyncRooms
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+
+class Sharing(NamedTuple):
+    """Users who came into a room of the reader's (or into whose room he came), and who went."""
+
+    came: set[str]
+    went: set[str]
+
+
+class DeviceListNews(NamedTuple):
+    """The two lists of an answer."""
+
+    changed: set[str]
+    left: set[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceListChanges:
+    """Two verbs."""
+
+    queries: Queries
+    rooms: SyncRooms
+    awake: AwakeUsers
+    device_lists: DeviceListSource
+    changes: ChangesOfRooms
+
+    async def between(self, user_id: str, since: StreamToken, to: StreamToken) -> DeviceListNews:
+        """What changed between two syncs: GET /keys/changes."""
+        rooms = dict(await self.awake.memberships(user_id))
+        changes = await self.changes.between(user_id, rooms, since.events, to.events)
+        sharing = await self.sharing(user_id, rooms, changes)
+        return await self.news(user_id, sharing, since.device_lists, to.device_lists)
+
+    async def sharing(self, user_id: str, rooms: Mapping[str, Membership], changes: RoomChanges) -> Sharing:
+        """Who newly shares a room, and who may share one no more. No statement where memory has the changes and the
+        reader himself stayed where he was.
+        """
+        came, went = set[str](), set[str]()
+        if not changes.rooms and not changes.own:
+            return Sharing(came, went)
+        await self._of_own_moves(rooms, changes, came, went)
+        for moved, membership in await self._moves_of_others(rooms, changes):
+            (came if membership == "join" else went).add(moved)
+        came.discard(user_id)
+        went.discard(user_id)
+        return Sharing(came, went)
+
+    async def _of_own_moves(
+        self, rooms: Mapping[str, Membership], changes: RoomChanges, came: set[str], went: set[str]
+    ) -> None:
+        joined, left = [], []
+        for room_id, own in changes.own.items():
+            if rooms[room_id].membership == "join":
+                if own.left_between:
+                    joined.append(rooms[room_id].room_nid)
+            elif own.was_in:
+                left.append(rooms[room_id].room_nid)
+        if joined:
+            came |= await self.rooms.members_of(self.queries, joined)
+        if left:
+            went |= await self.rooms.members_of(self.queries, left)
+
+    async def _moves_of_others(
+        self, rooms: Mapping[str, Membership], changes: RoomChanges
+    ) -> Sequence[tuple[str, str]]:  # fmt: skip
+        if changes.by_room is not None:
+            return [
+                (event.state_key, event.membership or "leave")
+                for room_id, events in changes.by_room.items()
+                if rooms[room_id].membership == "join"
+                for event in events
+                if event.type == MEMBER and event.state_key is not None and _came_or_went(event)
+            ]
+        nids = [rooms[room_id].room_nid for room_id in changes.rooms if rooms[room_id].membership == "join"]
+        return await self.rooms.members_changed(self.queries, nids, changes.since, changes.to) if nids else []
+
+    async def news(self, user_id: str, sharing: Sharing, since: int, to: int) -> DeviceListNews:
+        """The lists, with what the stream of device lists has."""
+        changed = await self.device_lists.changed(user_id, since, to) if since < to else set()
+        still = await self.awake.shared_among(user_id, sharing.came | sharing.went) if any(sharing) else set()
+        return DeviceListNews(changed | (sharing.came & still), sharing.went - still)
+
+
+def _came_or_went(event: TimelineEvent) -> bool:
+    """Whether a membership event is more than a new name or picture."""
+    return (event.membership == "join") != (replaced_membership(event) == "join")

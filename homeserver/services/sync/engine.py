@@ -1,0 +1,138 @@
+"""GET /sync: takes a snapshot, makes an answer, and waits for the next wake-up where there is no news."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import orjson
+
+from homeserver.services.announcer import Announcer
+from homeserver.services.awake import AwakeUsers
+from homeserver.services.sync.answer import Answer, Answers, Snapshot
+from homeserver.services.sync.polls import DeviceKey, Poll, Polls
+from homeserver.services.sync.request import SyncRequest
+from homeserver.services.sync.sources import KeyCounts
+from homeserver.services.sync.streams import Streams, clamped
+from homeserver.services.tokens import StreamToken
+
+MAX_TOLD_COUNTS = 20_000
+
+
+@dataclass(slots=True)
+class ToldKeyCounts:
+    """The key counts each device was told last: one that differs is news. Forgotten ones cost nothing but a wait."""
+
+    _told: OrderedDict[DeviceKey, KeyCounts] = field(default_factory=OrderedDict)
+
+    def is_news(self, device: DeviceKey, counts: KeyCounts | None) -> bool:
+        """Whether the device was told otherwise; what it is not known to have been told counts as told now."""
+        if counts is None:
+            return False
+        told = self._told.get(device)
+        if told is None:
+            self.tell(device, counts)
+            return False
+        return told != counts
+
+    def tell(self, device: DeviceKey, counts: KeyCounts | None) -> None:
+        """An answer with these counts goes out."""
+        if counts is None:
+            return
+        self._told[device] = counts
+        self._told.move_to_end(device)
+        if len(self._told) > MAX_TOLD_COUNTS:
+            self._told.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+
+@dataclass(slots=True)
+class Sync:
+    """One verb, for many devices at a time."""
+
+    streams: Streams
+    awake: AwakeUsers
+    announcer: Announcer
+    answers: Answers
+    polls: Polls
+    told: ToldKeyCounts = field(default_factory=ToldKeyCounts)
+    _initial: dict[SyncRequest, asyncio.Task[bytes]] = field(default_factory=dict)
+
+    async def __call__(self, request: SyncRequest) -> bytes:
+        """The answer as JSON, at once or when there is news. A cancelled sync leaves nothing behind."""
+        await self._note_arrival(request)
+        if request.since is None:
+            return await self._shared(request)
+        since = clamped(request.since, self.streams.now())
+        if not request.may_wait:
+            return self._encode(request, await self._make(request, since))
+        with self.polls.waiting(_device(request), request.timeout_ms) as poll:
+            return await self._wait(request, since, poll)
+
+    async def _note_arrival(self, request: SyncRequest) -> None:
+        device_id = request.requester.device_id
+        if device_id is None:
+            return
+        await self.streams.presence.seen(request.user_id, device_id, request.set_presence)
+        if request.since is not None:
+            await self.streams.to_device.acknowledge(request.user_id, device_id, request.since.to_device)
+
+    async def _shared(self, request: SyncRequest) -> bytes:
+        """A client that asks for the same initial sync again, because the first takes long, gets the same answer."""
+        running = self._initial.get(request)
+        if running is None:
+            running = self._initial[request] = asyncio.create_task(self._first(request))
+            running.add_done_callback(lambda _: self._initial.pop(request, None))
+        return await asyncio.shield(running)
+
+    async def _first(self, request: SyncRequest) -> bytes:
+        return self._encode(request, await self._make(request, None))
+
+    async def _wait(self, request: SyncRequest, since: StreamToken, poll: Poll) -> bytes:
+        while True:
+            # Taken before looking, so that nothing which commits meanwhile is missed.
+            poll.waiter = self.announcer.waiter(request.user_id)
+            try:
+                answer = await self._make(request, since)
+                if answer.has_news or poll.over:
+                    return self._encode(request, answer)
+                await poll.waiter
+            finally:
+                self.announcer.forget(request.user_id, poll.waiter)
+            # Nothing up to here concerns this reader: the next look begins where this one ended.
+            since = answer.next_batch
+
+    async def _make(self, request: SyncRequest, since: StreamToken | None) -> Answer:
+        snapshot = await self._snapshot(request)
+        answer = await self.answers.make(request, since, snapshot)
+        if not answer.has_news and self.told.is_news(_device(request), snapshot.key_counts):
+            answer = answer._replace(has_news=True)
+        return answer
+
+    async def _snapshot(self, request: SyncRequest) -> Snapshot:
+        requester = request.requester
+        ignored = frozenset(await self.streams.account_data.ignored_users(requester.user_id))
+        counts = None
+        if requester.device_id is not None:
+            counts = await self.streams.key_counts.counts(requester.user_id, requester.device_id)
+        user = await self.awake.get(requester.user_id)
+        # From here to the end nothing is awaited: positions and memberships are of the same moment.
+        return Snapshot(self.streams.now(), dict(user.rooms), ignored, counts)
+
+    def _encode(self, request: SyncRequest, answer: Answer) -> bytes:
+        counts = answer.body.get("device_one_time_keys_count")
+        if counts is not None:
+            fallback = answer.body["device_unused_fallback_key_types"]
+            self.told.tell(_device(request), KeyCounts(counts, fallback))
+        return orjson.dumps(answer.body)
+
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {"told_key_counts": len(self.told), "initial": len(self._initial), **self.polls.memory_usage()}
+
+
+def _device(request: SyncRequest) -> DeviceKey:
+    return request.user_id, request.requester.device_id or ""

@@ -1,0 +1,74 @@
+"""Receipts and typing, by room: what the filter lets through, as events."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from homeserver.protocol.filters import RoomEventFilter
+from homeserver.services.sync.sources import ReceiptSource, TypingSource
+from homeserver.services.tokens import StreamToken
+
+RECEIPT = "m.receipt"
+TYPING = "m.typing"
+
+
+@dataclass(slots=True)
+class EphemeralEvents:
+    """Events by room, and the rooms whose unread counts the reader's own receipts have changed."""
+
+    by_room: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    own_receipts: set[str] = field(default_factory=set)
+
+    @property
+    def rooms(self) -> set[str]:
+        return self.by_room.keys() | self.own_receipts
+
+    def add(self, room_id: str, event_type: str, content: Mapping[str, Any], wanted: RoomEventFilter) -> None:
+        """Add one event if it is wanted."""
+        if wanted.matches(event_type, room_id=room_id):
+            self.by_room.setdefault(room_id, []).append({"type": event_type, "content": content})
+
+
+@dataclass(frozen=True, slots=True)
+class Ephemeral:
+    """Everything, or what changed."""
+
+    receipts: ReceiptSource
+    typing: TypingSource
+
+    async def everything(self, user_id: str, room_ids: Sequence[str], wanted: RoomEventFilter) -> EphemeralEvents:
+        """All receipts and everybody who is typing in these rooms."""
+        found = EphemeralEvents()
+        if not room_ids:
+            return found
+        for room_id in room_ids:
+            users = self.typing.users(room_id)
+            if users:
+                found.add(room_id, TYPING, {"user_ids": list(users)}, wanted)
+        if wanted.types.includes(RECEIPT):
+            for room_id, content in (await self.receipts.everything(user_id, room_ids)).items():
+                found.add(room_id, RECEIPT, content, wanted)
+        return found
+
+    async def changed(
+        self, user_id: str, room_ids: Collection[str], since: StreamToken, to: StreamToken, wanted: RoomEventFilter
+    ) -> EphemeralEvents:
+        """What changed in the reader's joined rooms."""
+        found = EphemeralEvents()
+        if since.typing < to.typing:
+            for room_id in self.typing.changed_rooms(since.typing, to.typing):
+                if room_id in room_ids:
+                    found.add(room_id, TYPING, {"user_ids": list(self.typing.users(room_id))}, wanted)
+        if since.receipts < to.receipts:
+            changed = await self.receipts.changed(user_id, room_ids, since.receipts, to.receipts)
+            for room_id, content in changed.items():
+                found.add(room_id, RECEIPT, content, wanted)
+                if _is_of(user_id, content):
+                    found.own_receipts.add(room_id)
+        return found
+
+
+def _is_of(user_id: str, receipts: Mapping[str, Any]) -> bool:
+    return any(user_id in users for kinds in receipts.values() for users in kinds.values())
