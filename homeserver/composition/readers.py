@@ -15,6 +15,7 @@ from homeserver.http.client.typing_notifications import TypingEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.account_data.account_data import AccountData
 from homeserver.services.account_data.ignored import IgnoredUsers
+from homeserver.services.account_data.invite_permissions import InvitePermissions
 from homeserver.services.account_data.source import AccountDataForSync
 from homeserver.services.account_data.stream import AccountDataStream
 from homeserver.services.presence import presence as presence_times
@@ -55,6 +56,7 @@ class ReaderServices:
     presence: PresenceSource
     unread: UnreadSource
     push_rules: PushRules
+    invite_permissions: InvitePermissions
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -87,8 +89,9 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     )
     for_sync = AccountDataForSync(base.database, data.rows, data.stream, data.ignored, data.push_rules)
     rules = ReaderNotifications(data.push_rules.rulesets, unread.threads)
+    invites = InvitePermissions(base.database, data.rows)
     return ReaderServices(
-        rules, receipts, typing, for_sync, presence, unread, data.push_rules, list(endpoints)
+        rules, receipts, typing, for_sync, presence, unread, data.push_rules, invites, list(endpoints)
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from config.settings import Settings
@@ -10,6 +9,7 @@ from homeserver.composition.accounts import AccountServices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.composition.memberships import MembershipServices, build_memberships
+from homeserver.composition.readers import ReaderServices
 from homeserver.http.client.membership import MembershipEndpoints
 from homeserver.http.client.room_creation import RoomCreationEndpoints
 from homeserver.http.client.room_events import RoomEventEndpoints
@@ -40,16 +40,13 @@ class RoomServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-class _NobodyBlocks:
-    async def blocking(self, user_ids: Sequence[str]) -> set[str]:
-        return set()
-
-
-def build_rooms(base: Foundation, settings: Settings, accounts: AccountServices, kernel: Kernel) -> RoomServices:
+def build_rooms(
+    base: Foundation, settings: Settings, accounts: AccountServices, readers: ReaderServices, kernel: Kernel
+) -> RoomServices:
     """Everything that writes into rooms goes through the kernel's appender."""
     database, cache, clock, appender = base.database, base.cache, base.clock, kernel.appender
     aliases, directory = Aliases(), RoomDirectoryRows()
-    members = build_memberships(base, kernel, _NobodyBlocks())
+    members = build_memberships(base, kernel, readers.invite_permissions)
     create = CreateRoom(
         database=database,
         found=RoomFounder(database, appender, base.rooms, clock, base.server_name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ WHERE NOT EXISTS (
 RETURNING true
 """
 
+OF_USERS = """
+SELECT user_id, content FROM account_data WHERE user_id = ANY($1::text[]) AND room_id = $2 AND type = $3
+"""
+
 OF_USER = "SELECT room_id, type, content FROM account_data WHERE user_id = $1"
 
 CHANGED = """
@@ -94,11 +99,22 @@ class AccountDataRows:
         return row is not None
 
     async def advance(
-        self, q: Queries, user_id: str, room_id: str, event_type: str, content: bytes, position: int, event_position: int
+        self,
+        q: Queries,
+        user_id: str,
+        room_id: str,
+        event_type: str,
+        content: bytes,
+        position: int,
+        event_position: int,
     ) -> bool:
         """Set an entry whose content names an event, unless it names one that is as new already."""
         row = await q.fetchval(ADVANCE, user_id, room_id, event_type, content, position, event_position)
         return row is not None
+
+    async def of_users(self, q: Queries, user_ids: Collection[str], room_id: str, event_type: str) -> dict[str, bytes]:
+        """The same entry of many users; those who have none are left out."""
+        return {row[0]: row[1] for row in await q.fetch(OF_USERS, list(user_ids), room_id, event_type)}
 
     async def of_user(self, q: Queries, user_id: str) -> list[Record]:
         """(room_id, type, content) of everything the user has."""
