@@ -54,6 +54,12 @@ class CrossSigningUploads:
             await prove()
             await self._store(requester.user_id, keys, is_proved=True)
 
+    async def user_deactivated(self, user_id: str, erase: bool) -> None:
+        """Hook of services/accounts: nobody is to trust these keys any more."""
+        async with self.device_lists.changing(user_id) as change, self.database.transaction() as tx:
+            await self.keys.forget(tx, user_id, ["master", "self_signing", "user_signing"])
+            await change.record(tx)
+
     async def _store(self, user_id: str, given: Given, is_proved: bool) -> bool:
         """False where this needs a proof. Decided under a lock: of two first uploads only one is the first."""
         async with self.device_lists.changing(user_id) as change, self.database.transaction() as tx:

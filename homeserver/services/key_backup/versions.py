@@ -80,9 +80,13 @@ class BackupVersions:
     async def delete(self, user_id: str, version: str) -> None:
         """Delete a backup with its keys. Raises NotFound unless there is or was such a version."""
         number = parse_version(version)
-        if number is None or not await self.backups.ever_had(self.database, user_id, number):
+        if number is None:
             raise unknown_version()
-        await self.backups.delete_version(self.database, user_id, number)
+        async with self.database.transaction() as tx:
+            if await self.backups.lock_version(tx, user_id, number) is not None:
+                await self.backups.delete_version(tx, user_id, number)
+            elif not await self.backups.ever_had(tx, user_id, number):
+                raise unknown_version()
 
     async def user_deactivated(self, user_id: str, erase: bool) -> None:
         """Hook of services/accounts: nobody can come back for the keys."""

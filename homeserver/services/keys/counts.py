@@ -65,6 +65,10 @@ class KeyCountCache:
             self._known.pop(device, None)
             self._loading.pop(device, None)
 
+    async def tidy(self) -> None:
+        """Housekeeping: keys that were uploaded for a device while it was being deleted."""
+        await self.keys.forget_orphans(self.queries)
+
     async def devices_deleted(self, user_id: str, device_ids: Sequence[str]) -> None:
         """Hook of services/devices.py."""
         self.forget((user_id, device_id) for device_id in device_ids)
