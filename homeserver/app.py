@@ -65,7 +65,7 @@ def build_application(
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     rooms = build_rooms(base, settings, accounts, readers, kernel)
-    reading = build_reading(base, kernel)
+    reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
+from homeserver.composition.readers import ReaderServices
 from homeserver.http.client.room_context import RoomContextEndpoints
 from homeserver.http.client.room_event import RoomEventReadEndpoints
+from homeserver.http.client.room_initial_sync import RoomInitialSyncEndpoints
 from homeserver.http.client.room_members import RoomMembersEndpoints
 from homeserver.http.client.room_messages import RoomMessagesEndpoints
 from homeserver.http.client.room_state import RoomStateReadEndpoints
@@ -16,6 +17,7 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.members import ReadMembers
 from homeserver.services.timeline.context import ReadContext
 from homeserver.services.timeline.event_at_time import FindEventAtTime
+from homeserver.services.timeline.initial_sync import ReadFirstLook
 from homeserver.services.timeline.messages import ReadMessages
 from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.services.timeline.pages import PageReader
@@ -25,6 +27,7 @@ from homeserver.services.timeline.room_state import ReadState
 from homeserver.services.timeline.single_event import EventFinder, ReadEvent
 from homeserver.services.visibility import Visibility
 from homeserver.storage.event_transactions import EventTransactions
+from homeserver.storage.room_directory import RoomDirectoryRows
 from homeserver.storage.room_history import RoomHistory
 from homeserver.storage.users import Users
 
@@ -40,23 +43,21 @@ class ReadingServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-async def _nobody_is_ignored(user_id: str) -> Collection[str]:
-    return ()
-
-
-def build_reading(base: Foundation, kernel: Kernel) -> ReadingServices:
+def build_reading(base: Foundation, kernel: Kernel, readers: ReaderServices) -> ReadingServices:
     """Reads up to where the kernel's writer has announced events."""
     database, stream = base.database, kernel.writer.position
-    history = RoomHistory()
+    history, ignored = RoomHistory(), readers.account_data.ignored_users
     visibility = Visibility(database, history, Users(), base.awake, base.server_name)
     opener = RoomOpener(base.cache, visibility)
     pages = PageReader(database, base.events, history)
     past = PastState(database, base.rooms, history)
     presenter = Presenter(database, EventTransactions(), base.clock)
     finder = EventFinder(database, base.events)
-    messages = ReadMessages(opener, visibility, pages, past, presenter, _nobody_is_ignored, stream)
-    context = ReadContext(opener, visibility, finder, pages, past, presenter, _nobody_is_ignored, stream)
+    messages = ReadMessages(opener, visibility, pages, past, presenter, ignored, stream)
+    context = ReadContext(opener, visibility, finder, pages, past, presenter, ignored, stream)
+    look = ReadFirstLook(database, opener, messages, past, presenter, RoomDirectoryRows(), readers.account_data)
     endpoints = endpoints_of(
+        RoomInitialSyncEndpoints(look),
         RoomMessagesEndpoints(messages),
         RoomContextEndpoints(context),
         RoomEventReadEndpoints(
