@@ -23,6 +23,7 @@ from homeserver.protocol.auth import (
 )
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.room_versions import ROOM_VERSIONS, RoomVersion
+from homeserver.protocol.state_res import resolve
 
 ALICE = "@alice:example.org"
 """Makes the rooms."""
@@ -203,3 +204,10 @@ class RoomBuilder:
         with pytest.raises(AuthRejection) as caught:
             self.allows_by_itself(event, rejected)
         assert caught.value.rule == rule, str(caught.value)
+
+
+def resolved(*rooms: RoomBuilder, rejected: Container[str] = ()) -> dict[StateKey, str]:
+    """The state that the forks of a room make together."""
+    first = rooms[0]
+    states = [room.state for room in rooms]
+    return resolve(first.version, states, None, first.events.get, rejected_event_ids=rejected)
