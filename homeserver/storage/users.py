@@ -43,7 +43,8 @@ RETURNING profiles.user_id
 
 DEACTIVATE = """
 WITH gone AS (
-    UPDATE users SET password_hash = NULL, deactivated_ms = coalesce(deactivated_ms, $2), erased = erased OR $3
+    UPDATE users SET password_hash = NULL, deactivated_ms = coalesce(deactivated_ms, $2), erased = erased OR $3,
+        leaving = true
     WHERE user_id = $1
     RETURNING user_id
 ), threepids AS (
@@ -55,6 +56,10 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
+
+LEAVING = "SELECT user_id, erased FROM users WHERE leaving AND deactivated_ms < $1 ORDER BY user_id LIMIT $2"
+
+LEFT = "UPDATE users SET leaving = false WHERE user_id = $1"
 
 HAS_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE is_admin AND deactivated_ms IS NULL)"
 
@@ -151,6 +156,14 @@ class Users:
     async def deactivate(self, q: Queries, user_id: str, now_ms: int, *, erase: bool) -> bool:
         """Take away everything that lets somebody sign in; `erase` also empties the profile. False where there is no account."""
         return bool(await q.fetchval(DEACTIVATE, user_id, now_ms, erase))
+
+    async def leaving(self, q: Queries, before_ms: int, limit: int) -> list[tuple[str, bool]]:
+        """Users whose deactivation, begun before this time, was interrupted, and whether they are erased."""
+        return [(row[0], row[1]) for row in await q.fetch(LEAVING, before_ms, limit)]
+
+    async def left(self, q: Queries, user_id: str) -> None:
+        """Everything that follows from the deactivation is done."""
+        await q.execute(LEFT, user_id)
 
     async def has_admin(self, q: Queries) -> bool:
         """Whether anybody administrates this server."""

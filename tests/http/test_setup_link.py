@@ -11,7 +11,7 @@ from tests.clock import FakeClock
 
 
 async def new_token(server: Server) -> str:
-    link = await server.application.accounts.setup_links.create()
+    link: str = await server.application.accounts.setup_links.create()
     parts = urlsplit(link)
     assert (parts.netloc, parts.path) == ("localhost:8008", "/setup")
     return parse_qs(parts.query)["token"][0]

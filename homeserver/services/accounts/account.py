@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.services.requester import Requester
     from homeserver.storage.database import Database
+
+log = logging.getLogger(__name__)
+
+# Longer than any deactivation takes that is still under way.
+FINISH_INTERVAL_MS = 10 * 60_000
+MAX_FINISHED_AT_ONCE = 100
 
 Deactivated = Callable[[str, bool], Awaitable[None]]
 
@@ -50,12 +57,25 @@ class Accounts:
     async def deactivate(self, user_id: str, *, erase: bool) -> None:
         """End the account: no password, no sessions, no addresses; the user id stays taken.
 
-        In this order, so that whatever is interrupted can be done again and nobody signs in meanwhile.
+        In this order, so that nobody signs in meanwhile; what is interrupted is done later by `finish_deactivations`.
         """
         await self.users.deactivate(self.database, user_id, self.clock.now_ms(), erase=erase)
+        await self._leave(user_id, erase)
+
+    async def _leave(self, user_id: str, erase: bool) -> None:
         await self.devices.delete_all(user_id)
         for hook in self.on_deactivated:
             await hook(user_id, erase)
+        await self.users.left(self.database, user_id)
+
+    async def finish_deactivations(self) -> None:
+        """Housekeeping: what a crash interrupted. The hooks have to bear being called twice."""
+        before_ms = self.clock.now_ms() - FINISH_INTERVAL_MS
+        for user_id, erased in await self.users.leaving(self.database, before_ms, MAX_FINISHED_AT_ONCE):
+            try:
+                await self._leave(user_id, erased)
+            except Exception:
+                log.exception("the deactivation of %s could not be finished", user_id)
 
     async def threepids(self, user_id: str) -> list[Threepid]:
         """Addresses for administrative contact."""

@@ -177,6 +177,9 @@ class UiAuth:
         if session is None or stage is None:
             raise errors.NotFound("This authentication session is not known (any more)")
         user_id = session.operation.rpartition(" ")[2] or None
+        if user_id is not None:
+            # The page asks for nobody's name: it is the requester's own password that counts.
+            auth = {**auth, "identifier": {"type": "m.id.user", "user": user_id}}
         proof = await stage.attempt(auth, StageContext(user_id, ip))
         await self.rows.complete(self.queries, session_id, {kind: proof})
 

@@ -13,8 +13,11 @@ CREATE TABLE users (
     created_ms     bigint NOT NULL,
     deactivated_ms bigint,
     -- Deactivated with `erase`: readers who join later get this user's events redacted.
-    erased         boolean NOT NULL DEFAULT false
+    erased         boolean NOT NULL DEFAULT false,
+    -- Deactivated, but not everything that follows from it (leaving rooms) is done yet.
+    leaving        boolean NOT NULL DEFAULT false
 );
+CREATE INDEX users_leaving ON users (user_id) WHERE leaving;
 CREATE INDEX users_erased ON users (user_id) WHERE erased;
 CREATE INDEX users_admin ON users (user_id) WHERE is_admin;
 

@@ -142,3 +142,26 @@ async def test_others_are_told_of_the_end_of_an_account(server: Server) -> None:
 async def test_guests_have_no_password_to_change(server: Server) -> None:
     guest = await server.guest()
     await guest.post("account/password", {"new_password": NEW_PASSWORD}, expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+
+
+async def test_an_interrupted_deactivation_is_finished_later(server: Server, clock: FakeClock) -> None:
+    alice = await server.register("alice")
+    accounts = server.application.accounts.accounts
+    told: list[tuple[str, bool]] = []
+
+    async def hook(user_id: str, erase: bool) -> None:
+        if not told:
+            told.append(("power failure", erase))
+            raise RuntimeError("power failure")
+        told.append((user_id, erase))
+
+    accounts.on_deactivated.append(hook)
+    with pytest.raises(RuntimeError):
+        await accounts.deactivate(alice.user_id, erase=True)
+    await alice.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+    await accounts.finish_deactivations()
+    assert len(told) == 1
+    clock.advance(minutes=11)
+    await accounts.finish_deactivations()
+    await accounts.finish_deactivations()
+    assert told[1:] == [("@alice:test", True)]

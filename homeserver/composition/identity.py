@@ -1,0 +1,100 @@
+"""Who somebody is: passwords, sessions, devices, and the proofs that user-interactive authentication asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.settings import Settings
+from homeserver.composition.foundation import Foundation
+from homeserver.composition.life import Step
+from homeserver.services.accounts.credentials import Credentials
+from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
+from homeserver.services.devices import Devices
+from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
+from homeserver.services.registration.captcha import CaptchaVerifier
+from homeserver.services.sessions.authenticator import Authenticator
+from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
+from homeserver.services.sessions.sessions import SessionLifetimes, Sessions
+from homeserver.services.ui_auth.stages import (
+    DUMMY,
+    PASSWORD,
+    RECAPTCHA,
+    REGISTRATION_TOKEN,
+    DummyStage,
+    PasswordStage,
+    RecaptchaStage,
+    RegistrationTokenStage,
+)
+from homeserver.services.ui_auth.ui_auth import Stage, UiAuth
+from homeserver.storage.devices import DeviceRows
+from homeserver.storage.registration_tokens import RegistrationTokens
+from homeserver.storage.sessions import SessionTokens
+from homeserver.storage.ui_auth_sessions import UiAuthSessionRows
+from homeserver.storage.users import Users
+
+HOUR_MS = 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What accounts and registration are built on."""
+
+    users: Users
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    credentials: Credentials
+    authenticator: Authenticator
+    devices: Devices
+    sessions: Sessions
+    token_stage: RegistrationTokenStage
+    ui_auth: UiAuth
+
+
+def build_identity(base: Foundation, settings: Settings) -> Identity:
+    """Sessions first, then what they are opened with."""
+    database, clock, users, tokens = base.database, base.clock, Users(), SessionTokens()
+    last_seen = LastSeen(database, DeviceRows(), clock)
+    authenticator = Authenticator(database, tokens, last_seen, clock)
+    devices = Devices(database, DeviceRows(), authenticator, last_seen)
+    lifetimes = SessionLifetimes(
+        settings.sessions.access_token_lifetime_ms, settings.sessions.refresh_token_lifetime_ms
+    )
+    sessions = Sessions(database, users, tokens, authenticator, clock, lifetimes)
+    hasher = PasswordHasher(settings.passwords.hash_cost)
+    policy = PasswordPolicy(settings.passwords.minimum_length)
+    limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
+    credentials = Credentials(database, users, hasher, limiter, base.server_name)
+    token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
+    ui_auth = _build_ui_auth(base, settings, credentials, token_stage)
+
+    base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
+    base.life.every(HOUR_MS, sessions.tidy, "forget-expired-sessions")
+    base.life.every(HOUR_MS, ui_auth.tidy, "forget-expired-authentications")
+    base.life.on_stop(last_seen.flush)
+    base.life.on_stop(_closing(hasher))
+    base.life.reports_memory("authenticator", authenticator.memory_usage)
+    base.life.reports_memory("last_seen", last_seen.memory_usage)
+    return Identity(users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth)
+
+
+def _build_ui_auth(
+    base: Foundation, settings: Settings, credentials: Credentials, token_stage: RegistrationTokenStage
+) -> UiAuth:
+    stages: dict[str, Stage] = {
+        DUMMY: DummyStage(),
+        PASSWORD: PasswordStage(credentials),
+        REGISTRATION_TOKEN: token_stage,
+    }
+    captcha, params = settings.registration.recaptcha, {}
+    if captcha.public_key and captcha.private_key:
+        verifier = CaptchaVerifier(captcha.siteverify_url, captcha.private_key, settings.outgoing_http.verify_tls)
+        stages[RECAPTCHA] = RecaptchaStage(verifier.verify)
+        params[RECAPTCHA] = {"public_key": captcha.public_key}
+    return UiAuth(base.database, UiAuthSessionRows(), stages, base.clock, params)
+
+
+def _closing(hasher: PasswordHasher) -> Step:
+    async def close() -> None:
+        hasher.close()
+
+    return close
