@@ -136,9 +136,14 @@ class Client:
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         check: bool = True,
+        encoded: bool = False,
     ) -> Answer:
-        """Any bytes, any answer. Still checked against the specification unless `check` is False."""
-        url = URL(self.base_url + encode_path(path) + _encode_query(query), encoded=True)
+        """Any bytes, any answer. Still checked against the specification unless `check` is False.
+
+        `encoded`: the path is a string that goes over the wire as it is, its query included.
+        """
+        target = str(path) if encoded else encode_path(path) + _encode_query(query)
+        url = URL(self.base_url + target, encoded=True)
         sent = dict(headers or {})
         if self.access_token is not None:
             sent.setdefault("Authorization", f"Bearer {self.access_token}")
