@@ -223,17 +223,17 @@ class Visibility:
             ]
             for room, events in pages
         }
-        return await self._without_erased(pages, seen)
+        return await self._without_erased(user_id, pages, seen)
 
     async def _without_erased(
-        self, pages: Sequence[tuple[LiveRoom, Sequence[TimelineEvent]]], seen: dict[str, list[Seen]]
+        self, user_id: str, pages: Sequence[tuple[LiveRoom, Sequence[TimelineEvent]]], seen: dict[str, list[Seen]]
     ) -> dict[str, list[Seen]]:
         ours = ":" + self.server_name
         senders = {
             event.sender
             for page in seen.values()
             for event, membership in page
-            if membership != "join" and event.sender.endswith(ours)
+            if membership != "join" and event.sender != user_id and event.sender.endswith(ours)
         }
         erased = set(await self.users.erased_among(self.queries, list(senders))) if senders else set()
         if not erased:

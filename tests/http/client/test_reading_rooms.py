@@ -229,7 +229,7 @@ async def test_memory_answers_for_awake_rooms(server: Server) -> None:
     alice, bob, room_id = await _room(server)
     event_id = await bob.send(room_id, "hello")
     database = server.application.base.database
-    await alice.get(("rooms", room_id, "members"))
+    await alice.messages(room_id)
     before = database.statements
     now = (await alice.messages(room_id, limit=1))["start"]
     await alice.get(("rooms", room_id, "members"))
@@ -240,6 +240,28 @@ async def test_memory_answers_for_awake_rooms(server: Server) -> None:
     await alice.get(("rooms", room_id, "event", event_id))
     await alice.get(("rooms", room_id, "context", event_id))
     assert database.statements == before
+
+
+# --- /initialSync -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_first_look_at_a_room(server: Server) -> None:
+    alice, bob, room_id = await _room(server)
+    await alice.set_state(room_id, "m.room.history_visibility", {"history_visibility": "world_readable"})
+    event_id = await alice.send(room_id, "public")
+    guest = await server.guest()
+    look = await guest.get(("rooms", room_id, "initialSync"))
+    assert "membership" not in look
+    assert look["visibility"] == "private"
+    assert [e["type"] for e in look["messages"]["chunk"]] == ["m.room.history_visibility", "m.room.message"]
+    assert look["messages"]["chunk"][1]["event_id"] == event_id
+    assert "m.room.create" in [event["type"] for event in look["state"]]
+    mine = await bob.get(("rooms", room_id, "initialSync"), limit=1)
+    assert mine["membership"] == "join"
+    older = await bob.messages(room_id, limit=1, **{"from": mine["messages"]["start"]})
+    assert older["chunk"][0]["type"] == "m.room.history_visibility"
+    closed = await alice.create_room()
+    await bob.get(("rooms", closed, "initialSync"), expect=(403, "M_FORBIDDEN"))
 
 
 # --- /timestamp_to_event ----------------------------------------------------------------------------------------------

@@ -268,6 +268,22 @@ async def test_only_the_sending_device_gets_the_transaction_id(server: Server) -
     assert [await seen_by(client) for client in (phone, bob, alice)] == [None, None, "my txn/1"]
 
 
+async def test_messages_of_ignored_users_are_left_out(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat")
+    await mallory.join(room_id)
+    hello = await alice.send(room_id, "hello")
+    await _say(mallory, room_id, *"spammy")
+    ignored = {"ignored_users": {mallory.user_id: {}}}
+    await alice.put(("user", alice.user_id, "account_data", "m.ignored_user_list"), ignored)
+    page = await alice.messages(room_id, limit=2)
+    # State events of ignored users are still sent.
+    assert [event["sender"] for event in page["chunk"]] == [alice.user_id, mallory.user_id]
+    assert page["chunk"][1]["type"] == "m.room.member"
+    context = await alice.get(("rooms", room_id, "context", hello))
+    assert context["events_after"] == []
+
+
 async def test_strangers_may_not_read_and_unknown_rooms_look_the_same(server: Server) -> None:
     alice, mallory = await server.register("alice"), await server.register("mallory")
     room_id = await alice.create_room(preset="public_chat")
