@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -38,11 +37,6 @@ class LastSeen:
         if seen is None:
             return device
         return replace(device, last_seen_ms=seen.at_ms, last_seen_ip=seen.ip, last_seen_user_agent=seen.user_agent)
-
-    def forget(self, device_nids: Iterable[int]) -> None:
-        """These devices are gone."""
-        for device_nid in device_nids:
-            self._pending.pop(device_nid, None)
 
     async def flush(self) -> None:
         """Write everything in one statement; nothing to do is no statement."""
