@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from config.settings import Settings
 from homeserver.composition.accounts import AccountServices
+from homeserver.composition.directory import DirectoryServices, build_directory
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.composition.memberships import MembershipServices, build_memberships
@@ -13,8 +14,8 @@ from homeserver.composition.readers import ReaderServices
 from homeserver.http.client.membership import MembershipEndpoints
 from homeserver.http.client.room_creation import RoomCreationEndpoints
 from homeserver.http.client.room_events import RoomEventEndpoints
+from homeserver.http.client.room_upgrade import RoomUpgradeEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
-from homeserver.services.directory.resolve import ResolveRoom
 from homeserver.services.rooms.creation.create_room import CreateRoom
 from homeserver.services.rooms.creation.founder import RoomFounder
 from homeserver.services.rooms.event_checks.canonical_alias import CheckCanonicalAlias
@@ -22,9 +23,8 @@ from homeserver.services.rooms.event_checks.relations import CheckRelation
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.send_event import SendEvent
 from homeserver.services.rooms.set_state import SetState
-from homeserver.storage.aliases import Aliases
+from homeserver.services.rooms.upgrade.upgrade_room import UpgradeRoom
 from homeserver.storage.relation_checks import RelationChecks
-from homeserver.storage.room_directory import RoomDirectoryRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class RoomServices:
     send: SendEvent
     set_state: SetState
     redact: RedactEvent
+    upgrade: UpgradeRoom
     memberships: MembershipServices
-    resolve: ResolveRoom
+    directory: DirectoryServices
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -45,13 +46,16 @@ def build_rooms(
 ) -> RoomServices:
     """Everything that writes into rooms goes through the kernel's appender."""
     database, cache, clock, appender = base.database, base.cache, base.clock, kernel.appender
-    aliases, directory = Aliases(), RoomDirectoryRows()
     members = build_memberships(base, kernel, readers.invite_permissions)
+    directory = build_directory(base, settings, appender)
+    aliases, listed = directory.alias_rows, directory.rows
+    found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
     create = CreateRoom(
         database=database,
-        found=RoomFounder(database, appender, base.rooms, clock, base.server_name),
+        found=found,
         aliases=aliases,
-        directory=directory,
+        directory=listed,
+        published=directory.published,
         profiles=members.profiles,
         invitable=members.invitable,
         clock=clock,
@@ -62,16 +66,18 @@ def build_rooms(
     send = SendEvent(appender, kernel.transactions, CheckRelation(database, cache, RelationChecks()), redact)
     check_alias = CheckCanonicalAlias(database, aliases)
     set_state = SetState(cache, appender, members.by_state, check_alias, members.evict_guests, base.server_name)
-    resolve = ResolveRoom(database, aliases)
+    upgrade = UpgradeRoom(cache, appender, found, aliases, listed, directory.published, members.profiles)
     _follow_accounts(accounts, kernel, members)
     endpoints = endpoints_of(
         RoomCreationEndpoints(create, base.server_name),
         RoomEventEndpoints(send, set_state, redact),
+        RoomUpgradeEndpoints(upgrade),
         MembershipEndpoints(
-            resolve, members.join, members.knock, members.invite, members.depart, members.forget, base.awake
+            directory.resolve, members.join, members.knock, members.invite, members.depart, members.forget, base.awake
         ),
     )
-    return RoomServices(create, send, set_state, redact, members, resolve, list(endpoints))
+    every = [*endpoints, *directory.endpoints]
+    return RoomServices(create, send, set_state, redact, upgrade, members, directory, every)
 
 
 def _follow_accounts(accounts: AccountServices, kernel: Kernel, members: MembershipServices) -> None:

@@ -232,6 +232,12 @@ class RoomInUse(StandardError, errcode="M_ROOM_IN_USE", status=400):
     """That room alias is taken."""
 
 
+class AliasExists(StandardError, status=409):
+    """A room alias with that name exists already."""
+
+    standard_errcode = "M_UNKNOWN"
+
+
 class UnsupportedRoomVersion(StandardError, errcode="M_UNSUPPORTED_ROOM_VERSION", status=400):
     """This server does not support that room version."""
 

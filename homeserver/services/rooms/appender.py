@@ -133,17 +133,8 @@ class Appender:
         ``founding.also`` raises.
         """
         for _ in range(MAX_ATTEMPTS):
-            room = LiveRoom(
-                room_id=founding.room_id or "",
-                room_nid=0,
-                version=founding.version,
-                server_name=self._server_name,
-                tip=RoomTip((), 0, 0),
-                state=CurrentState(),
-            )
-            create, *others = founding.drafts
-            create = replace(create, origin_server_ts=self._next_founding_ms())
-            append = self._build(room, Plan([create, *others]))
+            append = self.build_founding(founding)
+            room = append.room
             number = await claim(room.room_id)
             if number is None:
                 continue
@@ -155,6 +146,20 @@ class Appender:
             await asyncio.shield(append.done)
             return room
         raise Unavailable("No free room id was found, try again")
+
+    def build_founding(self, founding: Founding) -> Append:
+        """The first events of a room that has no number in the database yet."""
+        room = LiveRoom(
+            room_id=founding.room_id or "",
+            room_nid=0,
+            version=founding.version,
+            server_name=self._server_name,
+            tip=RoomTip((), 0, 0),
+            state=CurrentState(),
+        )
+        create, *others = founding.drafts
+        create = replace(create, origin_server_ts=self._next_founding_ms())
+        return self._build(room, Plan([create, *others]))
 
     def _next_founding_ms(self) -> int:
         """Since v12 the room id is the hash of the create event: two of the same millisecond would be the same room."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from tests.cast import Server
 
@@ -87,7 +88,8 @@ async def test_power_levels_that_nobody_can_read_are_refused(server: Server) -> 
     alice = await server.register("alice")
     for version in ("1", "12"):
         room_id = await alice.create_room(room_version=version)
-        for levels in ({"ban": "banana"}, {"users": {alice.user_id: None}}, {"events": []}):
+        bad: list[dict[str, Any]] = [{"ban": "banana"}, {"users": {alice.user_id: None}}, {"events": []}]
+        for levels in bad:
             await alice.set_state(room_id, "m.room.power_levels", levels, expect=(400, "M_BAD_JSON"))
 
 
@@ -95,7 +97,8 @@ async def test_nobody_shuts_his_own_server_out(server: Server) -> None:
     alice = await server.register("alice")
     room_id = await alice.create_room()
     await alice.set_state(room_id, "m.room.server_acl", {"allow": ["*"], "deny": ["evil.org", "*.evil.org"]})
-    for acl in ({"allow": ["*"], "deny": ["te?t"]}, {"allow": []}, {"allow": "*"}, {}):
+    bad: list[dict[str, Any]] = [{"allow": ["*"], "deny": ["te?t"]}, {"allow": []}, {"allow": "*"}, {}]
+    for acl in bad:
         await alice.set_state(room_id, "m.room.server_acl", acl, expect=(400, "M_BAD_JSON"))
 
 

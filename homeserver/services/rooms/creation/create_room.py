@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from homeserver.protocol.errors import Forbidden, RoomInUse
 from homeserver.protocol.room_versions import room_version
 from homeserver.services.clock import Clock
+from homeserver.services.directory.published import PublishedRooms
 from homeserver.services.membership.invitable import Invitable
 from homeserver.services.membership.profiles import MemberProfiles
 from homeserver.services.requester import Requester
@@ -30,6 +31,7 @@ class CreateRoom:
     found: RoomFounder
     aliases: Aliases
     directory: RoomDirectoryRows
+    published: PublishedRooms
     profiles: MemberProfiles
     invitable: Invitable
     clock: Clock
@@ -50,7 +52,10 @@ class CreateRoom:
         creator = requester.user_id
         profiles = await self.profiles.member_profiles([creator, *wishes.invite])
         drafts = first_events(wishes, version, creator, profiles)
-        return await self.found(version, drafts, self._entries(wishes, creator))
+        room_id = await self.found(version, drafts, self._entries(wishes, creator))
+        if wishes.is_public:
+            self.published.add(room_id)
+        return room_id
 
     async def _check_alias_is_free(self, alias: str | None) -> None:
         """An early answer; the database decides at the end."""

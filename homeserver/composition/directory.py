@@ -1,0 +1,50 @@
+"""How rooms are found: aliases and the public directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from config.settings import Settings
+from homeserver.composition.foundation import Foundation
+from homeserver.http.client.aliases import AliasEndpoints
+from homeserver.http.client.room_directory import RoomDirectoryEndpoints
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.directory.aliases import RoomAliases
+from homeserver.services.directory.publish import PublishRoom
+from homeserver.services.directory.published import PublishedRooms
+from homeserver.services.directory.resolve import ResolveRoom
+from homeserver.services.directory.search import SearchDirectory
+from homeserver.services.rooms.appender import Appender
+from homeserver.storage.aliases import Aliases
+from homeserver.storage.room_directory import RoomDirectoryRows
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryServices:
+    """What rooms need of the directory when they are made, upgraded or joined by name."""
+
+    alias_rows: Aliases
+    rows: RoomDirectoryRows
+    published: PublishedRooms
+    resolve: ResolveRoom
+    search: SearchDirectory
+    endpoints: list[Endpoint] = field(default_factory=list)
+
+
+def build_directory(base: Foundation, settings: Settings, appender: Appender) -> DirectoryServices:
+    """The list of published rooms follows committed events."""
+    database, cache, clock, rules = base.database, base.cache, base.clock, settings.room_directory
+    alias_rows, rows = Aliases(), RoomDirectoryRows()
+    published = PublishedRooms(database, rows, cache, clock)
+    base.announcer.on_events(published.apply_events)
+    base.life.reports_memory("published_rooms", published.memory_usage)
+    resolve = ResolveRoom(database, alias_rows)
+    search = SearchDirectory(published)
+    must_be_member = settings.rooms.require_membership_for_aliases
+    aliases = RoomAliases(database, alias_rows, cache, appender, clock, base.server_name, must_be_member)
+    publish = PublishRoom(database, cache, rows, published, clock, rules.allow_publish)
+    endpoints = endpoints_of(
+        AliasEndpoints(resolve, aliases, base.server_name),
+        RoomDirectoryEndpoints(search, publish, base.server_name, rules.public_without_auth),
+    )
+    return DirectoryServices(alias_rows, rows, published, resolve, search, list(endpoints))

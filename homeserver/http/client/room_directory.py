@@ -1,0 +1,90 @@
+"""Client-server API, "Published room directory"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from homeserver.http.endpoint import Auth, endpoint
+from homeserver.http.request import Request
+from homeserver.http.responses import Response
+from homeserver.protocol.errors import InvalidParam, NotFound
+from homeserver.services.directory.publish import PublishRoom
+from homeserver.services.directory.search import DEFAULT_LIMIT, MAX_LIMIT, DirectoryQuery, SearchDirectory
+
+LISTED = "/_matrix/client/v3/directory/list/room/{room_id}"
+PUBLIC_ROOMS = "/_matrix/client/v3/publicRooms"
+
+
+class VisibilityBody(msgspec.Struct):
+    visibility: Literal["public", "private"] = "public"
+
+
+class DirectoryFilter(msgspec.Struct):
+    generic_search_term: str | None = None
+    room_types: list[str | None] | None = None
+
+
+class SearchBody(msgspec.Struct):
+    limit: int | None = None
+    since: str | None = None
+    filter: DirectoryFilter | None = None
+    # No bridges to other networks are listed here: both ask for what there is anyway.
+    include_all_networks: bool | None = None
+    third_party_instance_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomDirectoryEndpoints:
+    """Rooms that strangers may find."""
+
+    search: SearchDirectory
+    publish: PublishRoom
+    server_name: str
+    public_without_auth: bool
+
+    @endpoint("GET", LISTED, auth=Auth.NONE, limit="directory")
+    async def get_visibility(self, request: Request[None]) -> Response:
+        is_published = await self.publish.is_published(request.path["room_id"])
+        return {"visibility": "public" if is_published else "private"}
+
+    @endpoint("PUT", LISTED, body=VisibilityBody, limit="directory")
+    async def set_visibility(self, request: Request[VisibilityBody]) -> Response:
+        is_published = request.body.visibility == "public"
+        await self.publish.set_published(request.requester, request.path["room_id"], is_published)
+        return {}
+
+    @endpoint("GET", PUBLIC_ROOMS, auth=Auth.OPTIONAL, guests=True, limit="directory")
+    async def get_public_rooms(self, request: Request[None]) -> Response:
+        if not self.public_without_auth:
+            request.requester  # noqa: B018  (raises MissingToken)
+        query = request.query
+        limit = query.integer("limit", DEFAULT_LIMIT, minimum=0, maximum=MAX_LIMIT)
+        return await self._page(request, DirectoryQuery(limit or DEFAULT_LIMIT, query.string("since")))
+
+    @endpoint("POST", PUBLIC_ROOMS, guests=True, body=SearchBody, limit="directory")
+    async def query_public_rooms(self, request: Request[SearchBody]) -> Response:
+        body = request.body
+        if body.limit is not None and body.limit < 0:
+            raise InvalidParam("'limit' must not be negative")
+        wanted = body.filter or DirectoryFilter()
+        return await self._page(
+            request,
+            DirectoryQuery(body.limit or DEFAULT_LIMIT, body.since, wanted.generic_search_term, wanted.room_types),
+        )
+
+    async def _page(self, request: Request[Any], query: DirectoryQuery) -> Response:
+        if request.query.string("server", self.server_name) != self.server_name:
+            raise NotFound("This server does not federate: it knows no other server's directory")
+        page = await self.search(query)
+        answer: dict[str, Any] = {
+            "chunk": [room.as_chunk() for room in page.rooms],
+            "total_room_count_estimate": page.total,
+        }
+        if page.next_batch is not None:
+            answer["next_batch"] = page.next_batch
+        if page.prev_batch is not None:
+            answer["prev_batch"] = page.prev_batch
+        return answer

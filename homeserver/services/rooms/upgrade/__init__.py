@@ -1,0 +1,1 @@
+"""POST /rooms/{roomId}/upgrade: the same room once more, in another room version."""
