@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cast import Client, Server
-from tests.signers import CrossSigner, Signer, bootstrap, password_auth, publish
+from tests.signers import CrossSigner, DeviceSigner, Signer, bootstrap, password_auth, publish
 
 UPLOAD = "keys/device_signing/upload"
 SIGN = "keys/signatures/upload"
@@ -145,17 +145,13 @@ async def test_a_key_called_like_a_device_is_refused(alice: Client) -> None:
     await alice.post(UPLOAD, keys.keys(), expect=(403, "M_FORBIDDEN"))
 
 
-async def test_a_device_called_like_a_key_publishes_nothing(alice: Client) -> None:
+async def test_no_device_is_called_like_a_key(alice: Client) -> None:
     keys = await bootstrap(alice)
-    impostor = await alice.login(device_id=keys.master.public)
-    device = Signer(alice.user_id, impostor.device_id)
-    body = {
-        "user_id": alice.user_id,
-        "device_id": impostor.device_id,
-        "algorithms": [],
-        "keys": {device.key_id: device.public},
-    }
-    await impostor.post("keys/upload", {"device_keys": device.sign(body)}, expect=(403, "M_FORBIDDEN"))
+    device = DeviceSigner(alice.user_id, keys.master.public)
+    body = {"device_id": device.name, "device_data": {"algorithm": "sealed"}, "device_keys": device.device_keys()}
+    path = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
+    await alice.put(path, body, expect=(403, "M_FORBIDDEN"))
+    await alice.get(path, expect=404)
 
 
 async def test_signatures_said_to_be_others_are_not_shown(alice: Client, bob: Client) -> None:
