@@ -7,11 +7,11 @@ One by one are asked only those whom the event names, and those who customised t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from homeserver.protocol.events import Event
 from homeserver.protocol.push_rules import DEFAULT_EVALUATOR, Action, Decision, EventFacts, ReaderFacts, RoomFacts
-from homeserver.services.push_rules.rulesets import RoomKind, Rulesets
+from homeserver.services.push_rules.rulesets import DEFAULT_COMPILED, CompiledRules, RoomKind, Rulesets
 from homeserver.services.rooms.event_writer import Notification
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.unread.threads import Threads
@@ -36,7 +36,7 @@ class ReaderNotifications:
         exceptional = list(_named(room, default, self.rulesets.customised, invited))
         customised = _customised(room, self.rulesets.customised, invited)
         if customised:
-            exceptional += await self._deviating(room, facts, plain, customised)
+            exceptional += await self._deviating(room, facts, default, customised)
         if not exceptional and not plain.notify:
             return Notification()
         # Also where nobody is exceptional: whoever counts the committed event finds its thread in memory.
@@ -48,19 +48,54 @@ class ReaderNotifications:
         )
 
     async def _deviating(
-        self, room: LiveRoom, facts: EventFacts, plain: Action, customised: Collection[str]
+        self, room: LiveRoom, facts: EventFacts, default: Decision, customised: Collection[str]
     ) -> list[Exceptional]:
         """Customised readers for whom the event's flags are not the truth."""
-        kind = room_kind(room)
+        verdicts = Verdicts(facts, default, room_kind(room))
         deviating: list[Exceptional] = []
         for user_id, rules in (await self.rulesets.of_users(customised)).items():
             if user_id == facts.sender:
                 continue
-            action = _action_for(room, rules.evaluator.decide(facts), user_id)
-            loud = plain.notify and rules.loud(kind)
-            if (action.notify, action.highlight) != (loud, loud and plain.highlight):
+            verdict = verdicts.of(rules.in_room(room.room_id))
+            if verdict.expected_by_all:
+                continue
+            action = _action_for(room, verdict.decision, user_id)
+            if (action.notify, action.highlight) != verdict.expected:
                 deviating.append((user_id, action))
         return deviating
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one ruleset makes of the event. `expected`: (notify, highlight) as the event's flags say it."""
+
+    decision: Decision
+    expected: tuple[bool, bool]
+
+    @property
+    def expected_by_all(self) -> bool:
+        """Whether there is nothing to ask about single readers, and the flags are right for all."""
+        plain = self.decision.otherwise
+        return not self.decision.candidates and (plain.notify, plain.highlight) == self.expected
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """One verdict for all who have the same rules."""
+
+    facts: EventFacts
+    default: Decision
+    kind: RoomKind
+    _by_rules: dict[CompiledRules, Verdict] = field(default_factory=dict)
+
+    def of(self, rules: CompiledRules) -> Verdict:
+        verdict = self._by_rules.get(rules)
+        if verdict is None:
+            decision = self.default if rules is DEFAULT_COMPILED else rules.evaluator.decide(self.facts)
+            plain = self.default.otherwise
+            loud = plain.notify and rules.loud(self.kind)
+            verdict = self._by_rules[rules] = Verdict(decision, (loud, loud and plain.highlight))
+        return verdict
 
 
 def room_kind(room: LiveRoom) -> RoomKind:

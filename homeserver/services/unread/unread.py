@@ -142,7 +142,7 @@ class Unread:
             kinds |= {
                 room_id: RoomKind(room_id, *found[room_nid]) for room_id, room_nid in nids.items() if room_nid in found
             }
-        return {room_id: rules.loud(kind) for room_id, kind in kinds.items()}
+        return {room_id: rules.in_room(room_id).loud(kind) for room_id, kind in kinds.items()}
 
     def _keep(self, user_id: str, user: AwakeUser, ignored: frozenset[str], tallies: Mapping[str, Tally]) -> None:
         reader = self._reader(user_id, user)

@@ -1,0 +1,162 @@
+"""Account data, tags, and whom one ignores."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.cast import Client, Server
+
+
+def _path(client: Client, event_type: str, room_id: str | None = None) -> tuple[str, ...]:
+    room = () if room_id is None else ("rooms", room_id)
+    return ("user", client.user_id, *room, "account_data", event_type)
+
+
+async def _changed(server: Server, client: Client, since: int) -> tuple[list[Any], dict[str, list[Any]]]:
+    """What the syncs of the user's devices are told; the same from memory and from the database."""
+    source = server.application.readers.account_data
+    recent = await source.changed(client.user_id, since, source.stream.current)
+    source.changes.recent.load(source.stream.current)
+    stored = await source.changed(client.user_id, since, source.stream.current)
+    assert _decoded(recent) == _decoded(stored)
+    return _decoded(recent)
+
+
+def _decoded(events: Any) -> tuple[list[Any], dict[str, list[Any]]]:
+    by_room = {room_id: [orjson.loads(event) for event in found] for room_id, found in events.by_room.items()}
+    return sorted(map(orjson.loads, events.everywhere), key=str), by_room
+
+
+def _position(server: Server) -> int:
+    return int(server.application.readers.account_data.stream.current)
+
+
+async def test_what_is_put_is_found_again_and_told_to_sync(server: Server) -> None:
+    alice = await server.register("alice")
+    since = _position(server)
+    await alice.put(_path(alice, "org.example.theme"), {"dark": False})
+    await alice.put(_path(alice, "org.example.theme"), {"dark": True})
+    await alice.put(_path(alice, "org.example.color", "!room:test"), {"is": "red"})
+    assert await alice.get(_path(alice, "org.example.theme")) == {"dark": True}
+    assert await alice.get(_path(alice, "org.example.color", "!room:test")) == {"is": "red"}
+    # "There is no inheritance mechanism here."
+    await alice.get(_path(alice, "org.example.theme", "!room:test"), expect=(404, "M_NOT_FOUND"))
+    everywhere, by_room = await _changed(server, alice, since)
+    assert everywhere == [{"type": "org.example.theme", "content": {"dark": True}}]
+    assert by_room == {"!room:test": [{"type": "org.example.color", "content": {"is": "red"}}]}
+
+
+async def test_large_entries_are_told_too(server: Server) -> None:
+    alice = await server.register("alice")
+    since = _position(server)
+    content = {"text": "x" * 20_000}
+    await alice.put(_path(alice, "org.example.big"), content)
+    assert (await _changed(server, alice, since))[0] == [{"type": "org.example.big", "content": content}]
+
+
+async def test_other_peoples_account_data_is_theirs(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    since = _position(server)
+    for room_id in (None, "!room:test"):
+        await mallory.put(_path(alice, "org.example", room_id), {}, expect=(403, "M_FORBIDDEN"))
+        await mallory.get(_path(alice, "org.example", room_id), expect=(403, "M_FORBIDDEN"))
+    await mallory.get(_path(alice, "m.push_rules"), expect=(403, "M_FORBIDDEN"))
+    await alice.put(_path(alice, "org.example"), {"secret": 1})
+    assert await _changed(server, mallory, since) == ([], {})
+
+
+@pytest.mark.parametrize("event_type", ["m.fully_read", "m.push_rules"])
+async def test_what_the_server_manages_is_refused(server: Server, event_type: str) -> None:
+    alice = await server.register("alice")
+    for room_id in (None, "!room:test"):
+        await alice.put(_path(alice, event_type, room_id), {}, expect=(405, "M_BAD_JSON"))
+
+
+async def test_bad_input(server: Server) -> None:
+    alice = await server.register("alice")
+    await alice.put(_path(alice, "org.example", "no room"), {}, expect=(400, "M_INVALID_PARAM"))
+    await alice.get(_path(alice, "org.example", "no room"), expect=(400, "M_INVALID_PARAM"))
+    await alice.put(_path(alice, "x" * 300), {}, expect=(400, "M_INVALID_PARAM"))
+    await alice.put(_path(alice, "org.example"), [1], expect=(400, "M_BAD_JSON"))
+    path = "/".join(_path(alice, "org.example"))
+    for body in (b"", b"{", b"\xff"):
+        answer = await alice.raw("PUT", path, data=body)
+        assert (answer.status, answer.json()["errcode"]) == (400, "M_NOT_JSON")
+    await alice.get(_path(alice, "org.example"), expect=(404, "M_NOT_FOUND"))
+
+
+@pytest.mark.parametrize("content", [{}, {"ignored_users": []}, {"ignored_users": "@bob:test"}, {"ignored_users": {}}])
+async def test_an_ignore_list_with_anything_in_it_ignores_nobody(server: Server, content: Any) -> None:
+    alice = await server.register("alice")
+    await alice.put(_path(alice, "m.ignored_user_list"), content)
+    assert await server.application.readers.account_data.ignored_users(alice.user_id) == frozenset()
+
+
+async def test_whom_one_ignores_is_known_at_once_and_without_a_statement(server: Server) -> None:
+    alice = await server.register("alice")
+    source, database = server.application.readers.account_data, server.application.base.database
+    assert await source.ignored_users(alice.user_id) == frozenset()
+    await alice.put(_path(alice, "m.ignored_user_list"), {"ignored_users": {"@bob:test": {}, alice.user_id: {}}})
+    before = database.statements
+    assert await source.ignored_users(alice.user_id) == {"@bob:test"}
+    assert database.statements == before
+
+
+async def test_who_blocks_invitations_gets_none(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await bob.create_room()
+    await alice.put(_path(alice, "m.invite_permission_config"), {"default_action": "block"})
+    await bob.invite(room_id, alice, expect=(403, "M_INVITE_BLOCKED"))
+    await alice.put(_path(alice, "m.invite_permission_config"), {})
+    await bob.invite(room_id, alice)
+
+
+# --- Tags -------------------------------------------------------------------------------------------------------------
+
+
+def _tag(client: Client, room_id: str, *tag: str) -> tuple[str, ...]:
+    return ("user", client.user_id, "rooms", room_id, "tags", *tag)
+
+
+async def test_tags_come_and_go(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    since = _position(server)
+    assert await alice.get(_tag(alice, room_id)) == {"tags": {}}
+    await alice.put(_tag(alice, room_id, "m.favourite"), {"order": 0.25})
+    await alice.put(_tag(alice, room_id, "u.wörk / life"), {})
+    both = {"m.favourite": {"order": 0.25}, "u.wörk / life": {}}
+    assert await alice.get(_tag(alice, room_id)) == {"tags": both}
+    assert (await _changed(server, alice, since))[1] == {room_id: [{"type": "m.tag", "content": {"tags": both}}]}
+    await alice.delete(_tag(alice, room_id, "m.favourite"))
+    await alice.delete(_tag(alice, room_id, "m.favourite"))
+    assert await alice.get(_path(alice, "m.tag", room_id)) == {"tags": {"u.wörk / life": {}}}
+
+
+async def test_tags_set_at_the_same_time_are_all_there(server: Server) -> None:
+    alice = await server.register("alice")
+    await asyncio.gather(*(alice.put(_tag(alice, "!room:test", f"u.{number}"), {}) for number in range(5)))
+    assert len((await alice.get(_tag(alice, "!room:test")))["tags"]) == 5
+
+
+@pytest.mark.parametrize("order", ["0.5", -0.1, 1.1, True, [], {}])
+async def test_order_is_a_number_between_0_and_1(server: Server, order: Any) -> None:
+    alice = await server.register("alice")
+    await alice.put(_tag(alice, "!room:test", "u.x"), {"order": order}, expect=(400, "M_BAD_JSON"))
+
+
+async def test_tags_that_are_refused(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    await mallory.put(_tag(alice, "!room:test", "u.x"), {}, expect=(403, "M_FORBIDDEN"))
+    await mallory.get(_tag(alice, "!room:test"), expect=(403, "M_FORBIDDEN"))
+    await mallory.delete(_tag(alice, "!room:test", "u.x"), expect=(403, "M_FORBIDDEN"))
+    await alice.put(_tag(alice, "!room:test", "u." + "x" * 254), {}, expect=(400, "M_INVALID_PARAM"))
+    await alice.put(_tag(alice, "!room:test", "u.x"), {"big": "x" * 5000}, expect=(413, "M_TOO_LARGE"))
+    await alice.put(_tag(alice, "nonsense", "u.x"), {}, expect=(400, "M_INVALID_PARAM"))
+    # Anything may stand in m.tag when it is written as account data.
+    await alice.put(_path(alice, "m.tag", "!room:test"), {"tags": "none"})
+    assert await alice.get(_tag(alice, "!room:test")) == {"tags": {}}
