@@ -23,10 +23,12 @@ class MembersQuery:
     membership: str | None = None
     not_membership: str | None = None
 
+    @property
+    def wants_everybody(self) -> bool:
+        return self.membership is None and self.not_membership is None
+
     def wants(self, membership: str | None) -> bool:
         """ "The two parameters create an 'or' condition." """
-        if self.membership is None and self.not_membership is None:
-            return True
         return membership == self.membership or (self.not_membership is not None and membership != self.not_membership)
 
 
@@ -47,8 +49,9 @@ class ReadMembers:
         room, access = await self.opener.access(room_id, reader.user_id)
         ends = [position for position in (at, access.left_at) if position is not None]
         members = await self.past.all_members(room, min(ends, default=None))
-        wanted = [event for event in members if query.wants(event.membership)]
-        return self.presenter.show_state(reader, room_id, wanted)
+        if not query.wants_everybody:
+            members = [event for event in members if query.wants(event.membership)]
+        return self.presenter.show_state(room_id, members)
 
     async def joined(self, reader: Requester, room_id: str) -> Mapping[str, Mapping[str, Any]]:
         """Name and avatar of everybody in the room. Raises Forbidden for whoever is not in it himself."""
@@ -60,5 +63,9 @@ class ReadMembers:
 
 
 def _profile(content: Mapping[str, Any]) -> dict[str, str]:
-    named = {"display_name": content.get("displayname"), "avatar_url": content.get("avatar_url")}
-    return {key: value for key, value in named.items() if isinstance(value, str)}
+    profile: dict[str, str] = {}
+    if isinstance(name := content.get("displayname"), str):
+        profile["display_name"] = name
+    if isinstance(avatar := content.get("avatar_url"), str):
+        profile["avatar_url"] = avatar
+    return profile

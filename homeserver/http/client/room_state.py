@@ -1,4 +1,4 @@
-"""Client-server API, "Getting events for a room": the room's state. Setting state: room_state_writes, by other services."""
+"""Client-server API, "Getting events for a room": the room's state."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class RoomStateReadEndpoints:
     async def state_event(self, request: Request[None]) -> Response:
         path = request.path
         form = request.query.one_of("format", ("content", "event"), "content")
-        reader = request.requester
-        event = await self.read.one(reader, path["room_id"], path["event_type"], path.get("state_key", ""))
-        return Raw(self.read.shown(reader, event)) if form == "event" else event.content
+        state_key = path.get("state_key", "")
+        event = await self.read.one(request.requester, path["room_id"], path["event_type"], state_key)
+        return Raw(self.read.shown(event)) if form == "event" else event.content

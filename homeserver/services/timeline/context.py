@@ -63,7 +63,7 @@ class ReadContext:
             event=shown[event.position],
             before=[shown[each.position] for each in before.events if each.position in shown],
             after=[shown[each.position] for each in after.events if each.position in shown],
-            state=await self._state(reader, opened, events, (after.events or [event])[-1].position, event_filter),
+            state=await self._state(opened, events, (after.events or [event])[-1].position, event_filter),
             start=format_timeline_token(event.position - 1 if before.end is None else before.end),
             end=format_timeline_token(event.position if after.end is None else after.end),
         )
@@ -78,14 +78,9 @@ class ReadContext:
         return await self.pages.read(opened.room, older), await self.pages.read(opened.room, newer)
 
     async def _state(
-        self,
-        reader: Requester,
-        opened: OpenRoom,
-        events: list[TimelineEvent],
-        place: int,
-        event_filter: RoomEventFilter,
+        self, opened: OpenRoom, events: list[TimelineEvent], place: int, event_filter: RoomEventFilter
     ) -> list[bytes]:
         members = {event.sender for event in events} if event_filter.lazy_load_members else None
         state = await self.past.everything(opened.room, place, members)
         wanted = [event for event in state if event_filter.matches_event(event)]
-        return self.presenter.show_state(reader, opened.room.room_id, wanted)
+        return self.presenter.show_state(opened.room.room_id, wanted)

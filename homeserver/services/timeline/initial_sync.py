@@ -52,7 +52,7 @@ class ReadFirstLook:
         return FirstLook(
             membership=None if own is None else own.membership,
             messages=await self.messages(reader, room_id, MessagesQuery(backwards=True, limit=limit)),
-            state=self.presenter.show_state(reader, room_id, await self.past.everything(room, access.left_at)),
+            state=self.presenter.show_state(room_id, await self.past.everything(room, access.left_at)),
             is_published=bool(await self.directory.is_published(self.queries, room_id)),
             account_data=account_data.by_room.get(room_id, ()),
         )

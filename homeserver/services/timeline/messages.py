@@ -67,7 +67,7 @@ class ReadMessages:
             chunk=await self.presenter.show(reader, room_id, seen),
             start=query.start or format_timeline_token(_start(wish, page)),
             end=None if page.end is None else format_timeline_token(page.end),
-            state=await self._state(reader, opened.room, query, page.events),
+            state=await self._state(opened.room, query, page.events),
         )
 
     async def _wish(
@@ -86,16 +86,14 @@ class ReadMessages:
             ignored=await self.ignored(reader.user_id),
         )
 
-    async def _state(
-        self, reader: Requester, room: LiveRoom, query: MessagesQuery, events: list[TimelineEvent]
-    ) -> list[bytes] | None:
+    async def _state(self, room: LiveRoom, query: MessagesQuery, events: list[TimelineEvent]) -> list[bytes] | None:
         """ "If `lazy_load_members` is enabled [...] the membership events for the senders of events in the `chunk`." """
         if not query.filter.lazy_load_members:
             return None
         if not events:
             return []
         members = await self.past.members(room, events[0].position, (event.sender for event in events))
-        return self.presenter.show_state(reader, room.room_id, members)
+        return self.presenter.show_state(room.room_id, members)
 
 
 def _start(wish: PageWish, page: Page) -> int:

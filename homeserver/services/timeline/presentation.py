@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from homeserver.services.clock import Clock
 from homeserver.services.requester import Requester
-from homeserver.services.rooms.rendering import render_event
+from homeserver.services.rooms.rendering import render_event, render_state
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.rooms.transactions import KEPT_MS
 from homeserver.services.visibility import Seen
@@ -35,12 +35,9 @@ class Presenter:
             for event, membership in seen
         ]
 
-    def show_state(self, reader: Requester, room_id: str, events: Iterable[TimelineEvent]) -> list[bytes]:
-        """State events' JSON. Nobody gives a state event a transaction id, and `membership` "MAY be omitted if [...]
-        calculating the value is expensive", as it is for state from all of the room's history.
-        """
-        now_ms = self.clock.now_ms()
-        return [render_event(event, reader=reader, now_ms=now_ms, room_id=room_id) for event in events]
+    def show_state(self, room_id: str, events: Iterable[TimelineEvent]) -> list[bytes]:
+        """State events' JSON, the same for every reader."""
+        return render_state(events, now_ms=self.clock.now_ms(), room_id=room_id)
 
     async def recall_transactions(self, reader: Requester, events: Iterable[TimelineEvent]) -> None:
         """Events that this device sent recently, and that memory knows only from the database, get their

@@ -23,7 +23,7 @@ class ReadState:
     async def everything(self, reader: Requester, room_id: str) -> list[bytes]:
         """All state events in JSON. Raises Forbidden."""
         room, access = await self.opener.access(room_id, reader.user_id)
-        return self.presenter.show_state(reader, room_id, await self.past.everything(room, access.left_at))
+        return self.presenter.show_state(room_id, await self.past.everything(room, access.left_at))
 
     async def one(self, reader: Requester, room_id: str, event_type: str, state_key: str) -> TimelineEvent:
         """One state event. Raises Forbidden, NotFound."""
@@ -33,6 +33,6 @@ class ReadState:
             raise NotFound("The room has no state with this type and key")
         return event
 
-    def shown(self, reader: Requester, event: TimelineEvent) -> bytes:
+    def shown(self, event: TimelineEvent) -> bytes:
         """A state event in JSON."""
-        return self.presenter.show_state(reader, event.room_id, [event])[0]
+        return self.presenter.show_state(event.room_id, [event])[0]

@@ -274,7 +274,7 @@ async def test_messages_of_ignored_users_are_left_out(server: Server) -> None:
     await mallory.join(room_id)
     hello = await alice.send(room_id, "hello")
     await _say(mallory, room_id, *"spammy")
-    ignored = {"ignored_users": {mallory.user_id: {}}}
+    ignored: dict[str, Any] = {"ignored_users": {mallory.user_id: {}}}
     await alice.put(("user", alice.user_id, "account_data", "m.ignored_user_list"), ignored)
     page = await alice.messages(room_id, limit=2)
     # State events of ignored users are still sent.
