@@ -42,7 +42,8 @@ def _key_at(path: tuple[str, ...], where: str) -> Key:
     for depth, name in enumerate(path):
         keys = keys_of(section)
         if name not in keys:
-            raise ConfigError(f"{where}: there is no setting {'.'.join(path[: depth + 1])}{nearest(name, keys)}.")
+            remedy = nearest(name, keys) or "."
+            raise ConfigError(f"{where}: there is no setting {'.'.join(path[: depth + 1])}{remedy}")
         if depth == len(path) - 1:
             return keys[name]
         if not keys[name].is_section:

@@ -108,7 +108,7 @@ class _Builder:
             return key.default
 
     def _complain(self, node: Node, name: str, what: str) -> None:
-        self.problems.append(f"{node.where}: {name or 'the file'} {what}.")
+        self.problems.append(f"{node.where}: {name or 'the file'} {what}{'' if what.endswith('?') else '.'}")
 
 
 def _join(section: str, name: str) -> str:

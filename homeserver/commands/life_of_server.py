@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import sys
@@ -61,6 +62,9 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
         try:
             await claim_name(database, settings.server_name)
             await application.start()
+            # What is here now stays: the collector need not walk through all modules and endpoints again and again.
+            gc.collect()
+            gc.freeze()
             listeners = await _listen(application)
             try:
                 yield RunningServer(settings, application, listeners, public_baseurl, settings.database.url is None)

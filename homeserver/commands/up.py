@@ -40,16 +40,19 @@ def run(arguments: Namespace) -> int:
 
 
 async def _announce(server: RunningServer) -> None:
-    print("\n".join(announcement(server)), flush=True)
+    setup_link = await server.application.accounts.setup_links.create()
+    print("\n".join(announcement(server, setup_link)), flush=True)
 
 
-def announcement(server: RunningServer) -> Iterator[str]:
-    """The lines that `up` prints."""
+def announcement(server: RunningServer, setup_link: str | None) -> Iterator[str]:
+    """The lines that `up` prints; the link is there as long as there is no administrator."""
     settings = server.settings
     yield f"VoiceChat is running for {settings.server_name}."
     yield ""
     yield f"  Clients connect to   {server.public_baseurl}"
-    yield from _first_account(server)
+    if setup_link is not None:
+        yield f"  First account        {setup_link}"
+        yield "                       (makes the administrator; valid once and for 24 hours)"
     yield f"  Running              {', '.join(_parts(server))}"
     for listener, port in zip(settings.listeners, server.listeners.ports, strict=True):
         yield f"  Port {port:<15} {_reach(listener)}: {', '.join(listener.resources)}"
@@ -57,10 +60,6 @@ def announcement(server: RunningServer) -> Iterator[str]:
     yield f"  Data                 {settings.data_dir}"
     yield ""
     yield "Stop with Ctrl-C."
-
-
-def _first_account(server: RunningServer) -> Iterator[str]:
-    yield "  Make an account      ./voicechat user add NAME --admin"
 
 
 def _parts(server: RunningServer) -> Iterator[str]:
@@ -76,7 +75,7 @@ def _reach(listener: ListenerSettings) -> str:
 
 def _who_may_register(settings: Settings) -> str:
     if not settings.registration.enabled:
-        return "only administrators make accounts"
+        return "made by the administrator: ./voicechat user add NAME"
     if settings.registration.require_verification:
         return "people with a registration token may register"
     return "EVERYBODY may register (registration.enabled without require_verification)"

@@ -151,7 +151,7 @@ def test_variables_that_kubernetes_and_the_tests_set_are_no_settings() -> None:
 def test_an_unknown_key_is_named_with_its_line_and_its_neighbour(tmp_path: Path) -> None:
     text = "server_name: a\n\nregistration:\n  enabeld: true\n"
     assert refusal(tmp_path, text) == (
-        "config.yaml, line 4: registration.enabeld is not a setting; did you mean enabled?."
+        "config.yaml, line 4: registration.enabeld is not a setting; did you mean enabled?"
     )
 
 
