@@ -88,7 +88,11 @@ JOIN memberships m ON m.room_nid = c.room_nid AND m.user_id = c.state_key
 WHERE c.room_nid = ANY($1::int[]) AND c.position > $2 AND c.position <= $3 AND c.type = 'm.room.member'
 """
 
-MEMBERS_OF = "SELECT DISTINCT user_id FROM memberships WHERE room_nid = ANY($1::int[]) AND membership = 'join'"
+# $2: those who went after this position too.
+MEMBERS_OF = """
+SELECT DISTINCT user_id FROM memberships
+WHERE room_nid = ANY($1::int[]) AND (membership = 'join' OR event_nid > $2)
+"""
 
 # Heroes are wanted only of rooms without a name: bodies are JSON without spaces, so a name that is not empty shows.
 SUMMARIES = """
@@ -185,9 +189,9 @@ class SyncRooms:
         """(user, current membership in one of the rooms) of those whose membership changed in ``(after, up_to]``."""
         return [(row[0], row[1]) for row in await q.fetch(MEMBERS_CHANGED, room_nids, after, up_to)]
 
-    async def members_of(self, q: Queries, room_nids: Sequence[int]) -> set[str]:
-        """Everybody who has joined at least one of the rooms."""
-        return {row[0] for row in await q.fetch(MEMBERS_OF, room_nids)}
+    async def members_of(self, q: Queries, room_nids: Sequence[int], gone_after: int = 2**62) -> set[str]:
+        """Everybody who has joined at least one of the rooms, or whose membership changed after ``gone_after``."""
+        return {row[0] for row in await q.fetch(MEMBERS_OF, room_nids, gone_after)}
 
     async def summaries(self, q: Queries, room_nids: Sequence[int], user_id: str, heroes: int) -> list[SummaryRow]:
         """Counts of members, and up to ``heroes`` users other than this one by whom a nameless room is known."""

@@ -81,7 +81,7 @@ class DeviceListChanges:
         if joined:
             came |= await self.rooms.members_of(self.queries, joined)
         if left:
-            went |= await self.rooms.members_of(self.queries, left)
+            went |= await self.rooms.members_of(self.queries, left, gone_after=changes.since)
 
     async def _moves_of_others(
         self, rooms: Mapping[str, Membership], changes: RoomChanges
