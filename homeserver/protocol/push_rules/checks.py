@@ -6,10 +6,12 @@ a look into a set, any other has to be searched for in the text, so there are fe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from homeserver.protocol import errors
+from homeserver.protocol.identifiers import utf8_length
 from homeserver.protocol.push_rules.customisation import Customisation
 from homeserver.protocol.push_rules.globs import MAX_PATTERN_LENGTH, as_word, has_wildcards
 from homeserver.protocol.push_rules.paths import MAX_PATH_LENGTH
@@ -23,6 +25,8 @@ MAX_CONDITIONS_IN_ALL: Final = 4000
 MAX_SEARCHED_PATTERNS: Final = 100
 # "Clients and homeservers MUST ignore these actions, for instance, by stripping them."
 HISTORICAL_ACTIONS: Final = frozenset({"dont_notify", "coalesce"})
+# Neither the database nor JSON has a place for them.
+_NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def check_kind(kind: str) -> str:
@@ -59,8 +63,10 @@ def check_rule_id(rule_id: str) -> None:
         raise errors.InvalidParam("Rule ids that start with '.' are reserved for server-default rules")
     if "/" in rule_id or "\\" in rule_id:
         raise errors.InvalidParam("Rule ids may not contain slashes or backslashes")
-    if len(rule_id.encode()) > MAX_RULE_ID_BYTES:
+    if utf8_length(rule_id) > MAX_RULE_ID_BYTES:
         raise errors.InvalidParam(f"The rule id is longer than {MAX_RULE_ID_BYTES} bytes")
+    if _NOT_STORABLE.search(rule_id):
+        raise errors.InvalidParam("The rule id contains a character that is not allowed")
 
 
 def check_actions(actions: list[Any]) -> tuple[JsonAction, ...]:
