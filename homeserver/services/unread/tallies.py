@@ -30,11 +30,14 @@ class Tally:
 
     def add(self, thread_id: str, notifications: int, highlights: int) -> None:
         """More became unread."""
-        if self._threads is None:
-            self._threads = {}
-        counts = self._threads.setdefault(thread_id, [0, 0])
-        counts[0] += notifications
-        counts[1] += highlights
+        threads = self._threads
+        if threads is None:
+            self._threads = {thread_id: [notifications, highlights]}
+        elif (counts := threads.get(thread_id)) is None:
+            threads[thread_id] = [notifications, highlights]
+        else:
+            counts[0] += notifications
+            counts[1] += highlights
 
     def read(self, thread_id: str) -> None:
         """Everything in the thread was read, or everything in the room (UNTHREADED)."""

@@ -225,14 +225,16 @@ class Unread:
             self._read_by_sender(event, thread or self._known_thread(event))
 
     def _notify(self, event: TimelineEvent, thread: str) -> None:
+        """Runs for every awake member of the room: nothing here is worked out twice."""
         exceptions = {user_id: (notify, highlight) for user_id, _, notify, highlight in event.exceptions}
-        plain = (event.notifies, event.highlights)
-        for user_id in self.awake.users_in_room(event.room_id):
-            reader = self._readers.get(user_id)
-            tally = reader.rooms.get(event.room_id) if reader is not None else None
-            if reader is None or tally is None or user_id == event.sender or event.sender in reader.ignored:
+        plain, silent = (event.notifies, event.highlights), (False, False)
+        room_id, sender, readers = event.room_id, event.sender, self._readers
+        for user_id in self.awake.users_in_room(room_id):
+            reader = readers.get(user_id)
+            tally = reader.rooms.get(room_id) if reader is not None else None
+            if reader is None or tally is None or user_id == sender or sender in reader.ignored:
                 continue
-            notify, highlight = exceptions.get(user_id) or (plain if tally.loud else (False, False))
+            notify, highlight = exceptions.get(user_id) or (plain if tally.loud else silent)
             if notify:
                 tally.add(thread, 1, highlight)
 
