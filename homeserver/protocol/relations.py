@@ -19,7 +19,7 @@ Relation = tuple[str, str, str | None]
 """Parent event id, rel_type, aggregation key (of annotations only)."""
 
 
-def relation_of(event_type: str, content: Mapping[str, Any]) -> Relation | None:
+def relation_of(content: Mapping[str, Any]) -> Relation | None:
     """The relation an event declares, None where it declares none that is well formed.
 
     Replies without a thread (`m.in_reply_to` alone) are not relations in this sense: the spec aggregates none of them.
@@ -37,14 +37,11 @@ def relation_of(event_type: str, content: Mapping[str, Any]) -> Relation | None:
     return parent, rel_type, key
 
 
-def thread_of(content: Mapping[str, Any]) -> str | None:
-    """The root of the thread an event says it belongs to."""
-    relation = relation_of("", content)
-    return relation[0] if relation is not None and relation[1] == THREAD else None
-
-
 def _name(value: object, maximum: int) -> str | None:
-    """The value if it is a text that can be stored and is not too long."""
+    """The value if it is a text that can be stored (no NUL, no half of a surrogate pair) and is not too long."""
     if not isinstance(value, str) or not value or "\0" in value:
         return None
-    return value if len(value.encode("utf-8", "surrogatepass")) <= maximum else None
+    try:
+        return value if len(value.encode()) <= maximum else None
+    except UnicodeEncodeError:
+        return None

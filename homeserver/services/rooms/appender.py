@@ -223,5 +223,5 @@ class Appender:
             body=body,
             envelope=envelope,
             unsigned=unsigned_for_state(replaced) if replaced is not None else None,
-            relation=relation_of(event.type, event.content),
+            relation=relation_of(event.content),
         )

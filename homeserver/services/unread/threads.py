@@ -32,7 +32,7 @@ class Threads:
         known = self.known(room, event_type, content)
         if known is not None:
             return known
-        relation = relation_of(event_type, content)
+        relation = relation_of(content)
         assert relation is not None
         thread = await self.rows.thread_of(self.queries, room.room_nid, relation[0])
         self._by_parent[room.room_nid, relation[0]] = thread
@@ -46,7 +46,7 @@ class Threads:
         """The same from memory; None where only the database knows."""
         if "m.relates_to" not in content:
             return MAIN
-        relation = relation_of(event_type, content)
+        relation = relation_of(content)
         if relation is None or hops == 0:
             return MAIN
         if relation[1] == THREAD:

@@ -27,7 +27,7 @@ class CheckRelation:
 
     async def __call__(self, room_id: str, draft: EventDraft) -> None:
         """Raises DuplicateAnnotation, Unknown, NotFound (the room)."""
-        relation = relation_of(draft.type, draft.content)
+        relation = relation_of(draft.content)
         if relation is None:
             return
         room = await self.cache.get(room_id)
