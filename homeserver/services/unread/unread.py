@@ -236,7 +236,7 @@ class Unread:
                 continue
             notify, highlight = exceptions.get(user_id) or (plain if tally.loud else silent)
             if notify:
-                tally.add(thread, 1, highlight)
+                tally.add(thread, 1, int(highlight))
 
     def _apply_to(self, tally: Tally, event: TimelineEvent, user_id: str, ignored: frozenset[str]) -> None:
         """One event for one reader, out of the stream's order."""
@@ -251,7 +251,7 @@ class Unread:
             (event.notifies, event.highlights) if tally.loud else (False, False),
         )
         if notify:
-            tally.add(self._thread_of(event), 1, highlight)
+            tally.add(self._thread_of(event), 1, int(highlight))
 
     def _thread_of(self, event: TimelineEvent) -> str:
         # The rules have looked the thread up before the event was written.
