@@ -25,6 +25,9 @@ def is_away(error: BaseException) -> bool:
         return state[:2] in _AWAY_CLASSES or state in _AWAY_STATES
     if isinstance(error, asyncpg.InterfaceError):
         return "clos" in str(error)  # "connection is closed", "… was closed in the middle …": there is no code to ask
+    if isinstance(error, asyncpg.InternalClientError):
+        # Its connection still swallows PostgreSQL's farewell. A lease has one user, so it is never two at once.
+        return "cannot switch to state" in str(error)
     return isinstance(error, OSError | asyncio.TimeoutError)
 
 
