@@ -376,8 +376,8 @@ class UserInteractiveAuthRequired(MatrixError):
         failure: MatrixError | None = None,
     ) -> None:
         data: dict[str, Any] = {"flows": flows, "params": params, "session": session}
-        if completed:
-            data["completed"] = completed
+        if completed or failure is not None:
+            data["completed"] = completed or []
         if failure is None:
             super().__init__("M_UNAUTHORIZED", 401, "More authentication is needed.", data)
         else:

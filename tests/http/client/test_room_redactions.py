@@ -1,0 +1,164 @@
+"""What is taken back is gone: from the database, from memory, and from what other events say of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cast import Client, Server
+
+VERSIONS = [str(number) for number in range(1, 13)]
+
+
+async def event(client: Client, room_id: str, event_id: str, expect: Any = 200) -> dict[str, Any]:
+    found: dict[str, Any] = await client.get(("rooms", room_id, "event", event_id), expect=expect)
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_redacted_message_says_why(server: Server, version: str) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room(room_version=version)
+    event_id = await alice.send(room_id, "a secret")
+    redaction_id = await alice.redact(room_id, event_id, "oops")
+    redacted = await event(alice, room_id, event_id)
+    assert redacted["content"] == {}
+    because = redacted["unsigned"]["redacted_because"]
+    assert because["event_id"] == redaction_id
+    assert because["content"]["reason"] == "oops"
+    # Both places, for clients older and newer than room version 11.
+    redaction = await event(alice, room_id, redaction_id)
+    assert redaction["redacts"] == redaction["content"]["redacts"] == event_id
+    stored = await server.application.base.database.fetchrow(
+        "SELECT body, envelope, flags FROM events WHERE event_id = $1", event_id
+    )
+    assert b"a secret" not in stored["body"] + stored["envelope"]
+
+
+async def test_messages_show_the_redacted_form_at_once(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    event_id = await alice.send(room_id, "a secret")
+    await alice.sync()
+    await alice.redact(room_id, event_id)
+    for answer in (await alice.messages(room_id), await alice.sync(since=None)):
+        assert "a secret" not in str(answer)
+        assert event_id in str(answer)
+
+
+async def test_a_sync_that_was_away_does_not_get_the_old_content(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    await bob.sync()
+    event_id = await alice.send(room_id, "a secret")
+    await alice.redact(room_id, event_id)
+    answer = await bob.sync()
+    assert event_id in answer.event_ids(room_id)
+    assert "a secret" not in str(answer)
+
+
+async def test_the_next_state_event_forgets_what_was_redacted(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    first = (await alice.set_state(room_id, "m.room.topic", {"topic": "a secret"}))["event_id"]
+    second = (await alice.set_state(room_id, "m.room.topic", {"topic": "harmless"}))["event_id"]
+    await alice.redact(room_id, first)
+    assert "a secret" not in str(await event(alice, room_id, second))
+    assert "a secret" not in str(await alice.sync())
+    assert (await event(alice, room_id, second))["content"] == {"topic": "harmless"}
+
+
+async def test_redacted_state_stays_as_empty_state(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    topic = (await alice.set_state(room_id, "m.room.topic", {"topic": "a secret"}))["event_id"]
+    await alice.redact(room_id, topic)
+    assert await alice.state(room_id, "m.room.topic") == {}
+    again = (await alice.set_state(room_id, "m.room.topic", {"topic": "new"}))["event_id"]
+    assert "a secret" not in str(await event(alice, room_id, again))
+
+
+async def test_mallory_redacts_only_her_own_words(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat")
+    hers = await alice.send(room_id, "mine")
+    path = ("rooms", room_id, "redact", hers, "t")
+    await mallory.put(path, {}, expect=(403, "M_FORBIDDEN"))
+    await mallory.join(room_id)
+    await mallory.put(path, {}, expect=(403, "M_FORBIDDEN"))
+    by_send = ("rooms", room_id, "send", "m.room.redaction", "t")
+    await mallory.put(by_send, {"redacts": hers}, expect=(403, "M_FORBIDDEN"))
+    own = await mallory.send(room_id, "spam")
+    await mallory.redact(room_id, own)
+    spam = await mallory.send(room_id, "more spam")
+    await alice.redact(room_id, spam)
+    assert (await event(alice, room_id, hers))["content"]["body"] == "mine"
+
+
+async def test_events_of_other_rooms_are_not_there(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id, other = await alice.create_room(), await alice.create_room()
+    elsewhere = await alice.send(other, "hello")
+    for event_id in (elsewhere, "$unknown"):
+        await alice.put(("rooms", room_id, "redact", event_id, "t"), {}, expect=(404, "M_NOT_FOUND"))
+    await alice.put(("rooms", room_id, "redact", "nonsense", "t"), {}, expect=(400, "M_INVALID_PARAM"))
+    assert (await event(alice, other, elsewhere))["content"]["body"] == "hello"
+
+
+async def test_what_the_room_is_cannot_be_redacted(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    acl = (await alice.set_state(room_id, "m.room.server_acl", {"allow": ["*"]}))["event_id"]
+    create = next(each for each in await alice.get(("rooms", room_id, "state")) if each["type"] == "m.room.create")
+    for event_id in (acl, create["event_id"]):
+        await alice.put(("rooms", room_id, "redact", event_id, "t"), {}, expect=(403, "M_FORBIDDEN"))
+
+
+@pytest.mark.parametrize("version", ["10", "11"])
+async def test_a_redaction_may_be_sent_like_any_event(server: Server, version: str) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room(room_version=version)
+    event_id = await alice.send(room_id, "a secret")
+    path = ("rooms", room_id, "send", "m.room.redaction", "t")
+    first = await alice.put(path, {"redacts": event_id, "reason": "oops"})
+    assert await alice.put(path, {"redacts": event_id, "reason": "oops"}) == first
+    assert (await event(alice, room_id, event_id))["content"] == {}
+    await alice.put(("rooms", room_id, "send", "m.room.redaction", "u"), {}, expect=(400, "M_MISSING_PARAM"))
+    await alice.put(("rooms", room_id, "send", "m.room.redaction", "u"), {"redacts": 5}, expect=(400, "M_BAD_JSON"))
+
+
+async def test_redacting_twice_keeps_the_first_reason(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    event_id = await alice.send(room_id, "a secret")
+    path = ("rooms", room_id, "redact", event_id, "t")
+    first = await alice.put(path, {"reason": "first"})
+    assert await alice.put(path, {"reason": "first"}) == first
+    second = await alice.redact(room_id, event_id, "second")
+    assert second != first["event_id"]
+    because = (await event(alice, room_id, event_id))["unsigned"]["redacted_because"]
+    assert because["content"]["reason"] == "first"
+    await alice.put(("rooms", room_id, "redact", event_id, "z"), {"reason": 5}, expect=(400, "M_BAD_JSON"))
+
+
+async def test_a_member_event_keeps_its_membership(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    members = await alice.get(("rooms", room_id, "members"))
+    joined = next(each for each in members["chunk"] if each["state_key"] == bob.user_id)
+    await alice.redact(room_id, joined["event_id"])
+    assert await alice.state(room_id, "m.room.member", bob.user_id) == {"membership": "join"}
+    await bob.send(room_id, "still here")
+
+
+async def test_a_redaction_costs_few_statements(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    event_id = await alice.send(room_id, "a secret")
+    database = server.application.base.database
+    before = database.statements
+    await alice.redact(room_id, event_id)
+    assert database.statements - before <= 4
