@@ -57,7 +57,9 @@ SELECT algorithm, 0, true FROM fallback_keys JOIN device USING (device_nid) WHER
 """
 
 # Written while their device was being deleted: the trigger of 0004_keys.sql could not see them yet.
-FORGET_ORPHANS = "DELETE FROM one_time_keys k WHERE NOT EXISTS (SELECT FROM devices d WHERE d.device_nid = k.device_nid)"
+FORGET_ORPHANS = (
+    "DELETE FROM one_time_keys k WHERE NOT EXISTS (SELECT FROM devices d WHERE d.device_nid = k.device_nid)"
+)
 
 # One statement for a whole request. SKIP LOCKED lets requests that claim at the same moment take different keys
 # instead of waiting for each other; a row that another request has just deleted is passed over in the same way.
