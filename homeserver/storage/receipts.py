@@ -112,9 +112,7 @@ class ReceiptRows:
         """(event_id, position, thread_id) of those events that are in the room's timeline."""
         return await q.fetch(EVENTS, list(event_ids), room_nid)
 
-    async def store(
-        self, q: Queries, room_nid: int, user_id: str, ts: int, receipts: Sequence[NewReceipt]
-    ) -> set[int]:
+    async def store(self, q: Queries, room_nid: int, user_id: str, ts: int, receipts: Sequence[NewReceipt]) -> set[int]:
         """Write receipts, distinct by type and thread; returns the positions of those that went forwards."""
         rows = [
             (each.receipt_type, each.thread_id, each.event_id, each.event_position, each.position) for each in receipts
