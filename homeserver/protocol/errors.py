@@ -257,6 +257,10 @@ class BadState(StandardError, errcode="M_BAD_STATE", status=400):
     """The state change cannot be made."""
 
 
+class MembershipInTheWay(BadState, status=403):
+    """This cannot be done to a user with that membership."""
+
+
 class BadAlias(StandardError, errcode="M_BAD_ALIAS", status=400):
     """An alias in the event does not point to this room."""
 

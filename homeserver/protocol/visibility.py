@@ -42,7 +42,7 @@ def never_hides_from_members(visibilities: Iterable[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ReadableHistory:
-    """The positions a reader may see, as ranges in ascending order that do not touch."""
+    """The positions a reader may see, as ranges in ascending order that do not overlap."""
 
     ranges: tuple[Range, ...]
 
@@ -84,9 +84,9 @@ def allows_event(visibility: str, membership: str | None, *, joins_later: bool) 
     """The numbered rules: whether a reader sees an event sent with this visibility and his membership then."""
     if visibility == WORLD_READABLE or membership == "join":
         return True
-    if visibility == SHARED:
-        return joins_later
-    return visibility == INVITED and membership == "invite"
+    if visibility == INVITED:
+        return membership == "invite"
+    return visibility != JOINED and joins_later  # "if the value is not understood, the visibility is [...] `shared`"
 
 
 def _spans_between(

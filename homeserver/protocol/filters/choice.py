@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,20 +35,18 @@ class TypePatterns:
 
     names: frozenset[str] = EMPTY
     wildcards: tuple[str, ...] = ()
-    _wildcard: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
+    _pieces: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
 
     @staticmethod
-    def of(patterns: list[str]) -> TypePatterns:
+    def of(patterns: Sequence[str]) -> TypePatterns:
         """The patterns, ready to match."""
-        wildcards = tuple(pattern for pattern in patterns if "*" in pattern)
         names = frozenset(pattern for pattern in patterns if "*" not in pattern)
-        return TypePatterns(names, wildcards, _compile(wildcards) if wildcards else None)
+        wildcards = tuple(pattern for pattern in patterns if "*" in pattern)
+        return TypePatterns(names, wildcards, tuple(tuple(pattern.split("*")) for pattern in wildcards))
 
     def match(self, event_type: str) -> bool:
         """Whether any pattern matches the whole type."""
-        return event_type in self.names or (
-            self._wildcard is not None and self._wildcard.fullmatch(event_type) is not None
-        )
+        return event_type in self.names or any(_matches(pieces, event_type) for pieces in self._pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +70,19 @@ ANY: Final = Choice()
 ANY_TYPE: Final = TypeChoice()
 
 
-def _compile(wildcards: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(_expression, wildcards)), re.DOTALL)
+def _matches(pieces: tuple[str, ...], text: str) -> bool:
+    """Whether the text is these pieces with anything between them.
 
-
-def _expression(pattern: str) -> str:
-    """One pattern as a regular expression that matches in time linear in the type.
-
-    Each piece between stars is taken where it is found first and never given back (an atomic group): a star spans
-    anything, so a later place cannot be a better choice. Only the last piece must stand at the end.
+    Each piece is taken where it is found first: a star spans anything, so a later place is never a better choice, and
+    nothing is ever tried twice.
     """
-    first, *middles, last = pattern.split("*")
-    searched = "".join(f"(?>.*?{re.escape(piece)})" for piece in middles if piece)
-    return f"{re.escape(first)}{searched}.*{re.escape(last)}"
+    first, *middles, last = pieces
+    position, end = len(first), len(text) - len(last)
+    if end < position or not text.startswith(first) or not text.endswith(last):
+        return False
+    for piece in middles:
+        found = text.find(piece, position, end)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return True

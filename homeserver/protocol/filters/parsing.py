@@ -14,6 +14,8 @@ from homeserver.protocol.push_rules.paths import parse_path
 MAX_NAMES: Final = 1000
 """Most senders or rooms in one list: somebody may leave out many rooms."""
 MAX_TYPES: Final = 200
+MAX_STARS: Final = 100
+"""Most wildcards in one list of types: each costs a search in every event's type."""
 MAX_EVENT_FIELDS: Final = 100
 MAX_NAME_BYTES: Final = 255
 
@@ -118,8 +120,15 @@ def _choice(fields: Mapping[str, Any], key: str, check: Check) -> Choice:
 
 
 def _type_choice(fields: Mapping[str, Any]) -> TypeChoice:
-    only, excluded = _names(fields, "types", MAX_TYPES), _names(fields, "not_types", MAX_TYPES)
-    return TypeChoice(None if only is None else TypePatterns.of(only), TypePatterns.of(excluded or []))
+    only, excluded = _type_patterns(fields, "types"), _type_patterns(fields, "not_types")
+    return TypeChoice(only, excluded or TypePatterns())
+
+
+def _type_patterns(fields: Mapping[str, Any], key: str) -> TypePatterns | None:
+    patterns = _names(fields, key, MAX_TYPES)
+    if patterns is not None and sum(pattern.count("*") for pattern in patterns) > MAX_STARS:
+        raise InvalidParam(f"{key} may have {MAX_STARS} wildcards at most.")
+    return None if patterns is None else TypePatterns.of(patterns)
 
 
 def _names(fields: Mapping[str, Any], key: str, most: int, check: Check | None = None) -> list[str] | None:
