@@ -29,12 +29,28 @@ def run(arguments: Namespace) -> int:
 
         print(sample(), end="")
         return 0
-    problems = list(problems_of(settings_of(arguments)))
+    settings = settings_of(arguments)
+    problems = list(problems_of(settings))
     for problem in problems:
         print(problem)
+    for name in without_effect(settings):
+        print(f"{name} is set, but has no effect yet.")
     if not problems:
         print("The configuration can be used.")
     return 1 if problems else 0
+
+
+def without_effect(settings: Settings) -> Iterator[str]:
+    """Keys that are set and that no part of the server reads yet: whoever set them should know."""
+    set_keys = {
+        "redis.url": settings.redis.url,
+        "cas.server_url": settings.cas.server_url,
+        "appservice_files": settings.appservice_files,
+        "email.smtp_host": settings.email.smtp_host,
+        "url_previews.enabled": settings.url_previews.enabled,
+        "user_directory.search_all_users": settings.user_directory.search_all_users,
+    }
+    yield from (name for name, value in set_keys.items() if value)
 
 
 def problems_of(settings: Settings) -> Iterator[str]:

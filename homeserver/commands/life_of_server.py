@@ -15,6 +15,7 @@ from typing import Any
 
 from config.settings import ListenerSettings, Settings
 from homeserver.app import Application, build_application
+from homeserver.commands.config import without_effect
 from homeserver.commands.databases import running_database
 from homeserver.commands.errors import CommandError
 from homeserver.commands.signing_key import load_or_create_signing_key, signing_key_path
@@ -54,6 +55,8 @@ async def _serve(settings: Settings, ready: Ready) -> None:
 @asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
     """A server that answers. Its ports open last, when everything else is ready, and close first."""
+    for name in without_effect(settings):
+        log.warning("%s is set, but has no effect yet", name)
     signing_key = load_or_create_signing_key(signing_key_path(settings))
     public_baseurl = settings.public_baseurl or default_baseurl(settings.listeners[0])
     async with running_database(settings) as dsn:
