@@ -44,9 +44,10 @@ class PasswordStage:
         identifier = identifier_of(auth)
         password = _text(auth, "password")
         user_id = await self.credentials.resolve(identifier)
-        if user_id is None or (context.user_id is not None and user_id != context.user_id):
+        if user_id is not None and context.user_id is not None and user_id != context.user_id:
+            # Not a failed attempt of the requester, so no 401 that asks for another one.
             # Somebody else's password, however right, says nothing about the requester: not even whether it is right.
-            raise errors.Forbidden(WRONG)
+            raise errors.MatrixError("M_FORBIDDEN", 403, WRONG)
         return (await self.credentials.check_password(identifier, password)).user_id
 
 
