@@ -34,7 +34,8 @@ SELECT {columns}, b.boundary FROM (
 ) b LEFT JOIN LATERAL (
     SELECT * FROM events c
     WHERE c.room_nid = $1 AND c.position > $2 AND c.position <= $3
-      AND (b.boundary IS NULL OR c.position {within} b.boundary)
+      -- Not `boundary IS NULL OR ...`: this has to bound the scan of the index.
+      AND c.position {within}
       AND ($6::text[] IS NULL OR c.type = ANY($6) OR c.type LIKE ANY($7::text[]))
       AND NOT (c.type = ANY($8::text[]) OR c.type LIKE ANY($9::text[]))
       AND ($10::text[] IS NULL OR c.sender = ANY($10)) AND NOT c.sender = ANY($11::text[])
@@ -48,8 +49,8 @@ SELECT {columns}, b.boundary FROM (
 ) e ON true
 ORDER BY e.position {order}
 """
-FILTERED_BACKWARDS = FILTERED.format(columns=COLUMNS, order="DESC", within=">=")
-FILTERED_FORWARDS = FILTERED.format(columns=COLUMNS, order="ASC", within="<=")
+FILTERED_BACKWARDS = FILTERED.format(columns=COLUMNS, order="DESC", within=">= coalesce(b.boundary, $2)")
+FILTERED_FORWARDS = FILTERED.format(columns=COLUMNS, order="ASC", within="<= coalesce(b.boundary, $3)")
 
 MEMBERS_AT = f"""
 SELECT {COLUMNS} FROM (
@@ -69,7 +70,8 @@ SELECT {COLUMNS} FROM (
 """
 
 # Timelines are in order of time but for the clocks of other servers: halve the timeline until the place is found
-# where times pass $4, then take the nearest in time of the $5 events on either side. $6, $7: ranges that may be seen.
+# where times pass $4, then take the nearest in time of the $5 events on either side, or of those at that side's end of
+# each range of positions ($6, $7) that may be seen.
 NEAREST_IN_TIME = """
 WITH RECURSIVE search(low, high) AS (
     SELECT $2::bigint, $3::bigint
@@ -85,17 +87,18 @@ WITH RECURSIVE search(low, high) AS (
 ), place AS (
     SELECT high AS position FROM search ORDER BY high - low LIMIT 1
 ), near AS (
-    (SELECT position, event_id, origin_server_ts FROM events
-     WHERE room_nid = $1 AND position > $2 AND position <= (SELECT position FROM place)
-     ORDER BY position DESC LIMIT $5)
-    UNION ALL
-    (SELECT position, event_id, origin_server_ts FROM events
-     WHERE room_nid = $1 AND position <= $3 AND position > (SELECT position FROM place)
-     ORDER BY position LIMIT $5)
+    SELECT n.* FROM place, unnest($6::bigint[], $7::bigint[]) AS seen(first, last) CROSS JOIN LATERAL (
+        (SELECT position, event_id, origin_server_ts FROM events
+         WHERE room_nid = $1 AND position >= seen.first AND position <= least(seen.last, place.position)
+         ORDER BY position DESC LIMIT $5)
+        UNION ALL
+        (SELECT position, event_id, origin_server_ts FROM events
+         WHERE room_nid = $1 AND position > greatest(place.position, seen.first - 1) AND position <= seen.last
+         ORDER BY position LIMIT $5)
+    ) n
 )
 SELECT event_id, origin_server_ts FROM near
 WHERE origin_server_ts {at_or_beyond} $4
-  AND EXISTS (SELECT FROM unnest($6::bigint[], $7::bigint[]) AS seen(first, last) WHERE position BETWEEN first AND last)
 ORDER BY origin_server_ts {order}, position {order} LIMIT 1
 """
 NEXT_IN_TIME = NEAREST_IN_TIME.format(at_or_beyond=">=", order="ASC")

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MAX_STATEMENTS = 8
-# How many events one statement goes through for a filter: a page costs at most eight times this, then the client asks on.
-LOOK_AT = 10_000
+# How many events the first statement of a filtered page goes through, and each further one four times as many up to
+# the maximum: about a hundred thousand for a page that finds nothing, then the client asks on.
+LOOK_AT = 1000
+LOOK_AT_MOST = 16_000
 
 EVERY_EVENT = RoomEventFilter()
 
@@ -81,8 +83,9 @@ class PageReader:
             while span is not None:
                 if statements == MAX_STATEMENTS:
                     return Page(found, span[1] if wish.newest_first else span[0])
+                look_at = min(LOOK_AT * 4**statements, LOOK_AT_MOST)
                 statements += 1
-                events, looked_to = await self._fetch(room, wish, wanted, span, wish.limit - len(found))
+                events, looked_to = await self._fetch(room, wish, wanted, span, wish.limit - len(found), look_at)
                 found += [event for event in events if wish.wants(event)]
                 if len(found) == wish.limit:
                     return Page(found, _place(found[-1].position, wish))
@@ -90,7 +93,7 @@ class PageReader:
         return Page(found, _place(found[-1].position, wish) if found else None)
 
     async def _fetch(
-        self, room: LiveRoom, wish: PageWish, wanted: Wanted | None, span: tuple[int, int], limit: int
+        self, room: LiveRoom, wish: PageWish, wanted: Wanted | None, span: tuple[int, int], limit: int, look_at: int
     ) -> tuple[Sequence[TimelineEvent], int | None]:
         """Events of the span, and the position of the last one looked at; None where the span ends."""
         after, up_to = span
@@ -107,7 +110,7 @@ class PageReader:
             after=after,
             up_to=up_to,
             limit=limit,
-            look_at=LOOK_AT,
+            look_at=look_at,
             newest_first=wish.newest_first,
             wanted=wanted,
         )

@@ -173,7 +173,7 @@ async def test_a_filtered_page_is_filled_from_further_back(server: Server) -> No
 
 
 async def test_a_rare_event_is_found_in_bounded_steps(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homeserver.services.timeline.pages.LOOK_AT", 5)
+    monkeypatch.setattr("homeserver.services.timeline.pages.LOOK_AT", 2)
     monkeypatch.setattr("homeserver.services.timeline.pages.MAX_STATEMENTS", 2)
     alice = await server.register("alice")
     room_id = await alice.create_room(preset="public_chat")
