@@ -20,6 +20,7 @@ from homeserver.services.sync.ephemeral import Ephemeral
 from homeserver.services.sync.history import HiddenHistory
 from homeserver.services.sync.lazy_members import LazyMembers
 from homeserver.services.sync.polls import Polls
+from homeserver.services.sync.quick import QuickAnswers
 from homeserver.services.sync.room_parts import RoomParts
 from homeserver.services.sync.rooms_invited import StrippedRooms
 from homeserver.services.sync.state_delta import StateDelta
@@ -87,7 +88,8 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
         device_lists=DeviceListChanges(base.database, storage, base.awake, streams.device_lists, changes),
         clock=base.clock,
     )
-    sync = Sync(streams, base.awake, base.announcer, answers, polls)
+    quick = QuickAnswers(kernel.writer.recent, streams.unread, lazy, base.clock)
+    sync = Sync(streams, base.awake, base.announcer, answers, quick, polls)
     base.life.reports_memory("lazy_members", lazy.memory_usage)
     base.life.reports_memory("sync", sync.memory_usage)
     return sync

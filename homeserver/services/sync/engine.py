@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import orjson
 
 from homeserver.services.announcer import Announcer
-from homeserver.services.awake import AwakeUsers
+from homeserver.services.awake import AwakeUser, AwakeUsers
 from homeserver.services.sync.answer import Answer, Answers, Snapshot
 from homeserver.services.sync.polls import DeviceKey, Poll, Polls
+from homeserver.services.sync.quick import QuickAnswers
 from homeserver.services.sync.request import SyncRequest
 from homeserver.services.sync.sources import KeyCounts
 from homeserver.services.sync.streams import Streams, clamped
@@ -57,6 +58,7 @@ class Sync:
     awake: AwakeUsers
     announcer: Announcer
     answers: Answers
+    quick: QuickAnswers
     polls: Polls
     told: ToldKeyCounts = field(default_factory=ToldKeyCounts)
     _initial: dict[SyncRequest, asyncio.Task[bytes]] = field(default_factory=dict)
@@ -68,7 +70,8 @@ class Sync:
             return await self._shared(request)
         since = clamped(request.since, self.streams.now())
         if not request.may_wait:
-            return self._encode(request, await self._make(request, since))
+            quick = await self._try_quick(request, since)
+            return quick or self._encode(request, await self._make(request, since))
         with self.polls.waiting(_device(request), request.timeout_ms) as poll:
             return await self._wait(request, since, poll)
 
@@ -96,6 +99,9 @@ class Sync:
             # Taken before looking, so that nothing which commits meanwhile is missed.
             poll.waiter = self.announcer.waiter(request.user_id)
             try:
+                quick = await self._try_quick(request, since)
+                if quick is not None:
+                    return quick
                 answer = await self._make(request, since)
                 if answer.has_news or poll.over:
                     return self._encode(request, answer)
@@ -105,6 +111,16 @@ class Sync:
             # Nothing up to here concerns this reader: the next look begins where this one ended.
             since = answer.next_batch
 
+    async def _try_quick(self, request: SyncRequest, since: StreamToken) -> bytes | None:
+        """The answer, where the news are plain."""
+        ignored, counts, user = await self._reader(request)
+        now = self.streams.now()
+        news = self.quick.plain_news(request, since, now, user.rooms, ignored)
+        if news is None:
+            return None
+        self.told.tell(_device(request), counts)
+        return await self.quick.tell(request, since, now, news, counts)
+
     async def _make(self, request: SyncRequest, since: StreamToken | None) -> Answer:
         snapshot = await self._snapshot(request)
         answer = await self.answers.make(request, since, snapshot)
@@ -113,14 +129,18 @@ class Sync:
         return answer
 
     async def _snapshot(self, request: SyncRequest) -> Snapshot:
+        ignored, counts, user = await self._reader(request)
+        # Nothing was awaited since: positions and memberships are of the same moment.
+        return Snapshot(self.streams.now(), dict(user.rooms), ignored, counts)
+
+    async def _reader(self, request: SyncRequest) -> tuple[frozenset[str], KeyCounts | None, AwakeUser]:
+        """Whom the reader ignores, his device's key counts, and his rooms: those last."""
         requester = request.requester
         ignored = frozenset(await self.streams.account_data.ignored_users(requester.user_id))
         counts = None
         if requester.device_id is not None:
             counts = await self.streams.key_counts.counts(requester.user_id, requester.device_id)
-        user = await self.awake.get(requester.user_id)
-        # From here to the end nothing is awaited: positions and memberships are of the same moment.
-        return Snapshot(self.streams.now(), dict(user.rooms), ignored, counts)
+        return ignored, counts, await self.awake.get(requester.user_id)
 
     def _encode(self, request: SyncRequest, answer: Answer) -> bytes:
         counts = answer.body.get("device_one_time_keys_count")

@@ -66,10 +66,7 @@ class RoomsEncoder:
         summary = self.summaries.get(window.room_id)
         if summary is not None:
             room["summary"] = summary.as_json()
-        by_thread = self.request.filter.room.timeline.unread_thread_notifications
-        room["unread_notifications"] = _counts(unread.main if by_thread else unread.total)
-        if by_thread and unread.threads:
-            room["unread_thread_notifications"] = {root: _counts(each) for root, each in unread.threads.items()}
+        room.update(unread_json(unread, by_thread=self.request.filter.room.timeline.unread_thread_notifications))
         return room
 
     def left(self, window: Window) -> dict[str, Any]:
@@ -109,6 +106,14 @@ def wanted_account_data(
         if wanted.rooms.includes(room_id)
     }
     return {room_id: events for room_id, events in kept.items() if events}
+
+
+def unread_json(unread: UnreadCounts, *, by_thread: bool) -> dict[str, Any]:
+    """The keys of a joined room that tell what is unread: in all of it, or in each thread."""
+    room: dict[str, Any] = {"unread_notifications": _counts(unread.main if by_thread else unread.total)}
+    if by_thread and unread.threads:
+        room["unread_thread_notifications"] = {root: _counts(each) for root, each in unread.threads.items()}
+    return room
 
 
 def _counts(counts: Counts) -> dict[str, int]:

@@ -82,7 +82,7 @@ async def test_a_filter_for_nothing_gives_no_rooms(server: Server) -> None:
     room_id, (alice, bob) = await crowd(server, "alice", "bob")
     await alice.sync()
     await bob.send(room_id, "hello")
-    nothing = {"types": []}
+    nothing: dict[str, Any] = {"types": []}
     wanted = {"room": {"timeline": nothing, "state": nothing, "ephemeral": nothing, "account_data": nothing}}
     answer = await alice.sync(filter={**wanted, "presence": nothing, "account_data": nothing})
     assert "rooms" not in answer
@@ -112,7 +112,7 @@ async def test_the_federation_format_is_the_whole_event(server: Server) -> None:
 
 async def test_messages_of_an_ignored_user_are_hidden_and_his_state_is_not(server: Server) -> None:
     room_id, (alice, mallory) = await crowd(server, "alice", "mallory")
-    ignoring = {"ignored_users": {mallory.user_id: {}}}
+    ignoring: dict[str, Any] = {"ignored_users": {mallory.user_id: {}}}
     await alice.put(("user", alice.user_id, "account_data", "m.ignored_user_list"), ignoring)
     await alice.sync()
     await mallory.send(room_id, "spam")

@@ -128,3 +128,27 @@ async def test_the_same_first_sync_twice_at_once_is_made_once(server: Server) ->
     answers = await asyncio.gather(*(alice.sync(since=None) for _ in range(5)))
     assert all(answer.event_ids(room_id) == answers[0].event_ids(room_id) for answer in answers)
     assert server.application.base.database.statements - before < 5 * one
+
+
+async def test_the_short_way_gives_the_same_answer_as_the_long_one(server: Server, monkeypatch: Any) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    other = await alice.create_room(preset="public_chat")
+    await bob.join(other)
+    await bob.sync()
+    before = bob.next_batch
+    root = await alice.send(room_id, "hello")
+    relation = {"rel_type": "m.thread", "event_id": root}
+    await alice.send(room_id, {"msgtype": "m.text", "body": "in a thread", "m.relates_to": relation})
+    await alice.set_state(other, "m.room.topic", {"topic": "news"})
+    await bob.send(other, "mine", txn_id="mine")
+    filters: list[Any] = [None, {"room": {"timeline": {"limit": 5, "unread_thread_notifications": True}}}]
+    for wanted in filters:
+        with monkeypatch.context() as patch:
+            patch.delattr("homeserver.services.sync.answer.Answers.make")
+            short = await bob.sync(since=before, filter=wanted)
+        with monkeypatch.context() as patch:
+            patch.setattr("homeserver.services.sync.quick.MAX_RECENT", -1)
+            long = await bob.sync(since=before, filter=wanted)
+        assert short.event_ids(room_id)
+        assert short.timeline(other)[-1]["unsigned"]["transaction_id"] == "mine"
+        assert short == long
