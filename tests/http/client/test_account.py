@@ -46,7 +46,7 @@ async def test_a_wrong_password_asks_again_and_says_why(server: Server) -> None:
 async def test_mallory_cannot_authenticate_with_his_own_password_on_alices_device(server: Server) -> None:
     alice, mallory = await server.register("alice"), await server.register("mallory", password="open sesame")
     body = {"new_password": NEW_PASSWORD, "auth": mallory.password_auth()}
-    assert (await alice.post("account/password", body, expect=401))["errcode"] == "M_FORBIDDEN"
+    assert (await alice.post("account/password", body, expect=403))["errcode"] == "M_FORBIDDEN"
 
 
 async def test_an_authentication_session_is_good_for_one_operation(server: Server) -> None:
