@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from homeserver.protocol.push_rules import KINDS, EventFacts, PushRule, ReaderFacts, RoomFacts, Ruleset, compile_ruleset
 from tests.protocol.factory import ALICE, BOB
@@ -199,3 +201,32 @@ def test_the_sender_needs_the_notification_level(level: float, levels: dict[str,
     """In a version 12 room a creator has `inf`."""
     room = RoomFacts(5, level, levels)
     assert holds({"kind": "sender_notification_permission", "key": "room"}, room=room) is expected
+
+
+# --- Anything at all ----------------------------------------------------------------------------------------------
+
+WORDS = st.sampled_from(["kind", "key", "pattern", "value", "is", "content.body", "event_match", "event_property_is"])
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.text(max_size=2), inner, max_size=4),
+    max_leaves=6,
+)
+KINDS_OF_CONDITION = st.sampled_from(
+    [
+        "event_match",
+        "event_property_is",
+        "event_property_contains",
+        "contains_display_name",
+        "room_member_count",
+        "sender_notification_permission",
+    ]
+)
+CONDITIONS = st.dictionaries(st.sampled_from(["key", "pattern", "value", "is"]), ANY_JSON)
+
+
+@given(KINDS_OF_CONDITION, CONDITIONS, ANY_JSON, st.text(max_size=4))
+@settings(max_examples=150, derandomize=True, deadline=None)
+def test_whatever_conditions_and_events_come_the_answer_is_yes_or_no(
+    kind: str, condition: dict[str, Any], content: Any, display_name: str
+) -> None:
+    assert holds({**condition, "kind": kind}, content, display_name=display_name) in (True, False)

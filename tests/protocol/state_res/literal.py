@@ -36,7 +36,7 @@ class LiteralResolution:
 
         power = {event_id for event_id in full_conflicted if self.is_power_event(self.events[event_id])}
         for event_id in list(power):
-            power |= self.chain(event_id) & full_conflicted
+            power |= self.chain_within(event_id, full_conflicted)
         partial = self.iterate({} if self.v2_1 else dict(unconflicted), self.topological(power))
         rest = sorted(full_conflicted - power, key=self.mainline_key(partial.get(("m.room.power_levels", ""))))
         return {**self.iterate(partial, rest), **unconflicted}
@@ -46,6 +46,13 @@ class LiteralResolution:
         found: set[str] = set()
         for auth_event_id in self.events[event_id].auth_event_ids:
             found |= {auth_event_id} | self.chain(auth_event_id)
+        return found
+
+    def chain_within(self, event_id: str, allowed: set[str]) -> set[str]:
+        """The auth chain as far as it stays within a set: how servers in use read the second sentence of step 1."""
+        found: set[str] = set()
+        for auth_event_id in allowed.intersection(self.events[event_id].auth_event_ids):
+            found |= {auth_event_id} | self.chain_within(auth_event_id, allowed)
         return found
 
     def auth_difference(self, states: Sequence[State]) -> set[str]:
