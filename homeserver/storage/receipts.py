@@ -77,9 +77,9 @@ NEWEST = f"""
 SELECT {COLUMNS} FROM unnest($2::int[]) AS wanted(nid)
 CROSS JOIN LATERAL (
     SELECT {COLUMNS} FROM receipts
-    WHERE room_nid = wanted.nid AND receipt_type = 'm.read' ORDER BY position DESC LIMIT $3
+    WHERE room_nid = wanted.nid AND receipt_type = 'm.read' AND user_id <> $1 ORDER BY position DESC LIMIT $3
 ) r
-UNION
+UNION ALL
 SELECT {COLUMNS} FROM receipts WHERE room_nid = ANY($2::int[]) AND user_id = $1
 """
 

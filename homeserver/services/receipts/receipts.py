@@ -26,7 +26,7 @@ RECEIPT_TYPES = (READ, READ_PRIVATE)
 MAIN = "main"
 MAX_EVENT_ID_CHARACTERS = 255
 # An initial sync shows so many of other people's newest receipts a room: older ones are far up in its history.
-MAX_RECEIPTS_A_ROOM = 500
+MAX_RECEIPTS_A_ROOM = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,8 @@ class Receipts:
             return {}
         recent = self._recent.since(since, to)
         if recent is not None:
-            return contents(each for each in recent if each.room_id in room_ids and each.is_visible_to(user_id))
+            rooms_told = set(room_ids) if recent else set()
+            return contents(each for each in recent if each.room_id in rooms_told and each.is_visible_to(user_id))
         rooms = await self._room_ids_by_nid(user_id, room_ids)
         return _grouped(rooms, await self.rows.changed(self.queries, user_id, rooms, since, to))
 
