@@ -103,14 +103,17 @@ def _flag(fields: Mapping[str, Any], key: str) -> bool:
 
 
 def _limit(fields: Mapping[str, Any]) -> int | None:
-    """ "The maximum number of events to return, must be an integer greater than 0." """
+    """ "The maximum number of events to return, must be an integer greater than 0."
+
+    Zero is taken all the same: clients ask that way for state without events, and other servers understand them.
+    """
     limit = fields.get("limit")
     if limit is None:
         return None
     if not isinstance(limit, int) or isinstance(limit, bool):
         raise BadJson("limit must be an integer.")
-    if limit < 1:
-        raise InvalidParam("limit must be greater than 0.")
+    if limit < 0:
+        raise InvalidParam("limit must not be negative.")
     return limit
 
 

@@ -78,6 +78,14 @@ async def test_a_state_event_that_the_timeline_leaves_out_is_told_as_state(serve
     assert [event["type"] for event in answer.room(room_id)["state"]["events"]] == ["m.room.topic"]
 
 
+async def test_a_limit_of_zero_gives_the_state_without_events(server: Server) -> None:
+    room_id, (alice, _) = await crowd(server, "alice", "bob")
+    wanted = {"room": {"timeline": {"limit": 0}, "state": {"types": ["m.room.member"]}}}
+    answer = await alice.sync(filter=wanted)
+    assert answer.room(room_id)["timeline"]["events"] == []
+    assert len(answer.room(room_id)["state"]["events"]) == 2
+
+
 async def test_a_filter_for_nothing_gives_no_rooms(server: Server) -> None:
     room_id, (alice, bob) = await crowd(server, "alice", "bob")
     await alice.sync()
