@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from aiohttp import web
 from config.settings import ListenerSettings, TlsSettings
 from homeserver.app import Application
 from homeserver.composition.edge import build_edge
+from homeserver.http.edge import Edge
 from homeserver.http.server import EdgeServer
 
 BACKLOG = 1024
@@ -23,18 +25,23 @@ class Listeners:
     """Open listeners."""
 
     runners: list[web.ServerRunner]
+    edges: list[Edge]
     ports: list[int]
     """The ports in use, in the order of the settings; what was configured as 0 has a number here."""
 
     async def close(self) -> None:
         """Stop listening, give up long polls, wait for the rest."""
         for runner in self.runners:
-            await runner.cleanup()
+            for site in list(runner.sites):
+                await site.stop()
+        for edge in self.edges:
+            edge.give_up_waiting()
+        await asyncio.gather(*(runner.cleanup() for runner in self.runners))
 
 
 async def open_listeners(application: Application, settings: Sequence[ListenerSettings] | None = None) -> Listeners:
     """Listen where the settings say. Raises OSError where an address is taken."""
-    listeners = Listeners([], [])
+    listeners = Listeners([], [], [])
     try:
         for listener in application.settings.listeners if settings is None else settings:
             await _open(application, listener, listeners)
@@ -49,6 +56,7 @@ async def _open(application: Application, listener: ListenerSettings, listeners:
     runner = web.ServerRunner(EdgeServer(edge), shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     await runner.setup()
     listeners.runners.append(runner)
+    listeners.edges.append(edge)
     site = web.TCPSite(
         runner,
         listener.bind,

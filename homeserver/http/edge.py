@@ -165,6 +165,11 @@ class Edge:
         if task is not None:
             task.cancel()
 
+    def give_up_waiting(self) -> None:
+        """Give up all long polls, when the server stops: their clients come back to the next one."""
+        for task in list(self.waiting.values()):
+            task.cancel()
+
     async def _to_http(self, http: web.BaseRequest, result: Response) -> web.StreamResponse:
         match result:
             case Json(status, body, headers):

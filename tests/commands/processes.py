@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
@@ -58,6 +60,27 @@ class Process:
         """The status of a GET."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as response:
             return int(response.status)
+
+    def ask(self, method: str, path: str, body: object = None, token: str = "") -> dict[str, Any]:
+        """The JSON answer to a request."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return dict(json.load(response))
+
+    @contextmanager
+    def waiting(self, path: str, token: str) -> Iterator[None]:
+        """A client whose request has been sent and not yet been answered."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            head = f"GET {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n\r\n"
+            connection.sendall(head.encode())
+            connection.settimeout(1.0)
+            try:
+                raise AssertionError(f"it does not wait: {connection.recv(1000)!r}")
+            except TimeoutError:
+                yield
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Exit status and everything it said."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,21 @@ def test_a_signal_stops_it_cleanly(server: Process, config: Path, number: signal
     assert status == 0
     assert "Traceback" not in output
     assert not (config.parent / "data" / "postgres" / "postmaster.pid").exists()
+
+
+def test_stopping_does_not_wait_for_those_who_wait(config: Path, port: int) -> None:
+    """A long poll may last half a minute; service managers kill what takes too long to stop."""
+    with config.open("a") as file:
+        file.write("registration: {enabled: true, require_verification: false}\n")
+    with running(config, port) as server:
+        account = {"auth": {"type": "m.login.dummy"}, "username": "alice", "password": "correct horse"}
+        token = server.ask("POST", "/_matrix/client/v3/register", account)["access_token"]
+        since = server.ask("GET", "/_matrix/client/v3/sync", token=token)["next_batch"]
+        with server.waiting(f"/_matrix/client/v3/sync?since={since}&timeout=60000", token):
+            began = time.monotonic()
+            status, _ = server.stop()
+    assert status == 0
+    assert time.monotonic() - began < 9, "the server waited for the poll"
 
 
 def test_the_second_start_has_the_key_and_the_accounts_of_the_first(config: Path, port: int) -> None:
