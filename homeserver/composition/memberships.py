@@ -13,7 +13,7 @@ from homeserver.services.membership.forget import ForgetRoom
 from homeserver.services.membership.guests import EvictGuests
 from homeserver.services.membership.invitable import Invitable, InviteBlocks
 from homeserver.services.membership.invite import InviteUser
-from homeserver.services.membership.join import JoinRoom
+from homeserver.services.membership.join import AfterJoin, JoinRoom
 from homeserver.services.membership.knock import KnockRoom
 from homeserver.services.membership.leave_all import LeaveAllRooms
 from homeserver.services.membership.profile_changes import PropagateProfile
@@ -38,12 +38,14 @@ class MembershipServices:
     propagate_profile: PropagateProfile
 
 
-def build_memberships(base: Foundation, kernel: Kernel, blocks: InviteBlocks) -> MembershipServices:
+def build_memberships(
+    base: Foundation, kernel: Kernel, blocks: InviteBlocks, after_join: AfterJoin
+) -> MembershipServices:
     """Everything that writes m.room.member events."""
     profiles = MemberProfiles(base.database, ProfileRows())
     invitable = Invitable(base.server_name, blocks)
     change = ChangeMembership(kernel.appender)
-    join = JoinRoom(base.cache, change, base.awake, profiles)
+    join = JoinRoom(base.cache, change, base.awake, profiles, after_join)
     knock = KnockRoom(change, profiles)
     invite = InviteUser(change, profiles, invitable)
     depart = DepartRoom(change)

@@ -57,6 +57,7 @@ class ReaderServices:
     unread: UnreadSource
     push_rules: PushRules
     invite_permissions: InvitePermissions
+    account_data_stream: AccountDataStream
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -91,7 +92,7 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     rules = ReaderNotifications(data.push_rules.rulesets, unread.threads)
     invites = InvitePermissions(base.database, data.rows)
     return ReaderServices(
-        rules, receipts, typing, for_sync, presence, unread, data.push_rules, invites, list(endpoints)
+        rules, receipts, typing, for_sync, presence, unread, data.push_rules, invites, data.stream, list(endpoints)
     )  # fmt: skip
 
 

@@ -23,7 +23,9 @@ from homeserver.services.rooms.event_checks.relations import CheckRelation
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.send_event import SendEvent
 from homeserver.services.rooms.set_state import SetState
+from homeserver.services.rooms.upgrade.carry_settings import CarrySettings
 from homeserver.services.rooms.upgrade.upgrade_room import UpgradeRoom
+from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.relation_checks import RelationChecks
 
 
@@ -46,7 +48,10 @@ def build_rooms(
 ) -> RoomServices:
     """Everything that writes into rooms goes through the kernel's appender."""
     database, cache, clock, appender = base.database, base.cache, base.clock, kernel.appender
-    members = build_memberships(base, kernel, readers.invite_permissions)
+    carry = CarrySettings(
+        database, cache, base.awake, AccountDataRows(), readers.account_data_stream, readers.push_rules
+    )
+    members = build_memberships(base, kernel, readers.invite_permissions, carry)
     directory = build_directory(base, settings, appender)
     aliases, listed = directory.alias_rows, directory.rows
     found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
@@ -66,7 +71,7 @@ def build_rooms(
     send = SendEvent(appender, kernel.transactions, CheckRelation(database, cache, RelationChecks()), redact)
     check_alias = CheckCanonicalAlias(database, aliases)
     set_state = SetState(cache, appender, members.by_state, check_alias, members.evict_guests, base.server_name)
-    upgrade = UpgradeRoom(cache, appender, found, aliases, listed, directory.published, members.profiles)
+    upgrade = UpgradeRoom(cache, appender, found, aliases, listed, directory.published, members.profiles, carry)
     _follow_accounts(accounts, kernel, members)
     endpoints = endpoints_of(
         RoomCreationEndpoints(create, base.server_name),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import Forbidden
+from homeserver.protocol.errors import Forbidden, MembershipInTheWay
 from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import parse_user_id
 from homeserver.services.membership.change import ChangeMembership
@@ -53,6 +53,8 @@ class DepartRoom:
 
         def change(room: LiveRoom, standing: Event | None) -> EventDraft:
             check_joined(room, requester.user_id)
+            if membership_of(room, target) == "ban":
+                raise MembershipInTheWay(f"{target} is banned: lift the ban instead")
             if membership_of(room, target) not in ("join", "invite", "knock"):
                 raise Forbidden(f"{target} is not in the room")
             return member_draft(requester.user_id, target, "leave", reason=reason, extra=extra)
@@ -93,7 +95,7 @@ class DepartRoom:
         def change(room: LiveRoom, standing: Event | None) -> EventDraft:
             check_joined(room, requester.user_id)
             if membership_of(room, target) != "ban":
-                raise Forbidden(f"{target} is not banned from the room")
+                raise MembershipInTheWay(f"{target} is not banned from the room")
             return member_draft(requester.user_id, target, "leave", reason=reason, extra=extra)
 
         return await self.change(room_id, target, change)

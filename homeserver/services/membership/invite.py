@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import Forbidden
+from homeserver.protocol.errors import Forbidden, MembershipInTheWay
 from homeserver.protocol.events import Event
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.content import ProfileLookup, check_joined, member_draft
@@ -56,7 +56,7 @@ def invitation(room: LiveRoom, standing: Event | None, draft: EventDraft) -> Eve
     if membership == "join":
         raise Forbidden(f"{draft.state_key} is in the room already")
     if membership == "ban":
-        raise Forbidden(f"{draft.state_key} is banned from the room")
+        raise MembershipInTheWay(f"{draft.state_key} is banned from the room")
     if membership == "invite" and standing is not None and standing.sender == draft.sender:
         return None if "reason" not in draft.content else draft
     return draft

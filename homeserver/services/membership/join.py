@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Forbidden, GuestAccessForbidden
@@ -23,6 +23,12 @@ from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 
 
+class AfterJoin(Protocol):
+    """What has to happen when somebody has come in."""
+
+    async def __call__(self, user_id: str, room: LiveRoom) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class JoinRoom:
     """One verb."""
@@ -31,6 +37,7 @@ class JoinRoom:
     change: ChangeMembership
     awake: AwakeUsers
     profiles: ProfileLookup
+    after_join: AfterJoin
 
     async def __call__(
         self, requester: Requester, room_id: str, *, reason: str | None = None, extra: Mapping[str, Any] | None = None
@@ -52,7 +59,9 @@ class JoinRoom:
             voucher = {"join_authorised_via_users_server": authorising_user(room)} if needs_voucher else {}
             return member_draft(user_id, user_id, "join", profile, reason, {**(extra or {}), **voucher})
 
-        return await self.change(room_id, user_id, change)
+        event_id = await self.change(room_id, user_id, change)
+        await self.after_join(user_id, await self.cache.get(room_id))
+        return event_id
 
     async def _needs_voucher(self, room: LiveRoom, user_id: str) -> bool:
         """Whether somebody must vouch for this join; refuses where a restricted room's conditions are not met."""

@@ -135,6 +135,7 @@ class EventWriter:
         self._queue: deque[Append] = deque()
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._committing = False
 
     async def start(self) -> None:
         """Continue after the last stored event, and begin to commit."""
@@ -145,7 +146,7 @@ class EventWriter:
 
     async def stop(self) -> None:
         """Commit what is queued, then end."""
-        while self._queue and self._task is not None and not self._task.done():  # noqa: ASYNC110
+        while (self._queue or self._committing) and self._task is not None and not self._task.done():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
@@ -163,7 +164,9 @@ class EventWriter:
             if not self._queue:
                 self._arrived.clear()
             if batch:
+                self._committing = True
                 await self._commit(batch)
+                self._committing = False
 
     def _take(self) -> list[Append]:
         """The next appends, in order; one with writes of its own goes alone, so that its failure is its own."""
@@ -327,6 +330,8 @@ class EventWriter:
 
         Until then the stream stands still, so that no reader steps over an event that is there after all.
         """
+        # From here on nobody waits for an answer: a server that stops need not wait for its database.
+        self._committing = False
         pause_s = 0.05
         room_nids = sorted({append.room.room_nid for append in batch})
         while True:

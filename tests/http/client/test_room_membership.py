@@ -85,10 +85,10 @@ async def test_a_ban_holds_until_it_is_lifted(server: Server) -> None:
     assert await membership(alice, room_id, mallory) == {"membership": "ban", "reason": "spam"}
     await mallory.join(room_id, expect=(403, "M_FORBIDDEN"))
     await mallory.leave(room_id, expect=(403, "M_FORBIDDEN"))
-    await alice.invite(room_id, mallory, expect=(403, "M_FORBIDDEN"))
-    await alice.kick(room_id, mallory, expect=(403, "M_FORBIDDEN"))
+    await alice.invite(room_id, mallory, expect=(403, "M_BAD_STATE"))
+    await alice.kick(room_id, mallory, expect=(403, "M_BAD_STATE"))
     await alice.post(("rooms", room_id, "unban"), {"user_id": mallory.user_id})
-    await alice.post(("rooms", room_id, "unban"), {"user_id": mallory.user_id}, expect=(403, "M_FORBIDDEN"))
+    await alice.post(("rooms", room_id, "unban"), {"user_id": mallory.user_id}, expect=(403, "M_BAD_STATE"))
     await mallory.join(room_id)
 
 

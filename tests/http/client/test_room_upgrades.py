@@ -143,3 +143,39 @@ async def test_levels_written_as_text_become_numbers(server: Server) -> None:
     for version in ("11", "12"):
         new = (await state_of(alice, await upgrade(alice, room_id, version)))["m.room.power_levels", ""]["content"]
         assert new["ban"] == 60
+
+
+async def test_settings_follow_into_the_new_room(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat", room_version="11")
+    await bob.join(room_id)
+    for user in (alice, bob):
+        await user.put(("user", user.user_id, "rooms", room_id, "tags", "m.favourite"), {"order": 0.5})
+    await bob.put(
+        ("user", bob.user_id, "account_data", "m.direct"), {alice.user_id: [room_id], "@eve:test": ["!x:test"]}
+    )
+    await bob.put(("pushrules", "global", "room", room_id), {"actions": []})
+    mute = {"actions": [], "conditions": [{"kind": "event_match", "key": "room_id", "pattern": room_id}]}
+    await bob.put(("pushrules", "global", "override", room_id), mute)
+
+    new_room_id = await upgrade(alice, room_id, "12")
+    await bob.join(new_room_id)
+
+    for user in (alice, bob):
+        tags = await user.get(("user", user.user_id, "rooms", new_room_id, "tags"))
+        assert tags == {"tags": {"m.favourite": {"order": 0.5}}}
+    direct = await bob.get(("user", bob.user_id, "account_data", "m.direct"))
+    assert direct == {alice.user_id: [room_id, new_room_id], "@eve:test": ["!x:test"]}
+    assert (await bob.get(("pushrules", "global", "room", new_room_id)))["actions"] == []
+    override = await bob.get(("pushrules", "global", "override", new_room_id))
+    assert override["conditions"] == [{"kind": "event_match", "key": "room_id", "pattern": new_room_id}]
+
+
+async def test_a_room_that_only_claims_to_follow_another_gets_nothing(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room()
+    await alice.put(("user", alice.user_id, "rooms", room_id, "tags", "m.favourite"), {})
+    claimed = {"predecessor": {"room_id": room_id}}
+    trap = await mallory.create_room(preset="public_chat", creation_content=claimed)
+    await alice.join(trap)
+    assert await alice.get(("user", alice.user_id, "rooms", trap, "tags")) == {"tags": {}}

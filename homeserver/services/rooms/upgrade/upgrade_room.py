@@ -23,6 +23,7 @@ from homeserver.services.rooms.refusals import not_in_room
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.upgrade.carried_levels import raised
 from homeserver.services.rooms.upgrade.carried_state import Succession, successor_events
+from homeserver.services.rooms.upgrade.carry_settings import CarrySettings
 from homeserver.storage.aliases import Aliases
 from homeserver.storage.room_directory import RoomDirectoryRows
 
@@ -46,6 +47,7 @@ class UpgradeRoom:
     directory: RoomDirectoryRows
     published: PublishedRooms
     profiles: ProfileLookup
+    carry_settings: CarrySettings
 
     async def __call__(
         self, requester: Requester, room_id: str, new_version: str, additional_creators: Sequence[str]
@@ -58,6 +60,7 @@ class UpgradeRoom:
         succession = Succession(room, version, requester.user_id, profile, creators)
         new_room_id = await self._replace(succession)
         await self._after(succession)
+        await self.carry_settings(requester.user_id, await self.cache.get(new_room_id))
         return new_room_id
 
     async def _room_to_upgrade(self, requester: Requester, room_id: str) -> LiveRoom:
