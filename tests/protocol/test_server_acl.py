@@ -33,6 +33,12 @@ from homeserver.protocol.server_acl import check_server_acl, server_is_allowed
         ("[::1]", {"allow": ["*"]}, True),
         ("1.2.3.4", {"allow": ["*"], "allow_ip_literals": "no"}, True),
         ("good.org", {"allow": "*"}, False),
+        ("good.org", {"allow": ["g*d.*g"]}, True),
+        ("good.org", {"allow": ["*o?d*"]}, True),
+        ("aba", {"allow": ["ab*ba"]}, False),
+        ("ab.ba", {"allow": ["ab*ba"]}, True),
+        ("good.org", {"allow": ["good.org*"]}, True),
+        ("good.org", {"allow": ["**.org"]}, True),
         ("good.org", {"allow": [5, None, "*"], "deny": [{}]}, True),
     ],
 )
