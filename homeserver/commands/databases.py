@@ -12,7 +12,7 @@ import asyncpg
 
 from config.settings import Settings
 from homeserver.commands.errors import CommandError
-from homeserver.storage.embedded import AlreadyRunning, EmbeddedPostgres, EmbeddedPostgresError
+from homeserver.storage.embedded import AlreadyRunningError, EmbeddedPostgres, EmbeddedPostgresError
 from homeserver.storage.migrations.migrate import MigrationError, migrate
 
 
@@ -46,7 +46,7 @@ async def shared_database(settings: Settings) -> AsyncIterator[str]:
         try:
             dsn = await stack.enter_async_context(running_database(settings))
         except CommandError as error:
-            if not isinstance(error.__cause__, AlreadyRunning):
+            if not isinstance(error.__cause__, AlreadyRunningError):
                 raise
             dsn = postgres.dsn_of_running()
             await _migrate(dsn)

@@ -36,7 +36,7 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
 
 def _create(path: Path) -> None:
     """Complete or not there at all, and never over a key that another process has just made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = SigningKey.from_seed(f"a_{secrets.token_hex(3)}", secrets.token_bytes(SEED_BYTES))
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -25,7 +25,7 @@ from homeserver.commands.databases import running_database
 from homeserver.commands.errors import CommandError
 from homeserver.protocol.errors import Unavailable
 from homeserver.storage.database import Database
-from homeserver.storage.embedded import AlreadyRunning, EmbeddedPostgres, EmbeddedPostgresError
+from homeserver.storage.embedded import AlreadyRunningError, EmbeddedPostgres, EmbeddedPostgresError
 from homeserver.storage.embedded.leftovers import processes_in
 from homeserver.storage.migrations.migrate import read_migrations
 
@@ -100,7 +100,7 @@ async def test_a_name_with_spaces_and_signs(tmp_path: Path) -> None:
 
 async def test_two_on_one_folder_are_one_too_many(tmp_path: Path) -> None:
     async with started(tmp_path / "data") as postgres:
-        with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
+        with pytest.raises(AlreadyRunningError, match=f"process {os.getpid()}"):
             await EmbeddedPostgres(tmp_path / "data").start()
         assert await value(postgres.dsn, "SELECT 1") == 1, "the first is not disturbed"
 

@@ -1,6 +1,6 @@
 """Our own PostgreSQL, for a server that was given no `database.url`."""
 
-from homeserver.storage.embedded.errors import AlreadyRunning, EmbeddedPostgresError
+from homeserver.storage.embedded.errors import AlreadyRunningError, EmbeddedPostgresError
 from homeserver.storage.embedded.supervisor import EmbeddedPostgres
 
-__all__ = ["AlreadyRunning", "EmbeddedPostgres", "EmbeddedPostgresError"]
+__all__ = ["AlreadyRunningError", "EmbeddedPostgres", "EmbeddedPostgresError"]

@@ -7,5 +7,5 @@ class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot be started. The message tells the administrator why and what to do."""
 
 
-class AlreadyRunning(EmbeddedPostgresError):
+class AlreadyRunningError(EmbeddedPostgresError):
     """Another process of ours runs on this data directory."""

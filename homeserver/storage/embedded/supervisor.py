@@ -29,7 +29,7 @@ import asyncpg
 
 from homeserver.storage.embedded.binaries import Binaries, find_binaries
 from homeserver.storage.embedded.cluster import SUPERUSER, check_version, make_cluster, owner_uid
-from homeserver.storage.embedded.errors import AlreadyRunning, EmbeddedPostgresError
+from homeserver.storage.embedded.errors import AlreadyRunningError, EmbeddedPostgresError
 from homeserver.storage.embedded.identity import Identity, choose_identity
 from homeserver.storage.embedded.leftovers import clear_leftovers
 from homeserver.storage.embedded.options import command_line_options
@@ -182,7 +182,7 @@ def lock_data_dir(data_dir: Path) -> IO[str]:
         file.seek(0)
         holder = file.read().strip()
         file.close()
-        raise AlreadyRunning(
+        raise AlreadyRunningError(
             f"VoiceChat is already running on {data_dir} (process {holder or 'unknown'}). "
             "Stop that one first, or choose another directory with --data-dir."
         ) from error
