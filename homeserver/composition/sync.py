@@ -10,6 +10,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.composition.readers import ReaderServices
 from homeserver.composition.reading import ReadingServices
+from homeserver.http.client.legacy_sync import LegacySyncEndpoints
 from homeserver.http.client.sync import SyncEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.sync.answer import Answers
@@ -19,6 +20,8 @@ from homeserver.services.sync.engine import Sync
 from homeserver.services.sync.ephemeral import Ephemeral
 from homeserver.services.sync.history import HiddenHistory
 from homeserver.services.sync.lazy_members import LazyMembers
+from homeserver.services.sync.legacy_events import EventStream, RoomWaiters
+from homeserver.services.sync.legacy_initial_sync import FirstAnswer
 from homeserver.services.sync.polls import Polls
 from homeserver.services.sync.quick import QuickAnswers
 from homeserver.services.sync.room_parts import RoomParts
@@ -27,6 +30,8 @@ from homeserver.services.sync.state_delta import StateDelta
 from homeserver.services.sync.streams import Streams
 from homeserver.services.sync.summary import Summaries
 from homeserver.services.sync.timelines import Timelines
+from homeserver.services.timeline.open_room import RoomOpener
+from homeserver.storage.room_directory import RoomDirectoryRows
 from homeserver.storage.sync_rooms import SyncRooms
 from homeserver.storage.users import Users
 
@@ -60,7 +65,8 @@ def build_sync(
         key_counts=encryption.key_counts,
     )
     sync = build_engine(base, kernel, reading, streams)
-    return SyncServices(sync, list(endpoints_of(SyncEndpoints(sync, accounts.filters))))
+    legacy = _build_legacy(base, reading, sync)
+    return SyncServices(sync, list(endpoints_of(SyncEndpoints(sync, accounts.filters), legacy)))
 
 
 def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, streams: Streams) -> Sync:
@@ -93,3 +99,19 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
     base.life.reports_memory("lazy_members", lazy.memory_usage)
     base.life.reports_memory("sync", sync.memory_usage)
     return sync
+
+
+def _build_legacy(base: Foundation, reading: ReadingServices, sync: Sync) -> LegacySyncEndpoints:
+    waiters = RoomWaiters()
+    base.announcer.on_events(waiters.apply_events)
+    base.life.reports_memory("peeking", waiters.memory_usage)
+    stream = EventStream(
+        base.database,
+        sync,
+        base.events,
+        RoomOpener(base.cache, reading.visibility),
+        reading.visibility,
+        reading.presenter,
+        waiters,
+    )
+    return LegacySyncEndpoints(stream, FirstAnswer(base.database, RoomDirectoryRows(), sync))

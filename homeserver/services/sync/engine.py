@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
@@ -72,16 +73,20 @@ class Sync:
         if not request.may_wait:
             quick = await self._try_quick(request, since)
             return quick or self._encode(request, await self._make(request, since))
-        with self.polls.waiting(_device(request), request.timeout_ms) as poll:
+        still_there = partial(self._note_presence, request)
+        with self.polls.waiting(_device(request), request.timeout_ms, still_there) as poll:
             return await self._wait(request, since, poll)
 
     async def _note_arrival(self, request: SyncRequest) -> None:
+        await self._note_presence(request)
         device_id = request.requester.device_id
-        if device_id is None:
-            return
-        await self.streams.presence.seen(request.user_id, device_id, request.set_presence)
-        if request.since is not None:
+        if request.since is not None and device_id is not None:
             await self.streams.to_device.acknowledge(request.user_id, device_id, request.since.to_device)
+
+    async def _note_presence(self, request: SyncRequest) -> None:
+        device_id = request.requester.device_id
+        if device_id is not None:
+            await self.streams.presence.seen(request.user_id, device_id, request.set_presence)
 
     async def _shared(self, request: SyncRequest) -> bytes:
         """A client that asks for the same initial sync again, because the first takes long, gets the same answer."""

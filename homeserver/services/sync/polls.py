@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from homeserver.services.clock import Clock
+
+log = logging.getLogger(__name__)
 
 DeviceKey = tuple[str, str]
 
 # A client that lost its connection asks again while its old request still waits. More than a few are a fault of the
 # client's, and every one of them would cost memory and a share of each wake-up.
 MAX_POLLS_OF_DEVICE = 4
+# Whoever waits is there: presence hears of him this often.
+STILL_THERE_INTERVAL_MS = 60_000
+
+StillThere = Callable[[], Awaitable[None]]
+
+
+async def _nobody_cares() -> None:
+    """What waits for others than its user."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +42,12 @@ class Poll:
             self.waiter.set_result(None)
 
 
+def _time_is_over(poll: Poll, timer: asyncio.Task[None]) -> None:
+    if not timer.cancelled() and timer.exception() is not None:
+        log.warning("a sync ends early: presence could not be renewed: %s", timer.exception())
+    poll.end()
+
+
 @dataclass(slots=True)
 class Polls:
     """Polls by device."""
@@ -38,20 +56,32 @@ class Polls:
     _by_device: dict[DeviceKey, list[Poll]] = field(default_factory=dict)
 
     @contextmanager
-    def waiting(self, device: DeviceKey, timeout_ms: int) -> Iterator[Poll]:
-        """A poll that is over after ``timeout_ms``, or when the device has too many newer ones."""
+    def waiting(
+        self, device: DeviceKey, timeout_ms: int, still_there: StillThere = _nobody_cares
+    ) -> Iterator[Poll]:  # fmt: skip
+        """A poll that is over after ``timeout_ms``, or when the device has too many newer ones.
+
+        ``still_there`` is called now and then while it waits.
+        """
         poll = Poll()
         polls = self._by_device.setdefault(device, [])
         polls.append(poll)
         if len(polls) > MAX_POLLS_OF_DEVICE:
             polls.pop(0).end()
-        timer = asyncio.create_task(self.clock.sleep(ms=timeout_ms))
-        timer.add_done_callback(lambda _: poll.end())
+        timer = asyncio.create_task(self._time(timeout_ms, still_there))
+        timer.add_done_callback(partial(_time_is_over, poll))
         try:
             yield poll
         finally:
             timer.cancel()
             self._remove(device, poll)
+
+    async def _time(self, timeout_ms: int, still_there: StillThere) -> None:
+        while timeout_ms > STILL_THERE_INTERVAL_MS:
+            await self.clock.sleep(ms=STILL_THERE_INTERVAL_MS)
+            timeout_ms -= STILL_THERE_INTERVAL_MS
+            await still_there()
+        await self.clock.sleep(ms=timeout_ms)
 
     def _remove(self, device: DeviceKey, poll: Poll) -> None:
         polls = self._by_device.get(device)

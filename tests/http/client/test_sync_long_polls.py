@@ -152,3 +152,16 @@ async def test_the_short_way_gives_the_same_answer_as_the_long_one(server: Serve
         assert short.event_ids(room_id)
         assert short.timeline(other)[-1]["unsigned"]["transaction_id"] == "mine"
         assert short == long
+
+
+async def test_who_waits_for_long_is_still_there(server: Server) -> None:
+    alice, bob, _ = await two_in_a_room(server)
+    poll = asyncio.create_task(bob.sync(timeout=10 * 60_000, filter={"presence": {"types": []}}))
+    await until_waiting(server)
+    for _ in range(8):
+        server.clock.advance(seconds=30)
+        await asyncio.sleep(0.01)
+    assert not poll.done()
+    presence = await alice.get(("presence", bob.user_id, "status"))
+    assert presence["presence"] == "online"
+    poll.cancel()

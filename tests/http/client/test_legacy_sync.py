@@ -1,0 +1,99 @@
+"""GET /events and /initialSync: what clients of before /sync ask, and previews of rooms."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.cast import Client, Server
+
+READABLE = {
+    "type": "m.room.history_visibility",
+    "state_key": "",
+    "content": {"history_visibility": "world_readable"},
+}
+
+
+async def two_in_a_room(server: Server) -> tuple[Client, Client, str]:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat", visibility="public", name="Kitchen")
+    await bob.join(room_id)
+    return alice, bob, room_id
+
+
+async def test_the_first_answer_has_rooms_with_state_and_messages(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    sent = await alice.send(room_id, "hello")
+    invited = await alice.create_room(invite=[bob.user_id])
+    await bob.post(("rooms", room_id, "receipt", "m.read", sent))
+    body = await bob.get("initialSync", limit=2)
+    rooms = {room["room_id"]: room for room in body["rooms"]}
+    room = rooms[room_id]
+    assert (room["membership"], room["visibility"]) == ("join", "public")
+    assert [event["event_id"] for event in room["messages"]["chunk"]][-1] == sent
+    assert len(room["messages"]["chunk"]) == 2
+    assert "m.room.name" in {event["type"] for event in room["state"]}
+    assert rooms[invited]["membership"] == "invite"
+    assert body["receipts"][0]["room_id"] == room_id
+    nothing = await bob.get("initialSync", limit=0)
+    assert all(room["messages"]["chunk"] == [] for room in nothing["rooms"] if room["membership"] == "join")
+
+
+async def test_the_first_answer_has_left_rooms_when_asked_for(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    await bob.leave(room_id)
+    await alice.set_state(room_id, "m.room.topic", {"topic": "not for Bob"})
+    assert (await bob.get("initialSync"))["rooms"] == []
+    (room,) = (await bob.get("initialSync", archived=True))["rooms"]
+    assert room["membership"] == "leave"
+    assert "m.room.topic" not in {event["type"] for event in room["state"]}
+
+
+async def test_the_event_stream_goes_on_where_the_first_answer_ended(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    end = (await bob.get("initialSync"))["end"]
+    stream: dict[str, Any] = await bob.get("events", **{"from": end})
+    assert stream["chunk"] == []
+    waiting = asyncio.create_task(bob.get("events", **{"from": stream["end"], "timeout": 30_000}))
+    await asyncio.sleep(0.05)
+    sent = await alice.send(room_id, "hello")
+    stream = await waiting
+    assert [(event["event_id"], event["room_id"]) for event in stream["chunk"]] == [(sent, room_id)]
+    invited = await alice.create_room(invite=[bob.user_id])
+    (event,) = (await bob.get("events", **{"from": stream["end"]}))["chunk"]
+    assert (event["room_id"], event["content"]["membership"]) == (invited, "invite")
+    await bob.get("events", **{"from": "nonsense"}, expect=(400, "M_INVALID_PARAM"))
+
+
+async def test_the_event_stream_takes_no_messages_to_the_device(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    await bob.sync()
+    await alice.put(("sendToDevice", "m.x", "t1"), {"messages": {bob.user_id: {bob.device_id: {"n": 1}}}})
+    sent = await alice.send(room_id, "hello")
+    before: dict[str, Any] = {"from": bob.next_batch}
+    stream = await bob.get("events", **before)
+    assert [event["event_id"] for event in stream["chunk"]] == [sent]
+    await bob.get("events", **{"from": stream["end"]})
+    assert [event["content"] for event in (await bob.sync()).to_device()] == [{"n": 1}]
+
+
+async def test_a_stranger_follows_a_world_readable_room(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat", initial_state=[READABLE])
+    look = await mallory.get(("rooms", room_id, "initialSync"))
+    start = look["messages"]["end"]
+    waiting = asyncio.create_task(mallory.get("events", room_id=room_id, timeout=30_000, **{"from": start}))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    sent = await alice.send(room_id, "hello stranger")
+    stream = await waiting
+    assert [event["event_id"] for event in stream["chunk"]] == [sent]
+    again = await mallory.get("events", room_id=room_id, **{"from": stream["end"]})
+    assert again["chunk"] == []
+    assert server.application.sync.sync.polls.memory_usage()["polls"] == 0
+
+
+async def test_a_stranger_does_not_follow_other_rooms(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat")
+    await mallory.get("events", room_id=room_id, expect=(403, "M_FORBIDDEN"))
