@@ -13,11 +13,13 @@ from homeserver.http.client.auth_fallback import AuthFallbackEndpoints
 from homeserver.http.client.devices import DeviceEndpoints
 from homeserver.http.client.filter import FilterEndpoints
 from homeserver.http.client.login import LoginEndpoints
+from homeserver.http.client.openid import OpenIdEndpoints
 from homeserver.http.client.profile import ProfileEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.accounts.account import FINISH_INTERVAL_MS, Accounts
 from homeserver.services.accounts.login import IsCrossSigningKey, Login
 from homeserver.services.accounts.login_tokens import LoginTokens
+from homeserver.services.accounts.openid_tokens import OpenIdTokens
 from homeserver.services.devices import Devices
 from homeserver.services.filters.filters import Filters
 from homeserver.services.profiles.profiles import Profiles
@@ -28,6 +30,7 @@ from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.filters import FilterRows
 from homeserver.storage.login_tokens import LoginTokenRows
+from homeserver.storage.openid_tokens import OpenIdTokenRows
 from homeserver.storage.profiles import ProfileRows
 
 
@@ -56,8 +59,10 @@ def build_accounts(base: Foundation, settings: Settings, public_baseurl: str) ->
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)
     profiles = Profiles(database, ProfileRows())
     filters = Filters(database, FilterRows())
+    openid_tokens = OpenIdTokens(database, OpenIdTokenRows(), clock)
 
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
+    base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
     base.life.every(FINISH_INTERVAL_MS, accounts.finish_deactivations, "finish-deactivations")
     base.life.reports_memory("filters", filters.memory_usage)
     endpoints = endpoints_of(
@@ -66,6 +71,7 @@ def build_accounts(base: Foundation, settings: Settings, public_baseurl: str) ->
         DeviceEndpoints(identity.devices, identity.ui_auth),
         ProfileEndpoints(profiles),
         FilterEndpoints(filters),
+        OpenIdEndpoints(openid_tokens, base.server_name),
         AuthFallbackEndpoints(identity.ui_auth),
     )
     return AccountServices(
