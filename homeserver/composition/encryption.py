@@ -121,6 +121,7 @@ def _register(base: Foundation, accounts: AccountServices, services: EncryptionS
     # Memory is cleared before anybody is woken by the change of the device list.
     for deleted in (services.to_device, services.key_counts, services.device_lists):
         hooks.deleted.append(deleted.devices_deleted)
+    hooks.made.append(services.device_lists.device_made)
     hooks.renamed.append(services.device_lists.device_renamed)
     for ended in (services.cross_signing, services.backups):
         accounts.accounts.on_deactivated.append(ended.user_deactivated)

@@ -59,7 +59,7 @@ def build_identity(base: Foundation, settings: Settings) -> Identity:
     lifetimes = SessionLifetimes(
         settings.sessions.access_token_lifetime_ms, settings.sessions.refresh_token_lifetime_ms
     )
-    sessions = Sessions(database, users, tokens, authenticator, clock, lifetimes)
+    sessions = Sessions(database, users, tokens, authenticator, clock, devices.hooks, lifetimes)
     hasher = PasswordHasher(settings.passwords.hash_cost)
     policy = PasswordPolicy(settings.passwords.minimum_length)
     limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()

@@ -25,6 +25,7 @@ MAX_DEVICES_PER_DELETION = 1000
 
 DevicesDeleted = Callable[[str, Sequence[str]], Awaitable[None]]
 DeviceRenamed = Callable[[str, str], Awaitable[None]]
+DeviceMade = Callable[[str, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class DeviceHooks:
     """Keys, to-device messages, pushers and waiting transactions of the devices go."""
     renamed: list[DeviceRenamed] = field(default_factory=list)
     """The name is part of what /keys/query answers."""
+    made: list[DeviceMade] = field(default_factory=list)
+    """By a login. The first device of a new account is nobody's news: he is in no room yet."""
 
 
 @dataclass(frozen=True, slots=True)

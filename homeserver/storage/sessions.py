@@ -6,6 +6,7 @@ from the memory of `services.sessions.Authenticator`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ WITH device AS (
     VALUES ($1, $2, $3, $4, $4, $5, $6)
     ON CONFLICT (user_id, device_id) DO UPDATE
         SET last_seen_ms = $4, last_seen_ip = $5, last_seen_user_agent = $6
-    RETURNING device_nid
+    RETURNING device_nid, xmax = 0 AS is_new
 ), revoked AS (
     DELETE FROM access_tokens WHERE device_nid = (SELECT device_nid FROM device) RETURNING token_hash
 ), revoked_refresh AS (
@@ -33,7 +34,7 @@ WITH device AS (
     INSERT INTO access_tokens (token_hash, device_nid, refresh_token_id, expires_ms)
     SELECT $7, device_nid, (SELECT token_id FROM refresh), $8 FROM device
 )
-SELECT token_hash FROM revoked
+SELECT is_new, ARRAY(SELECT token_hash FROM revoked) FROM device
 """
 
 BY_ACCESS_TOKEN = """
@@ -114,6 +115,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What a new session found on its device."""
+
+    is_new_device: bool
+    revoked: Sequence[bytes]
+    """Hashes of the access tokens it replaced."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAccessToken:
     """An access token of an account that is not deactivated."""
 
@@ -145,9 +155,9 @@ class SessionTokens:
 
     async def open(
         self, q: Queries, user_id: str, device_id: str, display_name: str | None, seen: Seen, tokens: NewTokens
-    ) -> list[bytes]:
-        """Sign in on a device, which is made where it is new and otherwise keeps its name. Returns revoked hashes."""
-        rows = await q.fetch(
+    ) -> SignedIn:
+        """Sign in on a device, which is made where it is new and otherwise keeps its name."""
+        row = await q.fetchrow(
             OPEN,
             user_id,
             device_id,
@@ -160,7 +170,8 @@ class SessionTokens:
             tokens.refresh_hash,
             tokens.refresh_expires_ms,
         )
-        return [row[0] for row in rows]
+        assert row is not None
+        return SignedIn(*row)
 
     async def by_access_token(self, q: Queries, token_hash: bytes) -> StoredAccessToken | None:
         """The access token, also when it has expired; None where it never was one or has been revoked."""

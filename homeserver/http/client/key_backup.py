@@ -30,7 +30,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 class BackupBody(msgspec.Struct):
     algorithm: str
-    auth_data: dict[str, Any]
+    auth_data: Any
     version: str | None = None
 
 

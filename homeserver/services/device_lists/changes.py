@@ -100,6 +100,10 @@ class DeviceLists:
         """Hook of services/devices.py; the keys went together with the devices."""
         await self.announce(user_id)
 
+    async def device_made(self, user_id: str, device_id: str) -> None:
+        """Hook of services/devices.py: the user's other devices, and people who talk to him, learn of it at once."""
+        await self.announce(user_id)
+
     async def device_renamed(self, user_id: str, device_id: str) -> None:
         """Hook of services/devices.py: the name is part of what /keys/query answers."""
         await self.announce(user_id)

@@ -14,6 +14,7 @@ from homeserver.storage.key_backups import BackupVersion, KeyBackups
 if TYPE_CHECKING:
     from homeserver.storage.database import Database
 
+MEGOLM_BACKUP = "m.megolm_backup.v1.curve25519-aes-sha2"
 MAX_ALGORITHM_CHARACTERS = 255
 # A public key and some signatures; the user's master key and each of his devices may sign it.
 MAX_AUTH_DATA_BYTES = 64 * 1024
@@ -40,10 +41,10 @@ class BackupVersions:
     database: Database
     backups: KeyBackups
 
-    async def create(self, user_id: str, algorithm: str, auth_data: dict[str, Any]) -> str:
-        """Make a new backup, which is the current one from now on. Returns its version. Raises InvalidParam."""
+    async def create(self, user_id: str, algorithm: str, auth_data: Any) -> str:
+        """Make a new backup, the current one from now on. Returns its version. Raises BadJson, InvalidParam."""
         check_text(algorithm, "algorithm", MAX_ALGORITHM_CHARACTERS)
-        encoded = _encode(auth_data)
+        encoded = _encode(algorithm, auth_data)
         async with self.database.transaction() as tx:
             return str(await self.backups.create_version(tx, user_id, algorithm, encoded))
 
@@ -63,15 +64,15 @@ class BackupVersions:
         return backup
 
     async def update(
-        self, user_id: str, version: str, algorithm: str, auth_data: dict[str, Any], named: str | None = None
+        self, user_id: str, version: str, algorithm: str, auth_data: Any, named: str | None = None
     ) -> None:
         """Replace the public data. "The algorithm must be the same", and so must `named`, the version in the body.
 
-        Raises NotFound, InvalidParam.
+        Raises NotFound, BadJson, InvalidParam.
         """
         if named is not None and named != version:
             raise errors.InvalidParam("The version in the body is another than the one in the path")
-        encoded = _encode(auth_data)
+        encoded = _encode(algorithm, auth_data)
         backup = await self.get(user_id, version)
         if backup.algorithm != algorithm:
             raise errors.InvalidParam("Algorithm does not match")
@@ -93,7 +94,10 @@ class BackupVersions:
         await self.backups.delete_all(self.database, user_id)
 
 
-def _encode(auth_data: dict[str, Any]) -> bytes:
+def _encode(algorithm: str, auth_data: Any) -> bytes:
+    """ "Algorithm-dependent data": an object in the algorithm of the spec, whatever a client likes in others."""
+    if algorithm == MEGOLM_BACKUP and not isinstance(auth_data, dict):
+        raise errors.BadJson("'auth_data' must be an object")
     encoded = orjson.dumps(auth_data)
     if len(encoded) > MAX_AUTH_DATA_BYTES:
         raise errors.InvalidParam(f"'auth_data' has at most {MAX_AUTH_DATA_BYTES} bytes")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeserver.protocol import errors
+from homeserver.services.devices import DeviceHooks
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import MAX_USER_AGENT_CHARACTERS
 from homeserver.services.sessions.tokens import (
@@ -66,6 +67,7 @@ class OpenedSession:
     expires_in_ms: int | None
     revoked: tuple[bytes, ...] = ()
     """Hashes of the tokens this session replaced."""
+    is_new_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Sessions:
     tokens: SessionTokens
     authenticator: Authenticator
     clock: Clock
+    hooks: DeviceHooks
     lifetimes: SessionLifetimes = SessionLifetimes()
 
     async def log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
@@ -96,6 +99,9 @@ class Sessions:
                 raise errors.UserDeactivated
             opened = await self.open(tx, user_id, wish)
         self.authenticator.forget(opened.revoked)
+        if opened.is_new_device:
+            for made in self.hooks.made:
+                await made(user_id, opened.device_id)
         return opened
 
     async def open(self, tx: Queries, user_id: str, wish: SessionWish) -> OpenedSession:
@@ -105,9 +111,17 @@ class Sessions:
         device_id = wish.device_id or new_device_id()
         seen = Seen(self.clock.now_ms(), wish.ip, wish.user_agent[:MAX_USER_AGENT_CHARACTERS])
         tokens = self._new_tokens(access_token, refresh_token)
-        revoked = await self.tokens.open(tx, user_id, device_id, wish.device_name, seen, tokens)
+        signed_in = await self.tokens.open(tx, user_id, device_id, wish.device_name, seen, tokens)
         expires_in_ms = self.lifetimes.access_ms if refresh_token else None
-        return OpenedSession(user_id, device_id, access_token, refresh_token, expires_in_ms, tuple(revoked))
+        return OpenedSession(
+            user_id,
+            device_id,
+            access_token,
+            refresh_token,
+            expires_in_ms,
+            tuple(signed_in.revoked),
+            signed_in.is_new_device,
+        )
 
     def _new_tokens(self, access_token: str, refresh_token: str | None) -> NewTokens:
         if refresh_token is None:

@@ -128,3 +128,18 @@ async def test_a_letter_to_a_waiting_sync_costs_one_statement(server: Server, al
     before = database.statements
     assert letters(await while_waiting(bob, send(alice, bob, {"number": 1}))) == [1]
     assert database.statements - before == 1
+
+
+async def test_a_new_device_is_news_for_its_owner_and_whoever_shares_a_room(
+    server: Server, alice: Client, bob: Client
+) -> None:
+    mallory = await server.register("mallory")
+    await bob.join(await alice.create_room(preset="public_chat"))
+    for each in (alice, bob, mallory):
+        await each.sync()
+    answer = await while_waiting(bob, alice.login(device_id="PHONE"))
+    assert answer["device_lists"]["changed"] == [alice.user_id]
+    assert (await alice.sync())["device_lists"]["changed"] == [alice.user_id]
+    assert "device_lists" not in await mallory.sync()
+    await alice.login(device_id="PHONE")
+    assert "device_lists" not in await bob.sync()
