@@ -18,10 +18,11 @@ from homeserver.protocol.errors import MatrixError, Unavailable
 from homeserver.protocol.events import Event
 from homeserver.services.announcer import Announcer
 from homeserver.services.clock import Clock
+from homeserver.services.rooms.event_rows import EventRows
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.stored import to_timeline_event
-from homeserver.services.rooms.timeline_event import HIGHLIGHTS, NOTIFIES, TimelineEvent
+from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.storage.event_writes import EventWrites, TransactionTakenError
 from homeserver.storage.events import Events
 from homeserver.storage.positions import StreamPosition
@@ -129,8 +130,7 @@ class EventWriter:
         self.position = position
         self._cache = cache
         self._announcer = announcer
-        self._rules = rules
-        self._clock = clock
+        self._rows = EventRows(rules, clock)
         self.recent: RecentChanges[TimelineEvent] = RecentChanges(capacity=8192)
         self._queue: deque[Append] = deque()
         self._arrived = asyncio.Event()
@@ -189,7 +189,7 @@ class EventWriter:
     async def _commit(self, batch: list[Append]) -> None:
         positions = self.position.reserve(sum(len(append.events) for append in batch))
         try:
-            writes = await self._rows(batch, positions)
+            writes = await self._rows.of_batch(batch, positions)
             moved = await self._write(writes, batch)
         except Unavailable as error:
             self._abandon(batch, error)
@@ -216,71 +216,6 @@ class EventWriter:
             if moved:
                 await also(tx)
             return moved
-
-    # -- rows --------------------------------------------------------------------------------------
-
-    async def _rows(self, batch: list[Append], positions: Sequence[int]) -> EventWrites:
-        writes = EventWrites()
-        tips: dict[int, tuple[int, int, int, int, str]] = {}
-        number = iter(positions)
-        for append in batch:
-            room = append.room
-            built_on = tips[room.room_nid][1] if room.room_nid in tips else append.built_on
-            tips[room.room_nid] = (
-                room.room_nid, built_on, append.new_version, append.depth, " ".join(append.extremities)
-            )  # fmt: skip
-            append.stored = []
-            for new in append.events:
-                append.stored.append(await self._row(writes, room, new, next(number)))
-            for rewritten in append.rewritten:
-                event = rewritten.event
-                writes.rewritten.rows.append(
-                    (room.room_nid, event.event_id, event.body, rewritten.envelope, event.unsigned, event.flags)
-                )
-        writes.tips.rows = list(tips.values())
-        return writes
-
-    async def _row(self, writes: EventWrites, room: LiveRoom, new: NewEvent, nid: int) -> TimelineEvent:
-        event = new.event
-        notification = await self._rules.evaluate(room, event)
-        flags = (NOTIFIES if notification.default_notifies else 0) | (
-            HIGHLIGHTS if notification.default_highlights else 0
-        )
-        writes.events.rows.append(
-            (nid, room.room_nid, event.depth, event.origin_server_ts, flags, event.event_id, event.type,
-             event.state_key, event.sender, new.body, new.envelope, new.unsigned)
-        )  # fmt: skip
-        if event.state_key is not None:
-            writes.has_state = True
-            if event.type == "m.room.member":
-                writes.members.rows.append((nid, event.membership))
-        if new.relation is not None:
-            writes.relations.rows.append((nid, *new.relation))
-        if new.transaction is not None:
-            txn = new.transaction
-            writes.transactions.rows.append((nid, txn.user_id, txn.device_id, txn.key, self._clock.now_ms()))
-        for user_id, thread_id, notify, highlight in notification.exceptions:
-            writes.push_actions.rows.append((nid, user_id, thread_id, notify, highlight))
-        return TimelineEvent(
-            event_nid=nid,
-            position=nid,
-            room_nid=room.room_nid,
-            room_id=room.room_id,
-            event_id=event.event_id,
-            type=event.type,
-            state_key=event.state_key,
-            sender=event.sender,
-            origin_server_ts=event.origin_server_ts,
-            depth=event.depth,
-            flags=flags,
-            body=new.body,
-            unsigned=new.unsigned,
-            content=event.content,
-            txn=None
-            if new.transaction is None
-            else (new.transaction.user_id, new.transaction.device_id, new.transaction.transaction_id),
-            exceptions=notification.exceptions,
-        )
 
     # -- afterwards --------------------------------------------------------------------------------
 
