@@ -120,6 +120,14 @@ def test_5_2_1_an_authoriser_that_is_nobody_has_no_server(authoriser: object) ->
     room.rejects_by_itself(room.draft(BOB, "m.room.member", content, BOB), "5.2.1")
 
 
+@pytest.mark.parametrize("signatures", [None, [], "text", {"elsewhere.example": {}}, {"elsewhere.example": None}])
+def test_5_2_1_signatures_of_a_wrong_shape_are_none(signatures: object) -> None:
+    room = RoomBuilder("12").join_rule("restricted").join(CHARLIE)
+    content = {"membership": "join", "join_authorised_via_users_server": CHARLIE}
+    event = room.draft(BOB, "m.room.member", content, BOB)
+    room.rejects_by_itself(replace(event, pdu={**event.pdu, "signatures": signatures}), "5.2.1")
+
+
 # --- Selection ----------------------------------------------------------------------------------------------------
 
 
