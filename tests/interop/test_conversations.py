@@ -72,6 +72,7 @@ async def test_a_second_device_gets_the_keys_of_what_comes_after_its_login(cast:
 
     phone = await cast("alice", kind, as_device_of=alice)
     await phone.ask("wait_member", room_id=room_id, user_id=bob.user_id)
+    await bob.ask("wait_device", user_id=alice.user_id, device_id=phone.device_id)
     await say(bob, room_id, "both devices hear this", alice, phone)
     await phone.ask("logout")
     await say(bob, room_id, "and the first one goes on hearing", alice)

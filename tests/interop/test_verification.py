@@ -34,8 +34,8 @@ async def test_verification_signs_the_other_users_master_key(cast: Cast) -> None
 
     await compare_codes(alice, bob)
 
-    assert await alice.ask("is_user_verified", user_id=bob.user_id)
-    assert await bob.ask("is_user_verified", user_id=alice.user_id)
+    await alice.ask("wait_user_verified", user_id=bob.user_id)
+    await bob.ask("wait_user_verified", user_id=alice.user_id)
 
 
 async def compare_codes(starter: Player, other: Player) -> None:

@@ -14,7 +14,7 @@ import unpaddedbase64
 from mautrix.api import Method, Path
 from mautrix.client import Client, MemoryStateStore
 from mautrix.crypto import InboundGroupSession, MemoryCryptoStore, StateStore
-from mautrix.types import EventType
+from mautrix.types import CrossSigningUsage, EventType, SigningKey, TOFUSigningKey, UserID
 
 
 class SharedRooms(StateStore):
@@ -31,6 +31,15 @@ class SharedRooms(StateStore):
 
     async def find_shared_rooms(self, user_id: str) -> list[str]:
         return [room_id for room_id, members in self._rooms.members.items() if user_id in members]
+
+
+class CryptoStore(MemoryCryptoStore):
+    """mautrix's own, mended: it assigns to a named tuple, and so fails when it meets a user's keys a second time."""
+
+    async def put_cross_signing_key(self, user_id: UserID, usage: CrossSigningUsage, key: SigningKey) -> None:
+        keys = self._cross_signing_keys.setdefault(user_id, {})
+        first = keys[usage].first if usage in keys else key
+        keys[usage] = TOFUSigningKey(key=key, first=first)
 
 
 class Backup:

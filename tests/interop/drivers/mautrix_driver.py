@@ -18,13 +18,14 @@ from mautrix.types import (
     MessageEvent,
     MessageType,
     TextMessageEventContent,
+    TrustState,
     UserID,
 )
 
 try:
     from mautrix import crypto
     from mautrix.crypto import attachments
-    from mautrix_crypto import Backup, SharedRooms
+    from mautrix_crypto import Backup, CryptoStore, SharedRooms
 except ImportError:  # no wheel of python-olm for this Python
     crypto = None  # type: ignore[assignment]
 
@@ -62,7 +63,7 @@ class MautrixDriver:
         return {"user_id": login.user_id, "device_id": login.device_id}
 
     async def _begin_crypto(self) -> None:
-        self._store = crypto.MemoryCryptoStore(self._client.mxid, "pickle")
+        self._store = CryptoStore(self._client.mxid, "pickle")
         rooms = SharedRooms(self._client.state_store)
         machine = crypto.OlmMachine(self._client, self._store, rooms)
         await machine.load()
@@ -180,7 +181,7 @@ class MautrixDriver:
         machine = self._client.crypto
         await machine._fetch_keys([UserID(user_id)], include_untracked=True)
         device = await machine.get_or_fetch_device(user_id, device_id)
-        return bool(device) and (await machine.resolve_trust(device)) >= crypto.TrustState.CROSS_SIGNED_UNTRUSTED
+        return bool(device) and (await machine.resolve_trust(device)) >= TrustState.CROSS_SIGNED_UNTRUSTED
 
     async def restore_backup(self, recovery_key: str) -> dict[str, int]:
         return await Backup(self._client, self._store).restore(recovery_key)

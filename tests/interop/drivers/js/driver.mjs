@@ -189,6 +189,17 @@ class JsDriver {
         return (await this.#client.getCrypto().getUserVerificationStatus(user_id)).isCrossSigningVerified();
     }
 
+    /** Until this device's own view has the signature that another device, or this one, has uploaded. */
+    async wait_user_verified({ user_id }) {
+        await until(() => this.is_user_verified({ user_id }), `the signature on ${user_id}`);
+    }
+
+    /** Until this client has heard, by sync, of a device of somebody it shares an encrypted room with. */
+    async wait_device({ user_id, device_id }) {
+        const crypto = this.#client.getCrypto();
+        await until(async () => (await crypto.getUserDeviceInfo([user_id])).get(user_id)?.has(device_id), device_id);
+    }
+
     // -- cross-signing and key backup --------------------------------------------------------------------------------
 
     /** New cross-signing keys and a key backup, their private parts in secret storage; the recovery key opens it. */
@@ -210,6 +221,8 @@ class JsDriver {
     async sign_in_with_recovery_key({ recovery_key }) {
         await this.#unlockStorage(recovery_key);
         const crypto = this.#client.getCrypto();
+        // The private keys are only taken for the public ones that this device knows of.
+        await crypto.userHasCrossSigningKeys(this.#client.getUserId(), true);
         await crypto.bootstrapCrossSigning({});
         await crypto.crossSignDevice(this.#client.getDeviceId());
     }
@@ -230,8 +243,9 @@ class JsDriver {
 
     async wait_backed_up({ count }) {
         return until(async () => {
-            const info = await this.#client.getCrypto().getKeyBackupInfo();
-            return info && info.count >= count && info.count;
+            // The server is asked: the SDK's own view of the backup is that of when it was set up.
+            const info = await this.#client.http.authedRequest(sdk.Method.Get, "/room_keys/version");
+            return info.count >= count && info.count;
         }, `a backup of ${count} keys`);
     }
 
