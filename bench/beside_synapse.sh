@@ -7,6 +7,7 @@ project=$(cd "$(dirname "$0")/.." && pwd)
 : "${OUT:=$BENCH_DIR/result.json}"
 scenarios=${1:-startup,send,create,join,history,members,initial_sync,fanout,e2ee,media}
 export BENCH_DIR SYNAPSE_PYTHON=$BENCH_DIR/venv/bin/python HOMESERVER_PYTHON=$project/.venv/bin/python PYTHONPATH=$project
+unset PYTHONDONTWRITEBYTECODE  # a second start is one with compiled modules, for both
 port=54330
 
 mkdir -p "$BENCH_DIR"/{synapse,voicechat}
