@@ -8,6 +8,7 @@ from config.settings import RegistrationSettings, Settings
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.identity import Identity
 from homeserver.http.admin.registration import SharedSecretEndpoints
+from homeserver.http.admin.registration_tokens import RegistrationTokenEndpoints
 from homeserver.http.client.registration import RegistrationEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.setup import SetupEndpoints
@@ -15,6 +16,7 @@ from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.registration import Registration, RegistrationRules
 from homeserver.services.registration.setup_link import SetupLinks
 from homeserver.services.registration.shared_secret import SharedSecretRegistration
+from homeserver.services.registration.tokens import TokenAdministration
 from homeserver.services.registration.usernames import Usernames
 from homeserver.storage.registration_tokens import SetupLinkRows
 
@@ -51,6 +53,7 @@ def build_registration(
     endpoints = endpoints_of(
         RegistrationEndpoints(registration, identity.token_stage),
         SharedSecretEndpoints(shared_secret),
+        RegistrationTokenEndpoints(TokenAdministration(database, identity.token_stage.tokens, clock)),
         SetupEndpoints(setup_links),
     )
     return RegistrationServices(new_accounts, setup_links, list(endpoints))
