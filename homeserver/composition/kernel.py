@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from homeserver.composition.foundation import Foundation
 from homeserver.protocol.signing import SigningKey
+from homeserver.services.rooms.append import NotificationRules
 from homeserver.services.rooms.appender import Appender
-from homeserver.services.rooms.event_writer import EventWriter, NotificationRules
+from homeserver.services.rooms.event_writer import EventWriter
 from homeserver.services.rooms.transactions import KEPT_MS, SentTransactions
 from homeserver.storage.event_transactions import EventTransactions
 from homeserver.storage.positions import StreamPosition

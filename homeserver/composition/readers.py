@@ -24,7 +24,7 @@ from homeserver.services.push_rules.push_rules import PushRules
 from homeserver.services.push_rules.rulesets import Rulesets
 from homeserver.services.read_markers import ReadMarkers
 from homeserver.services.receipts.receipts import Receipts
-from homeserver.services.rooms.event_writer import NotificationRules
+from homeserver.services.rooms.append import NotificationRules
 from homeserver.services.sync.sources import (
     AccountDataSource,
     PresenceSource,

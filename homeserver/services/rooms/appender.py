@@ -21,7 +21,8 @@ from homeserver.protocol.relations import relation_of
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock
-from homeserver.services.rooms.event_writer import Also, Append, EventWriter, NewEvent, TipMoved, Transaction
+from homeserver.services.rooms.append import Also, Append, NewEvent, TipMoved, Transaction
+from homeserver.services.rooms.event_writer import EventWriter
 from homeserver.services.rooms.live_room import CurrentState, LiveRoom, RoomTip
 from homeserver.services.rooms.redacted_forms import RedactedForms
 from homeserver.services.rooms.room_cache import RoomCache

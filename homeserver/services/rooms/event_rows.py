@@ -12,7 +12,7 @@ from homeserver.services.rooms.timeline_event import HIGHLIGHTS, NOTIFIES, Timel
 from homeserver.storage.event_writes import EventWrites
 
 if TYPE_CHECKING:
-    from homeserver.services.rooms.event_writer import Append, NewEvent, NotificationRules
+    from homeserver.services.rooms.append import Append, NewEvent, NotificationRules
 
 
 @dataclass(frozen=True, slots=True)

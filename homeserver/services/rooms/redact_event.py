@@ -12,8 +12,8 @@ from homeserver.protocol.errors import BadJson, Forbidden, MissingParam, NotFoun
 from homeserver.protocol.identifiers import check_event_id
 from homeserver.services.membership.content import check_joined
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.append import Transaction
 from homeserver.services.rooms.appender import Appender, Plan
-from homeserver.services.rooms.event_writer import Transaction
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.redacted_forms import RedactedForms, redacted_forms
 from homeserver.services.rooms.refusals import not_in_room

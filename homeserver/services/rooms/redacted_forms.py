@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from homeserver.protocol.client_event import join, render, split
 from homeserver.protocol.events import Event
 from homeserver.protocol.redaction import redact
-from homeserver.services.rooms.event_writer import Rewritten
+from homeserver.services.rooms.append import Rewritten
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.timeline_event import REDACTED, TimelineEvent
 from homeserver.services.rooms.unsigned import unsigned_for_redacted, unsigned_for_state

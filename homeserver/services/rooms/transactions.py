@@ -15,7 +15,7 @@ from homeserver.protocol.errors import InvalidParam, Unavailable
 from homeserver.protocol.identifiers import utf8_length
 from homeserver.services.clock import Clock
 from homeserver.services.requester import Requester
-from homeserver.services.rooms.event_writer import Transaction
+from homeserver.services.rooms.append import Transaction
 from homeserver.storage.event_transactions import EventTransactions
 from homeserver.storage.event_writes import TransactionTakenError
 

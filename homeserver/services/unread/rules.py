@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from homeserver.protocol.events import Event
 from homeserver.protocol.push_rules import DEFAULT_EVALUATOR, Action, Decision, EventFacts, ReaderFacts, RoomFacts
 from homeserver.services.push_rules.rulesets import DEFAULT_COMPILED, CompiledRules, RoomKind, Rulesets
-from homeserver.services.rooms.event_writer import Notification
+from homeserver.services.rooms.append import Notification
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.unread.threads import Threads
 

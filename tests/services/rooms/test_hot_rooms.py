@@ -9,8 +9,8 @@ import pytest
 
 from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Unavailable
+from homeserver.services.rooms.append import Transaction
 from homeserver.services.rooms.appender import Plan
-from homeserver.services.rooms.event_writer import Transaction
 from homeserver.storage.database import Database
 from homeserver.storage.pool import PoolLimits
 from tests.cast import Client, Server

@@ -1,0 +1,88 @@
+"""Events on their way into a room: what the appender hands to the writer, and what the writer asks about each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from homeserver.protocol.events import Event
+from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.timeline_event import TimelineEvent
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+
+class TipMoved(Exception):  # noqa: N818  (an outcome rather than a mistake)
+    """The room's tip is not the one the events were built on: load the room again and rebuild."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The idempotency key of a client's request, and the transaction id it gets back in `unsigned`."""
+
+    user_id: str
+    device_id: str
+    key: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Whom an event notifies: readers with the default rules, and the users for whom it is otherwise."""
+
+    default_notifies: bool = False
+    default_highlights: bool = False
+    # (user_id, thread_id, notify, highlight)
+    exceptions: Sequence[tuple[str, str, bool, bool]] = ()
+
+
+class NotificationRules(Protocol):
+    """Decides, before an event is written, whom it will notify."""
+
+    async def evaluate(self, room: LiveRoom, event: Event) -> Notification: ...
+
+
+@dataclass(slots=True)
+class NewEvent:
+    """One event about to be written, with its stored forms."""
+
+    event: Event
+    body: bytes
+    envelope: bytes
+    unsigned: bytes | None = None
+    # parent event id, rel_type, aggregation key
+    relation: tuple[str, str, str | None] | None = None
+    transaction: Transaction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A stored event in a new form: redacted, or showing the redacted content of the one before it."""
+
+    event: TimelineEvent
+    envelope: bytes
+
+
+class Also(Protocol):
+    """More writes of the same command, in the same transaction (an alias of a new room, ...)."""
+
+    async def __call__(self, q: Queries) -> None: ...
+
+
+@dataclass(slots=True)
+class Append:
+    """Events of one room, built on each other, to be committed together."""
+
+    room: LiveRoom
+    built_on: int
+    new_version: int
+    extremities: tuple[str, ...]
+    depth: int
+    events: list[NewEvent]
+    done: asyncio.Future[list[TimelineEvent]]
+    rewritten: Sequence[Rewritten] = ()
+    also: Also | None = None
+    stored: list[TimelineEvent] = field(default_factory=list)
