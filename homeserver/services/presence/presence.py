@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_STATUS_CHARACTERS = 256
 TELL_INTERVAL_MS = 1_000
 EXPIRY_INTERVAL_MS = 10_000
+MAX_TOLD_OFFLINE = 100
 _OFFLINE = Shown(OFFLINE, None, False)
 
 
@@ -150,8 +151,12 @@ class Presence:
         return self._events(await self.awake.shared_among(user_id, set(recent))) if recent else ()
 
     async def of_users(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
-        """Of users who newly share a room with the reader; who is simply offline is left out."""
-        return self._events([each for each in user_ids if each in self._users and self._users[each].shown != _OFFLINE])
+        """Of users who newly share a room with the reader. Of many, those who are simply offline are left out."""
+        if not self.enabled:
+            return ()
+        if len(user_ids) > MAX_TOLD_OFFLINE:
+            user_ids = [each for each in user_ids if each in self._users and self._users[each].shown != _OFFLINE]
+        return self._events(user_ids)
 
     def _events(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
         now = self.clock.now_ms()

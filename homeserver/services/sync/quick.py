@@ -27,6 +27,9 @@ MAX_RECENT = 64
 # Membership changes who shares rooms, name and alias change summaries, and redactions change other events.
 NOT_PLAIN = frozenset(("m.room.member", "m.room.name", "m.room.canonical_alias", "m.room.redaction"))
 
+# What `rooms_answer.py` says of a room with nothing but new events.
+NOTHING_ELSE = b'"state":{"events":[]},"account_data":{"events":[]},"ephemeral":{"events":[]},'
+
 NewEvents = Mapping[str, Sequence[TimelineEvent]]
 
 
@@ -89,11 +92,12 @@ class QuickAnswers:
         encoder = Encoder(request.requester, self.clock.now_ms())
         by_thread = request.filter.room.timeline.unread_thread_notifications
         rooms = [
-            b'%b:{"timeline":{"events":[%b],"limited":false,"prev_batch":"t%d"},%b'
+            b'%b:{"timeline":{"events":[%b],"limited":false,"prev_batch":"t%d"},%b%b'
             % (
                 orjson.dumps(room_id),
                 b",".join([encoder.event(event, "join") for event in events]),
                 since.events,
+                NOTHING_ELSE,
                 orjson.dumps(unread_json(unread.get(room_id, NOTHING_UNREAD), by_thread=by_thread))[1:],
             )
             for room_id, events in news.items()

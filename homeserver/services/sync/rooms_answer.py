@@ -60,9 +60,7 @@ class RoomsEncoder:
     def joined(self, window: Window, unread: UnreadCounts) -> dict[str, Any]:
         """One room of `rooms.join`."""
         room = self._timeline_and_state(window)
-        ephemeral = self.ephemeral.by_room.get(window.room_id)
-        if ephemeral or window.full:
-            room["ephemeral"] = {"events": ephemeral or []}
+        room["ephemeral"] = {"events": self.ephemeral.by_room.get(window.room_id, [])}
         summary = self.summaries.get(window.room_id)
         if summary is not None:
             room["summary"] = summary.as_json()
@@ -74,6 +72,7 @@ class RoomsEncoder:
         return self._timeline_and_state(window)
 
     def _timeline_and_state(self, window: Window) -> dict[str, Any]:
+        """Empty lists are sent too: old clients read them without asking whether they are there."""
         room: dict[str, Any] = {
             "timeline": {
                 "events": self.events.events(window, window.events),
@@ -86,11 +85,10 @@ class RoomsEncoder:
             state = {"events": self.events.events(window, window.state)}
             for key in self.request.state_after:
                 room[key] = state
-        elif window.state or window.full:
+        else:
             room["state"] = {"events": self.events.events(window, window.state)}
-        account_data = self.account_data.get(window.room_id)
-        if account_data or window.full:
-            room["account_data"] = {"events": [orjson.Fragment(event) for event in account_data or ()]}
+        account_data = self.account_data.get(window.room_id, ())
+        room["account_data"] = {"events": [orjson.Fragment(event) for event in account_data]}
         return room
 
 

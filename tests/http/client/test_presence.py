@@ -58,7 +58,10 @@ async def test_sync_is_told_of_changes_of_friends(server: Server) -> None:
     assert await presence.changed(bob.user_id, now, now) == ()
     assert _states(await presence.everything(bob.user_id)) == {alice.user_id: "online"}
     assert await presence.everything(mallory.user_id) == []
-    assert _states(await presence.of_users([alice.user_id, bob.user_id])) == {alice.user_id: "online"}
+    friends = [alice.user_id, bob.user_id]
+    assert _states(await presence.of_users(friends)) == {alice.user_id: "online", bob.user_id: "offline"}
+    crowd = [f"@{number}:test" for number in range(100)]
+    assert _states(await presence.of_users([*friends, *crowd])) == {alice.user_id: "online"}
     # A token of an earlier process: everything may have changed.
     assert _states(await presence.changed(bob.user_id, 0, now)) == {alice.user_id: "online"}
 

@@ -72,7 +72,7 @@ async def test_a_new_display_name_is_no_new_join(server: Server) -> None:
     answer = await bob.sync()
     assert types(answer, room_id) == ["m.room.member"]
     assert answer.room(room_id)["timeline"]["limited"] is False
-    assert "state" not in answer.room(room_id)
+    assert answer.room(room_id)["state"] == {"events": []}
 
 
 async def test_left_and_rejoined_between_two_syncs_is_a_new_join(server: Server) -> None:

@@ -21,7 +21,8 @@ class Preset:
 
     join_rule: str
     history_visibility: str
-    guest_access: str
+    guest_access: str | None
+    """None: guests may not join, which needs no event."""
     everybody_invites: bool
     trusts_invited: bool
 
@@ -29,7 +30,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "private_chat": Preset("invite", "shared", "can_join", everybody_invites=True, trusts_invited=False),
     "trusted_private_chat": Preset("invite", "shared", "can_join", everybody_invites=True, trusts_invited=True),
-    "public_chat": Preset("public", "shared", "forbidden", everybody_invites=False, trusts_invited=False),
+    "public_chat": Preset("public", "shared", None, everybody_invites=False, trusts_invited=False),
 }
 
 
@@ -85,8 +86,9 @@ def _preset_state(wishes: RoomWishes, preset: Preset, creator: str) -> Iterator[
     given = {state.type for state in wishes.initial_state if state.state_key == ""}
     for name in ("join_rule", "history_visibility", "guest_access"):
         event_type = "m.room.join_rules" if name == "join_rule" else f"m.room.{name}"
-        if event_type not in given:
-            yield _state(creator, event_type, {name: getattr(preset, name)})
+        value = getattr(preset, name)
+        if value is not None and event_type not in given:
+            yield _state(creator, event_type, {name: value})
 
 
 def _name_and_topic(wishes: RoomWishes, creator: str) -> Iterator[EventDraft]:
