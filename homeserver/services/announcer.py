@@ -7,12 +7,15 @@ Other processes will be told through the same two calls once there is more than 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from homeserver.services.awake import AwakeUsers
     from homeserver.services.rooms.timeline_event import TimelineEvent
+
+log = logging.getLogger(__name__)
 
 EventsListener = Callable[[Sequence["TimelineEvent"]], None]
 
@@ -32,9 +35,15 @@ class Announcer:
         self._events_listeners.append(listener)
 
     def announce_events(self, events: Sequence[TimelineEvent]) -> None:
-        """Called by the event writer after its commit: listeners first, so that a woken sync finds their work done."""
+        """Called by the event writer after its commit: listeners first, so that a woken sync finds their work done.
+
+        A listener that fails keeps the events from nobody else: they are committed.
+        """
         for listener in self._events_listeners:
-            listener(events)
+            try:
+                listener(events)
+            except Exception:
+                log.exception("a listener failed at events up to position %d", events[-1].position)
         users: set[str] = set()
         for event in events:
             users.update(self._awake.users_in_room(event.room_id))

@@ -43,6 +43,14 @@ class RecentChanges(Generic[Change]):
             del self._positions[:dropped]
             del self._changes[:dropped]
 
+    def forget_up_to(self, position: int) -> None:
+        """It is not known whether everything up to here was added: the database knows."""
+        if position > self._complete_after:
+            self._complete_after = position
+            dropped = bisect_right(self._positions, position)
+            del self._positions[:dropped]
+            del self._changes[:dropped]
+
     def replace(self, position: int, change: Change) -> None:
         """Put another change where one with this position is held (an event that was redacted)."""
         index = bisect_right(self._positions, position) - 1

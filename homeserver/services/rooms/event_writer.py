@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import MatrixError, Unavailable
@@ -28,6 +29,8 @@ from homeserver.storage.recent import RecentChanges
 from homeserver.storage.rooms import Rooms
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from homeserver.storage.database import Database
 
 MAX_EVENTS_PER_COMMIT = 256
@@ -90,8 +93,16 @@ class EventWriter:
                 self._arrived.clear()
             if batch:
                 self._committing = True
-                await self._commit(batch)
+                await self._commit_safely(batch)
                 self._committing = False
+
+    async def _commit_safely(self, batch: list[Append]) -> None:
+        """Whatever goes wrong by a mistake of ours, the next batch gets its commit: all rooms depend on this task."""
+        try:
+            await self._commit(batch)
+        except Exception as error:
+            log.exception("committed events could not be told")
+            self._abandon(batch, error)
 
     def _take(self) -> list[Append]:
         """The next appends, in order; one with writes of its own goes alone, so that its failure is its own."""
@@ -145,6 +156,27 @@ class EventWriter:
     # -- afterwards --------------------------------------------------------------------------------
 
     def _publish(self, batch: list[Append], moved: set[int], positions: Sequence[int]) -> None:
+        with self._finishing(positions):
+            committed = self._follow(batch, moved)
+        if committed:
+            self._announcer.announce_events(committed)
+        for append in batch:
+            if not append.done.done():
+                append.done.set_result(append.stored)
+
+    @contextmanager
+    def _finishing(self, positions: Sequence[int]) -> Iterator[None]:
+        """Positions are finished in any case; where memory could not follow, readers are sent to the database."""
+        try:
+            yield
+        except BaseException:
+            self.recent.forget_up_to(positions[-1])
+            raise
+        finally:
+            self.position.finish(positions)
+
+    def _follow(self, batch: list[Append], moved: set[int]) -> list[TimelineEvent]:
+        """Rooms and the ring of recent events have what was committed, and that is returned."""
         committed: list[TimelineEvent] = []
         for append in batch:
             room = append.room
@@ -159,12 +191,7 @@ class EventWriter:
             self._hold_rewritten(append)
             self._cache.reweigh(room)
             committed += append.stored
-        self.position.finish(positions)
-        if committed:
-            self._announcer.announce_events(committed)
-        for append in batch:
-            if not append.done.done():
-                append.done.set_result(append.stored)
+        return committed
 
     def _hold_rewritten(self, append: Append) -> None:
         for rewritten in append.rewritten:
@@ -200,10 +227,18 @@ class EventWriter:
                 await self._rooms.await_writers(self._database, room_nids)
                 records = await self._events.by_nids_with_rooms(self._database, list(positions))
                 break
-            except Unavailable:
+            except Exception as error:
+                if not isinstance(error, Unavailable):
+                    log.exception("cannot find out what was stored")
                 self._fail_queue()
                 await asyncio.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
+        with self._finishing(positions):
+            events = self._follow_unknown(batch, records)
+        if events:
+            self._announcer.announce_events(events)
+
+    def _follow_unknown(self, batch: list[Append], records: Sequence[Record]) -> list[TimelineEvent]:
         events = [to_timeline_event(record, record["room_id"]) for record in records]
         for event in events:
             room = self._cache.peek(event.room_id)
@@ -214,9 +249,7 @@ class EventWriter:
         for append in batch:
             if append.rewritten and append.events[-1].event.event_id in committed:
                 self._hold_rewritten(append)
-        self.position.finish(positions)
-        if events:
-            self._announcer.announce_events(events)
+        return events
 
     def _fail_queue(self) -> None:
         """Nobody waits for a database that is away."""
