@@ -18,6 +18,7 @@ from homeserver.services.account_data.ignored import IgnoredUsers
 from homeserver.services.account_data.invite_permissions import InvitePermissions
 from homeserver.services.account_data.source import AccountDataForSync
 from homeserver.services.account_data.stream import AccountDataStream
+from homeserver.services.gone_readers import ForgetReader
 from homeserver.services.presence import presence as presence_times
 from homeserver.services.presence.presence import Presence
 from homeserver.services.push_rules.push_rules import PushRules
@@ -58,6 +59,7 @@ class ReaderServices:
     push_rules: PushRules
     invite_permissions: InvitePermissions
     account_data_stream: AccountDataStream
+    forget: ForgetReader
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -91,9 +93,22 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     for_sync = AccountDataForSync(base.database, data.rows, data.stream, data.ignored, data.push_rules)
     rules = ReaderNotifications(data.push_rules.rulesets, unread.threads)
     invites = InvitePermissions(base.database, data.rows)
-    return ReaderServices(
-        rules, receipts, typing, for_sync, presence, unread, data.push_rules, invites, data.stream, list(endpoints)
+    forget = ForgetReader(
+        base.database, data.rows, ReceiptRows(), data.ignored, data.push_rules, unread.own_reads, presence
     )  # fmt: skip
+    return ReaderServices(
+        rules=rules,
+        receipts=receipts,
+        typing=typing,
+        account_data=for_sync,
+        presence=presence,
+        unread=unread,
+        push_rules=data.push_rules,
+        invite_permissions=invites,
+        account_data_stream=data.stream,
+        forget=forget,
+        endpoints=list(endpoints),
+    )
 
 
 def _build_account_data(base: Foundation) -> _AccountData:

@@ -72,7 +72,7 @@ def build_rooms(
     check_alias = CheckCanonicalAlias(database, aliases)
     set_state = SetState(cache, appender, members.by_state, check_alias, members.evict_guests, base.server_name)
     upgrade = UpgradeRoom(cache, appender, found, aliases, listed, directory.published, members.profiles, carry)
-    _follow_accounts(accounts, kernel, members)
+    _follow_accounts(accounts, kernel, members, readers)
     endpoints = endpoints_of(
         RoomCreationEndpoints(create, base.server_name),
         RoomEventEndpoints(send, set_state, redact),
@@ -85,12 +85,14 @@ def build_rooms(
     return RoomServices(create, send, set_state, redact, upgrade, members, directory, every)
 
 
-def _follow_accounts(accounts: AccountServices, kernel: Kernel, members: MembershipServices) -> None:
+def _follow_accounts(
+    accounts: AccountServices, kernel: Kernel, members: MembershipServices, readers: ReaderServices
+) -> None:  # fmt: skip
     """What happens in rooms when an account, its profile or its devices change."""
 
     async def leave_rooms(user_id: str, erase: bool) -> None:
         await members.leave_all(user_id)
 
-    accounts.accounts.on_deactivated.append(leave_rooms)
+    accounts.accounts.on_deactivated.extend((leave_rooms, readers.forget))
     accounts.profiles.on_changed.append(members.propagate_profile)
     accounts.devices.hooks.deleted.append(kernel.transactions.forget_devices)

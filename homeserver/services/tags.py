@@ -62,12 +62,16 @@ class RoomTags:
     async def _change(self, requester: Requester, user_id: str, room_id: str, change: Callable[[Tags], Tags]) -> None:
         check_owner(requester, user_id)
         check_room(room_id)
+        refused_as_new = False
         for _ in range(MAX_ATTEMPTS):
             stored = await self.rows.get(self.queries, user_id, room_id, TAG)
+            if stored is None and refused_as_new:
+                raise errors.TooLarge(f"A user has at most {MAX_ENTRIES} entries of account data")
             before = _tags_in(stored[0]) if stored is not None else {}
             after = change(before)
             if after == before or await self._replace(user_id, room_id, after, stored[1] if stored else 0):
                 return
+            refused_as_new = stored is None
         raise errors.Unavailable("The tags are being changed from elsewhere, try again")
 
     async def _replace(self, user_id: str, room_id: str, tags: Tags, before: int) -> bool:

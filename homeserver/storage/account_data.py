@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -18,7 +18,7 @@ LAST_POSITION = """
 SELECT greatest((SELECT max(position) FROM account_data), (SELECT max(position) FROM push_rules))
 """
 
-GET = "SELECT content, position FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3"
+GET = "SELECT content, position, deleted FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3"
 
 # A new entry only while the user has fewer than $6; one that was overtaken by a later write is not written.
 PUT = """
@@ -28,7 +28,7 @@ WHERE (SELECT count(*) FROM account_data WHERE user_id = $1) < $6
    OR EXISTS (SELECT FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3)
 ON CONFLICT (user_id, room_id, type) DO UPDATE
 SET content = CASE WHEN a.position < excluded.position THEN excluded.content ELSE a.content END,
-    position = greatest(a.position, excluded.position)
+    position = greatest(a.position, excluded.position), deleted = a.deleted AND a.position > excluded.position
 RETURNING true
 """
 
@@ -37,9 +37,24 @@ REPLACE = """
 INSERT INTO account_data AS a (user_id, room_id, type, content, position)
 SELECT $1, $2, $3, $4, $5
 WHERE $6::bigint > 0 OR (SELECT count(*) FROM account_data WHERE user_id = $1) < $7
-ON CONFLICT (user_id, room_id, type) DO UPDATE SET content = excluded.content, position = excluded.position
+ON CONFLICT (user_id, room_id, type) DO UPDATE
+SET content = excluded.content, position = excluded.position, deleted = false
 WHERE a.position = $6
 RETURNING true
+"""
+
+DELETE = """
+UPDATE account_data SET content = '{}', position = $4, deleted = true
+WHERE user_id = $1 AND room_id = $2 AND type = $3 AND NOT deleted AND position < $4
+RETURNING true
+"""
+
+# The newest row stays without what it said, so that its position is not used again.
+FORGET = """
+WITH newest AS (SELECT max(position) AS position FROM account_data WHERE user_id = $1),
+gone AS (DELETE FROM account_data a USING newest n WHERE a.user_id = $1 AND a.position <> n.position)
+UPDATE account_data a SET room_id = '', type = '', content = '{}', deleted = true
+FROM newest n WHERE a.user_id = $1 AND a.position = n.position
 """
 
 # m.fully_read, never backwards: $6 is the position of the event that it is moved to.
@@ -57,7 +72,7 @@ OF_USERS = """
 SELECT user_id, content FROM account_data WHERE user_id = ANY($1::text[]) AND room_id = $2 AND type = $3
 """
 
-OF_USER = "SELECT room_id, type, content FROM account_data WHERE user_id = $1"
+OF_USER = "SELECT room_id, type, content FROM account_data WHERE user_id = $1 AND NOT deleted"
 
 CHANGED = """
 SELECT room_id, type, content FROM account_data
@@ -65,17 +80,25 @@ WHERE user_id = $1 AND position > $2 AND position <= $3 ORDER BY position
 """
 
 
+class Stored(NamedTuple):
+    """An entry; the content of a deleted one is an empty object."""
+
+    content: bytes
+    position: int
+    deleted: bool
+
+
 class AccountDataRows:
     """Statements over account_data."""
 
     async def last_position(self, q: Queries) -> int:
-        """Where the stream of account data and push rules stands; rows are never deleted."""
+        """Where the stream of account data and push rules stands; the newest row is never deleted."""
         return await q.fetchval(LAST_POSITION) or 0
 
-    async def get(self, q: Queries, user_id: str, room_id: str, event_type: str) -> tuple[bytes, int] | None:
-        """Content and stream position of one entry."""
+    async def get(self, q: Queries, user_id: str, room_id: str, event_type: str) -> Stored | None:
+        """One entry, also one that was deleted."""
         row = await q.fetchrow(GET, user_id, room_id, event_type)
-        return None if row is None else (row[0], row[1])
+        return None if row is None else Stored(*row)
 
     async def put(
         self, q: Queries, user_id: str, room_id: str, event_type: str, content: bytes, position: int, maximum: int
@@ -97,6 +120,14 @@ class AccountDataRows:
         """Set an entry if it still is as at position `before` (0: there is none); False if it is not, or too many."""
         row = await q.fetchval(REPLACE, user_id, room_id, event_type, content, position, before, maximum)
         return row is not None
+
+    async def delete(self, q: Queries, user_id: str, room_id: str, event_type: str, position: int) -> bool:
+        """Delete an entry; False where there is none."""
+        return await q.fetchval(DELETE, user_id, room_id, event_type, position) is not None
+
+    async def forget(self, q: Queries, user_id: str) -> None:
+        """Everything of a user who is gone. Nobody is told: none of his devices is left."""
+        await q.execute(FORGET, user_id)
 
     async def advance(
         self,

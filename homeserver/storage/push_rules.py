@@ -25,6 +25,9 @@ WHERE p.position = $5
 RETURNING true
 """
 
+# The row stays: its position is not to be used again.
+FORGET = "UPDATE push_rules SET customisation = $2, customised = false WHERE user_id = $1"
+
 CHANGED = "SELECT EXISTS (SELECT FROM push_rules WHERE user_id = $1 AND position > $2 AND position <= $3)"
 
 
@@ -50,6 +53,10 @@ class PushRuleRows:
         """Write a customisation if it still is as at position `before` (0: there is none); False if it is not."""
         stored = orjson.dumps(customisation).decode()
         return await q.fetchval(STORE, user_id, stored, customised, position, before) is not None
+
+    async def forget(self, q: Queries, user_id: str, nothing: dict[str, Any]) -> None:
+        """Leave a user who is gone with the customisation that changes `nothing`."""
+        await q.execute(FORGET, user_id, orjson.dumps(nothing).decode())
 
     async def changed(self, q: Queries, user_id: str, since: int, to: int) -> bool:
         """Whether the user's rules changed in `(since, to]`."""

@@ -70,6 +70,26 @@ ON CONFLICT (user_id, room_nid, thread_id) DO UPDATE SET position = excluded.pos
 WHERE p.position < excluded.position
 """
 
+# The newest receipt stays without what it said, so that its position is not used again; its type is shown to nobody.
+FORGET = """
+WITH own AS (
+    SELECT r.room_nid, r.receipt_type, r.thread_id, r.position, max(r.position) OVER () AS newest
+    FROM memberships m JOIN receipts r ON r.room_nid = m.room_nid AND r.user_id = m.user_id
+    WHERE m.user_id = $1
+),
+gone AS (
+    DELETE FROM receipts r USING own o
+    WHERE r.user_id = $1 AND r.room_nid = o.room_nid AND r.receipt_type = o.receipt_type AND r.thread_id = o.thread_id
+      AND o.position <> o.newest
+),
+read AS (DELETE FROM read_positions WHERE user_id = $1),
+waiting AS (DELETE FROM push_actions WHERE user_id = $1)
+UPDATE receipts r SET receipt_type = '', thread_id = '', event_id = ''
+FROM own o
+WHERE r.user_id = $1 AND r.room_nid = o.room_nid AND r.receipt_type = o.receipt_type AND r.thread_id = o.thread_id
+  AND o.position = o.newest
+"""
+
 COLUMNS = "room_nid, user_id, receipt_type, thread_id, event_id, ts"
 
 # The newest $3 of each room, and the reader's own whatever their age.
@@ -105,7 +125,7 @@ class ReceiptRows:
     """Statements over receipts and read positions."""
 
     async def last_position(self, q: Queries) -> int:
-        """Where the stream stands; rows only ever move forwards, so this survives restarts."""
+        """Where the stream stands; rows only ever move forwards and the newest stays, so this survives restarts."""
         return await q.fetchval(LAST_POSITION) or 0
 
     async def events(self, q: Queries, room_nid: int, event_ids: Collection[str]) -> list[Record]:
@@ -123,6 +143,10 @@ class ReceiptRows:
     async def store_read(self, q: Queries, rows: Sequence[tuple[str, int, str, int]]) -> None:
         """Write (user_id, room_nid, thread_id, position), distinct by the first three; never backwards."""
         await q.execute(READ, *(list(column) for column in zip(*rows, strict=True)))
+
+    async def forget(self, q: Queries, user_id: str) -> None:
+        """Everything of a user who is gone."""
+        await q.execute(FORGET, user_id)
 
     async def newest(self, q: Queries, user_id: str, room_nids: Collection[int], limit: int) -> list[Record]:
         """Receipts the user may see: at most `limit` of other people's a room, and all his own."""

@@ -18,6 +18,11 @@ GLOBAL = "/_matrix/client/v3/user/{user_id}/account_data/{type}"
 OF_ROOM = "/_matrix/client/v3/user/{user_id}/rooms/{room_id}/account_data/{type}"
 
 
+# MSC3391. Not in the spec yet, so both ways; clients look for the flag of the second.
+UNSTABLE = "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/account_data/{type}"
+UNSTABLE_OF_ROOM = "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/rooms/{room_id}/account_data/{type}"
+
+
 @dataclass(frozen=True, slots=True)
 class AccountDataEndpoints:
     """What clients keep for themselves."""
@@ -31,6 +36,14 @@ class AccountDataEndpoints:
         await self.account_data.put(
             request.requester, path["user_id"], path.get("room_id", EVERYWHERE), path["type"], request.body
         )
+        return {}
+
+    @endpoint("DELETE", GLOBAL, OF_ROOM, UNSTABLE, UNSTABLE_OF_ROOM, guests=True)
+    async def delete(self, request: Request[None]) -> Response:
+        path = request.path
+        await self.account_data.delete(
+            request.requester, path["user_id"], path.get("room_id", EVERYWHERE), path["type"]
+        )  # fmt: skip
         return {}
 
     @endpoint("GET", GLOBAL, guests=True)

@@ -28,8 +28,7 @@ class ProfileEndpoints:
 
     @endpoint("GET", FIELD, auth=Auth.OPTIONAL, guests=True)
     async def field(self, request: Request[None]) -> Response:
-        key = request.path["key"]
-        return {key: await self.profiles.get_field(request.path["user_id"], key)}
+        return await self.profiles.get_field(request.path["user_id"], request.path["key"])
 
     @endpoint("PUT", FIELD, guests=True, body=dict, limit="profile", max_body_bytes=MAX_BODY_BYTES)
     async def set_field(self, request: Request[dict[str, Any]]) -> Response:

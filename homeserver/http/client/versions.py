@@ -36,6 +36,10 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc3030.stable": ("an event by its time", "GET /_matrix/client/v1/rooms/{}/timestamp_to_event"),
     "org.matrix.msc2946.stable": ("the rooms of a space", "GET /_matrix/client/v1/rooms/{}/hierarchy"),
     "uk.tcpip.msc4133.stable": ("profiles with fields of one's own", "PUT /_matrix/client/v3/profile/{}/{}"),
+    "org.matrix.msc3391": (
+        "account data can be deleted",
+        f"DELETE {_UNSTABLE}/org.matrix.msc3391/user/{{}}/account_data/{{}}",
+    ),
     "org.matrix.msc3814": ("dehydrated devices", f"PUT {_UNSTABLE}/org.matrix.msc3814.v1/dehydrated_device"),
     "org.matrix.msc4140": ("delayed events", f"POST {_UNSTABLE}/org.matrix.msc4140/delayed_events/{{}}"),
     "org.matrix.simplified_msc3575": (

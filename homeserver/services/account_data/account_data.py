@@ -23,8 +23,9 @@ PUSH_RULES = "m.push_rules"
 SERVER_MANAGED = frozenset({FULLY_READ, PUSH_RULES})
 
 MAX_TYPE_BYTES = 255
-# All rooms' tags, markers and settings together; the largest accounts have some thousands.
+# All rooms' tags, markers and settings together, and what was deleted of them; the largest accounts have some thousands.
 MAX_ENTRIES = 20_000
+DELETED = b"{}"
 
 
 @dataclass(slots=True)
@@ -42,8 +43,7 @@ class AccountData:
         """Set one entry. Raises Forbidden, InvalidParam, a 405 for types of the server's own, TooLarge."""
         check_owner(requester, user_id)
         check_room(room_id)
-        if event_type in SERVER_MANAGED:
-            raise errors.MatrixError("M_BAD_JSON", 405, f"{event_type} is managed by the server")
+        _check_not_managed(event_type)
         if not event_type or utf8_length(event_type) > MAX_TYPE_BYTES:
             raise errors.InvalidParam(f"The type must have 1 to {MAX_TYPE_BYTES} bytes")
         await self._store(user_id, room_id, event_type, orjson.dumps(content))
@@ -56,17 +56,39 @@ class AccountData:
             if not stored:
                 raise errors.TooLarge(f"A user has at most {MAX_ENTRIES} entries of account data")
             write.done(user_id, room_id, event_type, content)
-            if room_id == EVERYWHERE and event_type == IGNORED_USER_LIST:
-                self.ignored.changed(user_id, content)
+            self._follow(user_id, room_id, event_type, content)
+
+    def _follow(self, user_id: str, room_id: str, event_type: str, content: bytes) -> None:
+        if room_id == EVERYWHERE and event_type == IGNORED_USER_LIST:
+            self.ignored.changed(user_id, content)
 
     async def get(self, requester: Requester, user_id: str, room_id: str, event_type: str) -> bytes:
         """The content of one entry, in JSON. Raises Forbidden, InvalidParam, NotFound."""
         check_owner(requester, user_id)
         check_room(room_id)
         stored = await self.rows.get(self.queries, user_id, room_id, event_type)
-        if stored is None:
+        if stored is None or stored.deleted:
             raise errors.NotFound("There is no such account data")
-        return stored[0]
+        return stored.content
+
+    async def delete(self, requester: Requester, user_id: str, room_id: str, event_type: str) -> None:
+        """Delete one entry (MSC3391), which syncs are told of as an empty one. One that is not there is no error.
+
+        Raises Forbidden, InvalidParam, a 405 for types of the server's own.
+        """
+        check_owner(requester, user_id)
+        check_room(room_id)
+        _check_not_managed(event_type)
+        async with self.stream.writing() as write:
+            if not await self.rows.delete(self.queries, user_id, room_id, event_type, write.position):
+                return
+            write.done(user_id, room_id, event_type, DELETED)
+            self._follow(user_id, room_id, event_type, DELETED)
+
+
+def _check_not_managed(event_type: str) -> None:
+    if event_type in SERVER_MANAGED:
+        raise errors.MatrixError("M_BAD_JSON", 405, f"{event_type} is managed by the server")
 
 
 def check_owner(requester: Requester, user_id: str) -> None:

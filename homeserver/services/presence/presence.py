@@ -91,6 +91,15 @@ class Presence:
         user.device_says(device_id, set_presence, self.clock.now_ms())
         await self._follow(user_id, user)
 
+    async def forget(self, user_id: str) -> None:
+        """The account is gone: offline, and silent."""
+        await self.rows.put(self.queries, user_id, None)
+        user = self._users.get(user_id)
+        if user is not None:
+            user.status_msg = None
+            user.devices.clear()
+            await self._follow(user_id, user)
+
     async def _follow(self, user_id: str, user: UserPresence) -> None:
         """Tell others if what they are shown has changed."""
         current = user.current(self.clock.now_ms())

@@ -51,7 +51,8 @@ class UserPresence:
         if state == OFFLINE:
             self.devices.pop(device_id, None)
             return
-        if state == ONLINE:
+        # Who was never seen active was active at the latest when a first device of his appeared.
+        if state == ONLINE or not self.last_active_ms:
             self.last_active_ms = now_ms
         if device_id not in self.devices and len(self.devices) >= MAX_DEVICES:
             del self.devices[next(iter(self.devices))]

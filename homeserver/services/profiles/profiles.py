@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol import errors, identifiers
 from homeserver.services.membership.content import MemberProfile
-from homeserver.services.profiles.fields import DISPLAYNAME, as_object, check_key, check_value, from_object
+from homeserver.services.profiles.fields import AVATAR_URL, DISPLAYNAME, as_object, check_key, check_value, from_object
 from homeserver.storage.profiles import ProfileRows, StoredProfile
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ class Profiles:
             raise errors.NotFound("There is no such user")
         return as_object(profile)
 
-    async def get_field(self, user_id: str, key: str) -> Any:
-        """One field. Raises NotFound, also where the field is not set."""
+    async def get_field(self, user_id: str, key: str) -> dict[str, Any]:
+        """An object with the field, empty for a name or avatar that is not set. Raises NotFound for other fields.
+
+        The spec would have 404 for those two as well. Other servers answer 200, and clients are written against them.
+        """
         profile = await self.get(user_id)
-        if key not in profile:
-            raise errors.NotFound("The profile has no such field")
-        return profile[key]
+        if key in profile:
+            return {key: profile[key]}
+        if key in (DISPLAYNAME, AVATAR_URL):
+            return {}
+        raise errors.NotFound("The profile has no such field")
 
     async def member_profile(self, user_id: str) -> MemberProfile:
         """Name and avatar, for a member event; empty where there is no such user here."""

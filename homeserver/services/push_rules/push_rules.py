@@ -118,9 +118,17 @@ class PushRules:
                 content = orjson.dumps({"global": _ruleset(customisation, user_id)})
                 write.done(user_id, EVERYWHERE, PUSH_RULES, content)
         if stored:
-            for listener in self.on_change:
-                listener(user_id)
+            self._tell(user_id)
         return stored
+
+    def forgotten(self, user_id: str) -> None:
+        """Follow the end of an account: what it had customised is deleted."""
+        self.rulesets.changed(user_id, NO_CUSTOMISATION)
+        self._tell(user_id)
+
+    def _tell(self, user_id: str) -> None:
+        for listener in self.on_change:
+            listener(user_id)
 
 
 def _ruleset(customisation: Customisation, user_id: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,24 @@ class ReadEvent:
     event_id: str
     position: int
     thread_id: str
+
+
+@dataclass(slots=True)
+class Marking:
+    """Receipts about to be stored."""
+
+    table: ReceiptRows
+    user_id: str
+    room_nid: int
+    now_ms: int
+    receipts: Sequence[NewReceipt]
+    moved: Sequence[NewReceipt] = ()
+    """Those that went forwards; known when they are stored."""
+
+    async def store(self, q: Queries) -> None:
+        """Write them, in one statement."""
+        stored = await self.table.store(q, self.room_nid, self.user_id, self.now_ms, self.receipts)
+        self.moved = [each for each in self.receipts if each.position in stored]
 
 
 @dataclass(slots=True)
@@ -101,19 +120,27 @@ class Receipts:
 
     async def mark(self, user_id: str, room: Membership, events: Mapping[str, ReadEvent], thread_id: str) -> None:
         """Store receipts, one event by type; what is behind an earlier receipt changes nothing for others."""
+        async with self.marking(user_id, room, events, thread_id) as marking:
+            await marking.store(self.queries)
+
+    @asynccontextmanager
+    async def marking(
+        self, user_id: str, room: Membership, events: Mapping[str, ReadEvent], thread_id: str
+    ) -> AsyncIterator[Marking]:
+        """The same for a caller who stores them in a transaction of his own, inside of this block."""
         now = self.clock.now_ms()
         async with self.stream.writing(len(events)) as positions:
             rows = [
                 NewReceipt(receipt_type, thread_id, event.event_id, event.position, position)
                 for (receipt_type, event), position in zip(events.items(), positions, strict=True)
             ]
-            stored = await self.rows.store(self.queries, room.room_nid, user_id, now, rows)
-            moved = [row for row in rows if row.position in stored]
-            for row in moved:
+            marking = Marking(self.rows, user_id, room.room_nid, now, rows)
+            yield marking
+            for row in marking.moved:
                 receipt = Receipt(room.room_id, user_id, row.receipt_type, thread_id, row.event_id, now)
                 self._recent.add(row.position, receipt)
         self.unread.read(user_id, room.room_id, thread_id, max(event.position for event in events.values()))
-        self._wake(user_id, room.room_id, moved)
+        self._wake(user_id, room.room_id, marking.moved)
 
     def _wake(self, user_id: str, room_id: str, moved: Sequence[NewReceipt]) -> None:
         """Private receipts are nobody else's business."""

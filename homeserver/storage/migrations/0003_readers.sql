@@ -36,7 +36,8 @@ CREATE TABLE push_actions (
     PRIMARY KEY (user_id, room_nid, position)
 );
 
--- Global (room_id '') and room account data. content is JSON as it goes out.
+-- Global (room_id '') and room account data. content is JSON as it goes out. What was deleted stays as a row, so that
+-- syncs hear of it and positions are not used twice.
 CREATE TABLE account_data (
     user_id  text COLLATE "C" NOT NULL,
     room_id  text COLLATE "C" NOT NULL,
@@ -44,6 +45,7 @@ CREATE TABLE account_data (
     content  bytea NOT NULL,
     -- Position in the stream of account data, which push rules share.
     position bigint NOT NULL,
+    deleted  boolean NOT NULL DEFAULT false,
     PRIMARY KEY (user_id, room_id, type)
 );
 CREATE INDEX account_data_position ON account_data (position);

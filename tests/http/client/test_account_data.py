@@ -50,6 +50,49 @@ async def test_what_is_put_is_found_again_and_told_to_sync(server: Server) -> No
     assert by_room == {"!room:test": [{"type": "org.example.color", "content": {"is": "red"}}]}
 
 
+UNSTABLE = "/_matrix/client/unstable/org.matrix.msc3391"
+
+
+@pytest.mark.parametrize("prefix", ["/_matrix/client/v3", UNSTABLE])
+async def test_what_is_deleted_is_gone_and_told_to_sync_as_empty(server: Server, prefix: str) -> None:
+    alice = await server.register("alice")
+    await alice.put(_path(alice, "org.example.theme"), {"dark": True})
+    await alice.put(_path(alice, "org.example.color", "!room:test"), {"is": "red"})
+    since = _position(server)
+    for path in (_path(alice, "org.example.theme"), _path(alice, "org.example.color", "!room:test")):
+        for _ in range(2):
+            await alice.delete("/".join((prefix, *path)))
+        await alice.get(path, expect=(404, "M_NOT_FOUND"))
+    assert _position(server) == since + 4
+    everywhere, by_room = await _changed(server, alice, since)
+    assert everywhere == [{"type": "org.example.theme", "content": {}}]
+    assert by_room == {"!room:test": [{"type": "org.example.color", "content": {}}]}
+    assert "org.example" not in str(await server.application.readers.account_data.everything(alice.user_id))
+    await alice.put(_path(alice, "org.example.theme"), {})
+    assert await alice.get(_path(alice, "org.example.theme")) == {}
+
+
+async def test_only_ones_own_entries_can_be_deleted(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    await alice.put(_path(alice, "org.example.theme"), {"dark": True})
+    await mallory.delete(_path(alice, "org.example.theme"), expect=(403, "M_FORBIDDEN"))
+    await alice.delete(_path(alice, "m.push_rules"), expect=405)
+    await alice.delete(_path(alice, "m.fully_read", "!room:test"), expect=405)
+    await alice.delete(_path(alice, "org.example.theme", "nonsense"), expect=(400, "M_INVALID_PARAM"))
+    assert await alice.get(_path(alice, "org.example.theme")) == {"dark": True}
+    flags = (await alice.get("/_matrix/client/versions"))["unstable_features"]
+    assert flags["org.matrix.msc3391"] is True
+
+
+async def test_whoever_deletes_his_list_ignores_nobody(server: Server) -> None:
+    alice = await server.register("alice")
+    await alice.put(_path(alice, "m.ignored_user_list"), {"ignored_users": {"@mallory:test": {}}})
+    source = server.application.readers.account_data
+    assert await source.ignored_users(alice.user_id) == {"@mallory:test"}
+    await alice.delete(_path(alice, "m.ignored_user_list"))
+    assert await source.ignored_users(alice.user_id) == frozenset()
+
+
 async def test_large_entries_are_told_too(server: Server) -> None:
     alice = await server.register("alice")
     since = _position(server)
@@ -147,6 +190,17 @@ async def test_tags_set_at_the_same_time_are_all_there(server: Server) -> None:
 async def test_order_is_a_number_between_0_and_1(server: Server, order: Any) -> None:
     alice = await server.register("alice")
     await alice.put(_tag(alice, "!room:test", "u.x"), {"order": order}, expect=(400, "M_BAD_JSON"))
+
+
+async def test_a_tag_counts_as_an_entry_of_account_data(server: Server) -> None:
+    alice = await server.register("alice")
+    await alice.put(_tag(alice, "!room:test", "u.x"), {})
+    await server.application.base.database.execute(
+        "INSERT INTO account_data SELECT $1, '!' || n, 'm.tag', '{}', 0 FROM generate_series(1, 19999) n", alice.user_id
+    )
+    await alice.put(_tag(alice, "!room:test", "u.y"), {})
+    await alice.put(_tag(alice, "!other:test", "u.x"), {}, expect=(413, "M_TOO_LARGE"))
+    await alice.put(_path(alice, "org.example.theme"), {}, expect=(413, "M_TOO_LARGE"))
 
 
 async def test_tags_that_are_refused(server: Server) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from homeserver.protocol import errors
+from homeserver.storage.account_data import AccountDataRows
 from tests.cast import Client, Server
 
 
@@ -136,6 +138,23 @@ async def test_markers_move_together(server: Server) -> None:
     assert list(await _seen_by(server, bob, room_id)) == [second]
     counts = await server.application.readers.unread.counts(alice.user_id, [room_id])
     assert counts[room_id].total.notifications == 0
+
+
+async def test_markers_move_together_or_not_at_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob, room_id = await _room(server)
+    event_id = await bob.send(room_id, "one")
+
+    async def fail(*_: object) -> bool:
+        raise errors.Unavailable
+
+    monkeypatch.setattr(AccountDataRows, "advance", fail)
+    markers = {"m.fully_read": event_id, "m.read": event_id}
+    await alice.post(("rooms", room_id, "read_markers"), markers, expect=503)
+    assert await _seen_by(server, bob, room_id) == {}
+    monkeypatch.undo()
+    await alice.post(("rooms", room_id, "read_markers"), markers)
+    assert list(await _seen_by(server, bob, room_id)) == [event_id]
+    assert await _fully_read(alice, room_id) == {"event_id": event_id}
 
 
 async def test_the_fully_read_marker_only_moves_forwards_and_tells_sync(server: Server) -> None:
