@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.interop.player import Player
+import asyncio
+import time
+from typing import Any
+
+from tests.interop.player import ClientError, Player
+
+PATIENCE_SECONDS = 30.0
 
 
 async def meet(host: Player, *guests: Player) -> str:
@@ -15,6 +21,16 @@ async def meet(host: Player, *guests: Player) -> str:
         for other in everybody:
             await player.ask("wait_member", room_id=room_id, user_id=other.user_id)
     return room_id
+
+
+async def eventually(player: Player, question: str, **arguments: Any) -> Any:
+    """Asks again until the answer is true: a client learns of devices and signatures by sync, when that comes."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (answer := await player.ask(question, **arguments)):
+        if time.monotonic() > deadline:
+            raise ClientError(f"{player}: {question}({arguments}) stayed {answer!r}; its log: {player.log}")
+        await asyncio.sleep(0.1)
+    return answer
 
 
 async def say(speaker: Player, room_id: str, body: str, *listeners: Player) -> str:

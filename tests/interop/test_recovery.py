@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.interop.conftest import Cast
-from tests.interop.scenes import meet, say
+from tests.interop.scenes import eventually, meet, say
 
 
 @pytest.mark.parametrize("kind", ["js", "mautrix"])
@@ -16,13 +16,13 @@ async def test_a_new_device_signs_itself_with_the_recovery_key(cast: Cast, kind:
     keys = await alice.ask("set_up_cross_signing", password=alice.password)
     await meet(alice, bob)
     assert await bob.ask("master_key", user_id=alice.user_id) == keys["master_key"]
-    assert await bob.ask("is_cross_signed", user_id=alice.user_id, device_id=alice.device_id)
+    await eventually(bob, "is_cross_signed", user_id=alice.user_id, device_id=alice.device_id)
 
     phone = await cast("alice", kind, as_device_of=alice)
     assert not await bob.ask("is_cross_signed", user_id=alice.user_id, device_id=phone.device_id)
     await phone.ask("sign_in_with_recovery_key", recovery_key=keys["recovery_key"])
 
-    assert await bob.ask("is_cross_signed", user_id=alice.user_id, device_id=phone.device_id)
+    await eventually(bob, "is_cross_signed", user_id=alice.user_id, device_id=phone.device_id)
     assert await phone.ask("master_key", user_id=alice.user_id) == keys["master_key"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.interop.conftest import Cast
 from tests.interop.player import Player
-from tests.interop.scenes import meet, say
+from tests.interop.scenes import eventually, meet, say
 
 
 @pytest.mark.parametrize("of_alice, of_bob", [("nio", "nio"), ("js", "js"), ("js", "nio")])
@@ -34,8 +34,8 @@ async def test_verification_signs_the_other_users_master_key(cast: Cast) -> None
 
     await compare_codes(alice, bob)
 
-    await alice.ask("wait_user_verified", user_id=bob.user_id)
-    await bob.ask("wait_user_verified", user_id=alice.user_id)
+    await eventually(alice, "is_user_verified", user_id=bob.user_id)
+    await eventually(bob, "is_user_verified", user_id=alice.user_id)
 
 
 async def compare_codes(starter: Player, other: Player) -> None:

@@ -176,10 +176,13 @@ class MautrixDriver:
         master = keys.master_keys.get(UserID(user_id))
         return str(master.first_ed25519_key) if master else None
 
+    async def knows_device(self, user_id: str, device_id: str) -> bool:
+        """Whether this client has heard of a device of somebody it shares an encrypted room with."""
+        return device_id in (await self._store.get_devices(UserID(user_id)) or {})
+
     async def is_cross_signed(self, user_id: str, device_id: str) -> bool:
         """Whether the device bears a valid signature of its owner's self-signing key, as this client checks it."""
         machine = self._client.crypto
-        await machine._fetch_keys([UserID(user_id)], include_untracked=True)
         device = await machine.get_or_fetch_device(user_id, device_id)
         return bool(device) and (await machine.resolve_trust(device)) >= TrustState.CROSS_SIGNED_UNTRUSTED
 

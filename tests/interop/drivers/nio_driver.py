@@ -168,6 +168,10 @@ class NioDriver:
     async def confirm_sas(self, user_id: str) -> None:
         await self._verification.confirm(user_id)
 
+    async def knows_device(self, user_id: str, device_id: str) -> bool:
+        """Whether this client has heard of a device of somebody it shares an encrypted room with."""
+        return any(device.id == device_id for device in self._client.device_store.active_user_devices(user_id))
+
     async def is_verified(self, user_id: str, device_id: str) -> bool:
         return bool(self._client.device_store[user_id][device_id].verified)
 

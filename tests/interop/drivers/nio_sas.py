@@ -1,9 +1,10 @@
 """Short-authentication-string verification with matrix-nio.
 
 nio 0.26 speaks SAS only with itself: its commitment is hexadecimal where the spec wants unpadded base64, it names the MAC
-method of libolm's faulty encoding (`hkdf-hmac-sha256`) while computing the sound one, and it knows
-neither `m.key.verification.request` nor `done`. Between two nio clients nothing is changed here. Towards others, `repair` puts exactly these things right, so that
-the server's part, carrying the messages between two different implementations, can be watched to the end.
+method of libolm's faulty encoding (`hkdf-hmac-sha256`) while computing the sound one, and it knows neither
+`m.key.verification.request` nor `done`. Between two nio clients nothing is changed here. Towards others, `repair` puts
+exactly these things right, so that the server's part, carrying the messages between two different implementations, can
+be watched to the end.
 """
 
 from __future__ import annotations

@@ -189,15 +189,9 @@ class JsDriver {
         return (await this.#client.getCrypto().getUserVerificationStatus(user_id)).isCrossSigningVerified();
     }
 
-    /** Until this device's own view has the signature that another device, or this one, has uploaded. */
-    async wait_user_verified({ user_id }) {
-        await until(() => this.is_user_verified({ user_id }), `the signature on ${user_id}`);
-    }
-
-    /** Until this client has heard, by sync, of a device of somebody it shares an encrypted room with. */
-    async wait_device({ user_id, device_id }) {
-        const crypto = this.#client.getCrypto();
-        await until(async () => (await crypto.getUserDeviceInfo([user_id])).get(user_id)?.has(device_id), device_id);
+    /** Whether this client has heard of a device of somebody it shares an encrypted room with. */
+    async knows_device({ user_id, device_id }) {
+        return (await this.#client.getCrypto().getUserDeviceInfo([user_id])).get(user_id)?.has(device_id) ?? false;
     }
 
     // -- cross-signing and key backup --------------------------------------------------------------------------------
