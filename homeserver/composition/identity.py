@@ -54,7 +54,8 @@ def build_identity(base: Foundation, settings: Settings) -> Identity:
     """Sessions first, then what they are opened with."""
     database, clock, users, tokens = base.database, base.clock, Users(), SessionTokens()
     last_seen = LastSeen(database, DeviceRows(), clock)
-    authenticator = Authenticator(database, tokens, last_seen, clock)
+    limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
+    authenticator = Authenticator(database, tokens, last_seen, clock, limiter)
     devices = Devices(database, DeviceRows(), authenticator, last_seen)
     lifetimes = SessionLifetimes(
         settings.sessions.access_token_lifetime_ms, settings.sessions.refresh_token_lifetime_ms
@@ -62,7 +63,6 @@ def build_identity(base: Foundation, settings: Settings) -> Identity:
     sessions = Sessions(database, users, tokens, authenticator, clock, devices.hooks, lifetimes)
     hasher = PasswordHasher(settings.passwords.hash_cost)
     policy = PasswordPolicy(settings.passwords.minimum_length)
-    limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
     credentials = Credentials(database, users, hasher, limiter, base.server_name)
     token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
     ui_auth = _build_ui_auth(base, settings, credentials, token_stage)

@@ -93,7 +93,9 @@ class Edge:
             route, path = self.router.find(http.method, record.raw_path)
             record.endpoint = route.path
             result = await self._call(route, path, http, Query(raw_query), record)
-            return await self._to_http(http, result)
+            if isinstance(result, Stream):
+                return await _stream(http, result, route.declaration.time_limit_ms)
+            return self._to_http(http, result)
         except Exception as error:
             if http.transport is None and isinstance(error, ConnectionError):
                 return web.Response(status=499)  # the client is gone: nobody reads this, but the log says so
@@ -170,14 +172,12 @@ class Edge:
         for task in list(self.waiting.values()):
             task.cancel()
 
-    async def _to_http(self, http: web.BaseRequest, result: Response) -> web.StreamResponse:
+    def _to_http(self, http: web.BaseRequest, result: Response) -> web.Response:
         match result:
             case Json(status, body, headers):
                 return self._compressed(http, _json(status, body, headers))
             case Raw(content, content_type, status, headers):
                 return self._compressed(http, _bytes(status, content, content_type, headers))
-            case Stream():
-                return await _stream(http, result)
             case Redirect(location, status, headers):
                 return web.Response(status=status, headers={**cors.HEADERS, **headers, "Location": location})
             case _:
@@ -205,7 +205,7 @@ def _bytes(status: int, body: bytes, content_type: str, headers: Mapping[str, st
     return web.Response(status=status, body=body, headers={**cors.HEADERS, "Content-Type": content_type, **headers})
 
 
-async def _stream(http: web.BaseRequest, stream: Stream) -> web.StreamResponse:
+async def _stream(http: web.BaseRequest, stream: Stream, time_limit_ms: int) -> web.StreamResponse:
     """Send pieces as they come. The first is made before the status line: its failure is still an error answer."""
     chunks = aiter(stream.chunks)
     first = await anext(chunks, b"")
@@ -215,23 +215,32 @@ async def _stream(http: web.BaseRequest, stream: Stream) -> web.StreamResponse:
         response.content_length = stream.length
     await response.prepare(http)
     if http.method != "HEAD":
-        await _write_all(http, response, first, chunks)
+        await _write_all(http, response, first, chunks, time_limit_ms)
     return response
 
 
 async def _write_all(
-    http: web.BaseRequest, response: web.StreamResponse, first: bytes, chunks: AsyncIterator[bytes]
+    http: web.BaseRequest,
+    response: web.StreamResponse,
+    first: bytes,
+    chunks: AsyncIterator[bytes],
+    time_limit_ms: int,
 ) -> None:
-    """Write the rest of a stream. A failure halfway closes the connection: nothing else tells the client."""
+    """Write the rest of a stream. A failure halfway cuts the connection: nothing else tells the client."""
     try:
-        await response.write(first)
-        async for chunk in chunks:
-            await response.write(chunk)
-        await response.write_eof()
+        async with asyncio.timeout(time_limit_ms / 1000):
+            await response.write(first)
+            async for chunk in chunks:
+                await response.write(chunk)
+            await response.write_eof()
     except ConnectionError:
         pass  # the client went away
-    except Exception:
-        log.exception("a streamed answer broke off")
+    except Exception as error:
+        if isinstance(error, TimeoutError):
+            log.info("a streamed answer was given up: the client reads too slowly")
+        else:
+            log.exception("a streamed answer broke off")
         response.force_close()
         if http.transport is not None:
-            http.transport.close()
+            # Not close: that would wait until the client has read what is under way.
+            http.transport.abort()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from homeserver.protocol import errors
 
 if TYPE_CHECKING:
+    from multidict import MultiMapping
+
     from homeserver.services.requester import Requester
 
 # The spec names no depth. Real events stay under ten; a hundred is far below what makes a parser overflow.
@@ -87,12 +89,13 @@ class ClientAddresses:
     def __init__(self, trusted_proxies: Iterable[str] = ("127.0.0.0/8", "::1/128")) -> None:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted_proxies]
 
-    def resolve(self, peer: str, headers: Mapping[str, str]) -> str:
+    def resolve(self, peer: str, headers: MultiMapping[str]) -> str:
         """The client's address. `peer` is the other end of the connection, empty for a unix socket (trusted)."""
-        forwarded = headers.get("X-Forwarded-For")
-        if not forwarded or not self._is_trusted(peer):
+        if "X-Forwarded-For" not in headers or not self._is_trusted(peer):
             return peer
-        # The rightmost entry was added by our own proxy, what is left of it by whoever talked to that.
+        # The rightmost entry was added by our own proxy, what is left of it by whoever talked to that. Some proxies put
+        # a header of their own behind the one they were sent.
+        forwarded = ",".join(headers.getall("X-Forwarded-For"))
         for hop in reversed(forwarded.split(",")):
             address = hop.strip()
             if not _is_address(address):

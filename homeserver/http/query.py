@@ -118,7 +118,7 @@ def _decode(text: str) -> str:
     if "%" in text:
         try:
             text = unquote_to_bytes(text).decode()
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise errors.InvalidParam("The query string is not UTF-8") from None
     if not text.isascii():
         _check_encodable(text)

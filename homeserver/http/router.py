@@ -146,7 +146,7 @@ def _descend(node: _Node, segments: list[str], index: int, values: list[str]) ->
 
 
 def _decode_leniently(segment: str) -> str:
-    return unquote_to_bytes(segment).decode(errors="replace")
+    return unquote_to_bytes(segment.encode(errors="surrogateescape")).decode(errors="replace")
 
 
 def decode_segment(segment: str) -> str:
@@ -154,7 +154,7 @@ def decode_segment(segment: str) -> str:
     if "%" in segment:
         try:
             segment = unquote_to_bytes(segment).decode()
-        except (UnicodeDecodeError, UnicodeEncodeError):
+        except UnicodeError:
             raise errors.InvalidParam("The path is not UTF-8") from None
     elif not segment.isascii():
         try:

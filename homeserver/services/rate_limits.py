@@ -6,6 +6,7 @@ bucket without a counter to refill). A restart forgives everybody, and with more
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +39,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "password": Rate(burst=10, interval_ms=10_000),
     # Guesses at one account's password, from wherever.
     "password_guess": Rate(burst=10, interval_ms=10_000),
+    # Tokens that nobody has, from one address.
+    "unknown_token": Rate(burst=100, interval_ms=100),
     # "Servers are encouraged to apply stricter than normal rate limiting"; each token takes two requests.
     "login_token": Rate(burst=6, interval_ms=30_000),
     # Each change of a name is an event in every room.
@@ -64,20 +67,28 @@ class BucketRateLimiter:
         """Count one request. Raises LimitExceeded with `retry_after_ms`."""
         if requester is not None and requester.appservice_id is not None:
             return
-        self.count(limit, requester.user_id if requester is not None else address)
+        self.count(limit, requester.user_id if requester is not None else network_of(address))
 
     def count(self, limit: str, key: str) -> None:
         """Count one of class `limit` for any `key`. Raises LimitExceeded; KeyError for an unknown class."""
-        rate = self.rates[limit]
         now_ms = self.clock.now_ms()
+        full_again_ms = self._after_one_more(limit, key, now_ms)
         bucket = (limit, key)
-        full_again_ms = max(self._full_again_ms.get(bucket, 0.0), now_ms) + rate.interval_ms
-        excess_ms = full_again_ms - now_ms - rate.burst * rate.interval_ms
-        if excess_ms > 0:
-            raise LimitExceeded("Too many requests", retry_after_ms=max(1, round(excess_ms)))
         if bucket not in self._full_again_ms and len(self._full_again_ms) >= self.max_buckets:
             self._forget_full(now_ms)
         self._full_again_ms[bucket] = full_again_ms
+
+    def check_left(self, limit: str, key: str) -> None:
+        """Count nothing, but raise LimitExceeded where the next `count` would."""
+        self._after_one_more(limit, key, self.clock.now_ms())
+
+    def _after_one_more(self, limit: str, key: str, now_ms: int) -> float:
+        rate = self.rates[limit]
+        full_again_ms = max(self._full_again_ms.get((limit, key), 0.0), now_ms) + rate.interval_ms
+        excess_ms = full_again_ms - now_ms - rate.burst * rate.interval_ms
+        if excess_ms > 0:
+            raise LimitExceeded("Too many requests", retry_after_ms=max(1, round(excess_ms)))
+        return full_again_ms
 
     def _forget_full(self, now_ms: int) -> None:
         kept = {bucket: time_ms for bucket, time_ms in self._full_again_ms.items() if time_ms > now_ms}
@@ -94,3 +105,17 @@ class NoRateLimiter:
 
     def count(self, limit: str, key: str) -> None:
         """Do nothing."""
+
+    def check_left(self, limit: str, key: str) -> None:
+        """Do nothing."""
+
+
+def network_of(address: str) -> str:
+    """What one person has of addresses: an IPv4 address, or the 2^64 IPv6 addresses of one connection."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed), 64), strict=False))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from homeserver.protocol import errors
+from homeserver.services.rate_limits import network_of
 from homeserver.services.requester import Requester
 from homeserver.services.sessions.last_seen import LastSeen
 from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
@@ -16,6 +17,18 @@ from homeserver.storage.sessions import SessionTokens, StoredAccessToken
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.storage.database import Queries
+
+
+class GuessLimiter(Protocol):
+    """services/rate_limits.py."""
+
+    def count(self, limit: str, key: str) -> None:
+        """Raises LimitExceeded."""
+        ...
+
+    def check_left(self, limit: str, key: str) -> None:
+        """Raises LimitExceeded where the next `count` would."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +43,22 @@ class Authenticator:
     The memory is true because everything that ends a token goes through `forget`.
     """
 
-    __slots__ = ("_capacity", "_clock", "_forgotten", "_known", "_last_seen", "_queries", "_tokens")
+    __slots__ = ("_capacity", "_clock", "_forgotten", "_known", "_last_seen", "_limiter", "_queries", "_tokens")
 
     def __init__(
-        self, queries: Queries, tokens: SessionTokens, last_seen: LastSeen, clock: Clock, capacity: int = 20_000
+        self,
+        queries: Queries,
+        tokens: SessionTokens,
+        last_seen: LastSeen,
+        clock: Clock,
+        limiter: GuessLimiter,
+        capacity: int = 20_000,
     ) -> None:
         self._queries = queries
         self._tokens = tokens
         self._last_seen = last_seen
         self._clock = clock
+        self._limiter = limiter
         self._capacity = capacity
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         # Counts revocations: a token that was read before one of them is not remembered, for it may be the one revoked.
@@ -53,7 +73,8 @@ class Authenticator:
         user_id: str | None = None,
         device_id: str | None = None,
     ) -> Requester:
-        """Who holds this token. Raises UnknownToken, with `soft_logout` where it has merely expired.
+        """Who holds this token. Raises UnknownToken, with `soft_logout` where it has merely expired; LimitExceeded where
+        too many tokens that nobody has came from this address, for tokens that are not in memory.
 
         `user_id` and `device_id` are for tokens of application services; with a user's own token they mean nothing.
         """
@@ -62,7 +83,7 @@ class Authenticator:
         token_hash = hash_token(token)
         known = self._known.get(token_hash)
         if known is None:
-            known = await self._load(token_hash)
+            known = await self._load(token_hash, network_of(remote_address))
         else:
             self._known.move_to_end(token_hash)
         if known.expires_ms is not None and known.expires_ms <= self._clock.now_ms():
@@ -71,10 +92,12 @@ class Authenticator:
         self._last_seen.note(known.requester.device_nid, remote_address, user_agent)
         return known.requester
 
-    async def _load(self, token_hash: bytes) -> _Known:
+    async def _load(self, token_hash: bytes, network: str) -> _Known:
+        self._limiter.check_left("unknown_token", network)
         forgotten = self._forgotten
         stored = await self._tokens.by_access_token(self._queries, token_hash)
         if stored is None:
+            self._limiter.count("unknown_token", network)
             raise errors.UnknownToken
         if stored.predecessor_id is not None and not self._has_expired(stored):
             await self._retire_predecessor(stored)
