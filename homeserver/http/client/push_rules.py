@@ -10,11 +10,22 @@ import msgspec
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.protocol import errors
 from homeserver.services.push_rules.push_rules import PushRules, RuleBody
 
 ALL = "/_matrix/client/v3/pushrules"
 GLOBAL = ALL + "/global"
 RULE = GLOBAL + "/{kind}/{rule_id}"
+# Another scope than "global" (there once was one for each device), a part missing, or another attribute of a rule.
+MALFORMED = (
+    GLOBAL,
+    GLOBAL + "/{kind}",
+    RULE + "/{attribute}",
+    ALL + "/{scope}",
+    ALL + "/{scope}/{kind}",
+    ALL + "/{scope}/{kind}/{rule_id}",
+    ALL + "/{scope}/{kind}/{rule_id}/{attribute}",
+)
 
 
 class NewRuleBody(msgspec.Struct):
@@ -37,17 +48,20 @@ class PushRuleEndpoints:
 
     rules: PushRules
 
-    @endpoint("GET", ALL, ALL + "/")
+    @endpoint("GET", ALL + "/")
     async def everything(self, request: Request[None]) -> Response:
         return {"global": await self.rules.ruleset(request.requester.user_id)}
 
-    @endpoint("GET", GLOBAL, GLOBAL + "/")
+    @endpoint("GET", GLOBAL + "/")
     async def of_scope(self, request: Request[None]) -> Response:
         return await self.rules.ruleset(request.requester.user_id)
 
     @endpoint("GET", RULE)
     async def rule(self, request: Request[None]) -> Response:
         user_id, path = request.requester.user_id, request.path
+        if not path["rule_id"]:
+            # Not in the spec any more: with a slash at its end, the path names all rules of the kind.
+            return await self.rules.of_kind(user_id, path["kind"])
         return (await self.rules.rule(user_id, path["kind"], path["rule_id"])).to_client(user_id)
 
     @endpoint("PUT", RULE, body=NewRuleBody)
@@ -90,3 +104,10 @@ class PushRuleEndpoints:
         path = request.path
         await self.rules.set_actions(request.requester.user_id, path["kind"], path["rule_id"], request.body.actions)
         return {}
+
+    @endpoint("GET", *MALFORMED)
+    @endpoint("PUT", *MALFORMED, ALL + "/")
+    @endpoint("DELETE", *MALFORMED, ALL + "/")
+    async def malformed(self, request: Request[None]) -> Response:
+        """Other servers tell 400 here and not 404, which would say that there is no such rule."""
+        raise errors.MatrixError("M_UNRECOGNIZED", 400, "Push rules are at /pushrules/global/{kind}/{ruleId}")

@@ -15,7 +15,14 @@ from homeserver.protocol.identifiers import utf8_length
 from homeserver.protocol.push_rules.customisation import Customisation
 from homeserver.protocol.push_rules.globs import MAX_PATTERN_LENGTH, as_word, has_wildcards
 from homeserver.protocol.push_rules.paths import MAX_PATH_LENGTH
-from homeserver.protocol.push_rules.rules import KINDS, KINDS_WITH_CONDITIONS, JsonAction, JsonCondition, PushRule
+from homeserver.protocol.push_rules.rules import (
+    HISTORICAL_ACTIONS,
+    KINDS,
+    KINDS_WITH_CONDITIONS,
+    JsonAction,
+    JsonCondition,
+    PushRule,
+)
 
 MAX_RULE_ID_BYTES: Final = 255
 MAX_RULES: Final = 2000
@@ -23,8 +30,6 @@ MAX_ACTIONS: Final = 16
 MAX_CONDITIONS: Final = 32
 MAX_CONDITIONS_IN_ALL: Final = 4000
 MAX_SEARCHED_PATTERNS: Final = 100
-# "Clients and homeservers MUST ignore these actions, for instance, by stripping them."
-HISTORICAL_ACTIONS: Final = frozenset({"dont_notify", "coalesce"})
 # Neither the database nor JSON has a place for them.
 _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -70,7 +75,7 @@ def check_rule_id(rule_id: str) -> None:
 
 
 def check_actions(actions: list[Any]) -> tuple[JsonAction, ...]:
-    """The actions without the historical ones. Raises InvalidParam."""
+    """Historical actions stay where clients wrote them, but mean nothing. Raises InvalidParam."""
     if len(actions) > MAX_ACTIONS:
         raise errors.InvalidParam(f"A push rule has at most {MAX_ACTIONS} actions")
     for action in actions:
@@ -79,7 +84,7 @@ def check_actions(actions: list[Any]) -> tuple[JsonAction, ...]:
                 raise errors.InvalidParam(f"Unrecognised action '{action[:50]}'")
         elif not isinstance(action, dict) or not isinstance(action.get("set_tweak"), str):
             raise errors.InvalidParam("An action is 'notify' or an object with 'set_tweak'")
-    return tuple(action for action in actions if isinstance(action, dict) or action not in HISTORICAL_ACTIONS)
+    return tuple(actions)
 
 
 def check_conditions(conditions: list[Any]) -> tuple[JsonCondition, ...]:

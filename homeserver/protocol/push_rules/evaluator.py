@@ -22,7 +22,7 @@ from homeserver.protocol.push_rules.conditions import (
 from homeserver.protocol.push_rules.default_rules import DEFAULT_RULESET
 from homeserver.protocol.push_rules.facts import EventFacts, ReaderFacts
 from homeserver.protocol.push_rules.globs import as_word
-from homeserver.protocol.push_rules.rules import JsonAction, PushRule, Ruleset
+from homeserver.protocol.push_rules.rules import HISTORICAL_ACTIONS, JsonAction, PushRule, Ruleset
 
 # Rules per event type are sorted out once per type and evaluator; a room may use any number of types.
 MAX_PLANS: Final = 32
@@ -43,6 +43,7 @@ NOTHING: Final = Action()
 
 def compile_actions(actions: tuple[JsonAction, ...]) -> Action:
     """The tweaks only count together with `notify`: no notification has no sound and no highlight."""
+    actions = tuple(action for action in actions if isinstance(action, dict) or action not in HISTORICAL_ACTIONS)
     if "notify" not in actions:
         return Action(actions=actions) if actions else NOTHING
     highlight, sound = False, None

@@ -9,6 +9,8 @@ from typing import Any, Final, TypeAlias
 # In the order in which they are checked.
 KINDS: Final = ("override", "content", "room", "sender", "underride")
 KINDS_WITH_CONDITIONS: Final = frozenset({"override", "underride"})
+# "Clients and homeservers MUST ignore these actions"
+HISTORICAL_ACTIONS: Final = frozenset({"dont_notify", "coalesce"})
 MASTER: Final = ".m.rule.master"
 
 # Stands for the reader's user id in server-default rules, so that one ruleset serves everybody.

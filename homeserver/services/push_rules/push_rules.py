@@ -58,6 +58,11 @@ class PushRules:
         """All rules in effect, by kind, as the API shows them."""
         return _ruleset((await self.rulesets.of_user(user_id)).customisation, user_id)
 
+    async def of_kind(self, user_id: str, kind: str) -> list[dict[str, Any]]:
+        """The rules of one kind. Raises InvalidParam."""
+        rules: list[dict[str, Any]] = (await self.ruleset(user_id))[check_kind(kind)]
+        return rules
+
     async def event(self, user_id: str) -> bytes:
         """The account data event `m.push_rules`."""
         return render_event(PUSH_RULES, orjson.dumps({"global": await self.ruleset(user_id)}))

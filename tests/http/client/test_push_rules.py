@@ -50,6 +50,41 @@ async def test_a_rule_is_added_changed_and_deleted(server: Server) -> None:
         await alice.put(_rule("content", "cake", attribute), body, expect=(404, "M_NOT_FOUND"))
 
 
+async def test_all_rules_of_a_kind(server: Server) -> None:
+    alice = await server.register("alice")
+    await alice.put(_rule("content", "cake"), CAKE)
+    # The schema takes this for a rule whose id is empty.
+    listed = (await alice.raw("GET", "pushrules/global/content/", check=False)).json()
+    assert listed == (await alice.get("pushrules/global/"))["content"]
+    assert listed[0]["rule_id"] == "cake"
+    await alice.get("pushrules/global/nonsense/", expect=(400, "M_INVALID_PARAM"))
+
+
+async def test_historical_actions_are_kept_and_mean_nothing(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    rule = _rule("underride", ".m.rule.room_one_to_one", "actions")
+    await alice.put(rule, {"actions": ["dont_notify"]})
+    assert await alice.get(rule) == {"actions": ["dont_notify"]}
+    room_id = await bob.create_room(preset="public_chat")
+    await alice.join(room_id)
+    await bob.send(room_id, "hello everybody")
+    assert (await alice.sync()).room(room_id)["unread_notifications"]["notification_count"] == 0
+    await alice.put(rule, {"actions": ["coalesce", "notify"]})
+    await bob.send(room_id, "hello again")
+    assert (await alice.sync()).room(room_id)["unread_notifications"]["notification_count"] > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["not_a_scope/", "device/x/room/!r:test", "global", "global/room", "global/override/.m.rule.master/colour"]
+)
+async def test_paths_that_name_no_rule(server: Server, path: str) -> None:
+    alice = await server.register("alice")
+    await alice.get(f"pushrules/{path}", expect=(400, "M_UNRECOGNIZED"))
+    await alice.put(f"pushrules/{path}", {}, expect=(400, "M_UNRECOGNIZED"))
+    await alice.put("pushrules/", {}, expect=(400, "M_UNRECOGNIZED"))
+    await alice.get("pushrules", expect=(404, "M_UNRECOGNIZED"))
+
+
 async def test_rules_have_an_order(server: Server) -> None:
     alice = await server.register("alice")
     for rule_id in ("one", "two", "three"):

@@ -285,7 +285,7 @@ def test_changes_of_rules_that_no_longer_exist_are_dropped() -> None:
 def test_good_rules() -> None:
     assert check_rule("content", "cake", ["notify", BEEP], None, "c*ke").pattern == "c*ke"
     assert check_rule("override", "o", [], [{"kind": "org.example"}], None).conditions == ({"kind": "org.example"},)
-    assert check_rule("room", "!r:a", ["dont_notify", "coalesce"], None, None).actions == ()
+    assert check_rule("room", "!r:a", ["dont_notify", "coalesce"], None, None).actions == ("dont_notify", "coalesce")
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_a_rule_id_that_is_no_unicode_is_refused_like_any_other() -> None:
 
 def test_kinds_and_actions_are_checked_alone_too() -> None:
     assert check_kind("sender") == "sender"
-    assert check_actions(["notify", "dont_notify"]) == ("notify",)
+    assert check_actions(["notify", "dont_notify"]) == ("notify", "dont_notify")
 
 
 def test_there_is_an_end_to_how_much_one_user_has() -> None:
