@@ -33,15 +33,23 @@ class AwakeUser:
 
 
 class AwakeUsers:
-    """Bounded cache of users' memberships, with the index from room to awake joined users."""
+    """Bounded cache of users' memberships, with the index from room to awake joined users.
 
-    def __init__(self, queries: Queries, memberships: Memberships, capacity: int = 20_000) -> None:
+    `capacity` counts users, `max_memberships` what they have together.
+    """
+
+    def __init__(
+        self, queries: Queries, memberships: Memberships, capacity: int = 20_000, max_memberships: int = 500_000
+    ) -> None:
         self._queries = queries
         self._memberships = memberships
         self._capacity = capacity
+        self._max_memberships = max_memberships
         self._users: OrderedDict[str, AwakeUser] = OrderedDict()
+        self._held = 0
         self._joined_by_room: dict[str, set[str]] = {}
-        self._loading: dict[str, list[TimelineEvent]] = {}
+        # One list for each statement that is under way.
+        self._loading: dict[str, list[list[TimelineEvent]]] = {}
 
     async def get(self, user_id: str) -> AwakeUser:
         """The user's memberships; loaded in one statement where he was not awake."""
@@ -53,26 +61,35 @@ class AwakeUsers:
 
     async def _load(self, user_id: str) -> AwakeUser:
         # Events that commit while the statement runs are kept aside and applied to what it returns.
-        missed = self._loading.setdefault(user_id, [])
+        missed: list[TimelineEvent] = []
+        self._loading.setdefault(user_id, []).append(missed)
         try:
             rooms = await self._memberships.of_user(self._queries, user_id)
         finally:
-            if self._loading.get(user_id) is missed:
-                del self._loading[user_id]
+            self._end_loading(user_id, missed)
         present = self._users.get(user_id)
         if present is not None:
             return present
         user = self._users[user_id] = AwakeUser(rooms)
+        self._held += len(rooms)
         for room_id in user.with_membership("join"):
             self._joined_by_room.setdefault(room_id, set()).add(user_id)
         for event in missed:
             self._apply(event)
-        while len(self._users) > self._capacity:
+        while len(self._users) > self._capacity or (self._held > self._max_memberships and len(self._users) > 1):
             self._drop(next(iter(self._users)))
         return user
 
+    def _end_loading(self, user_id: str, missed: list[TimelineEvent]) -> None:
+        others = [each for each in self._loading[user_id] if each is not missed]
+        if others:
+            self._loading[user_id] = others
+        else:
+            del self._loading[user_id]
+
     def _drop(self, user_id: str) -> None:
         user = self._users.pop(user_id)
+        self._held -= len(user.rooms)
         for room_id in user.with_membership("join"):
             self._leave_index(room_id, user_id)
 
@@ -95,8 +112,7 @@ class AwakeUsers:
         """Follow committed membership events. Subscribed to the announcer before everybody else."""
         for event in events:
             if event.type == "m.room.member" and event.state_key is not None and event.membership is not None:
-                missed = self._loading.get(event.state_key)
-                if missed is not None:
+                for missed in self._loading.get(event.state_key, ()):
                     missed.append(event)
                 self._apply(event)
 
@@ -109,6 +125,7 @@ class AwakeUsers:
         before = user.rooms.get(event.room_id)
         if before is not None and before.event_nid >= event.event_nid:
             return
+        self._held += before is None
         user.rooms[event.room_id] = Membership(
             room_id=event.room_id,
             room_nid=event.room_nid,
@@ -166,6 +183,6 @@ class AwakeUsers:
         """Counts for the memory report."""
         return {
             "users": len(self._users),
-            "memberships": sum(len(user.rooms) for user in self._users.values()),
+            "memberships": self._held,
             "rooms": len(self._joined_by_room),
         }

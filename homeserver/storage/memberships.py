@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class Memberships:
     async def of_user(self, q: Queries, user_id: str) -> dict[str, Membership]:
         """All memberships of a user, by room id."""
         rows = await q.fetch(OF_USER, user_id)
-        return {row["room_id"]: Membership(*row) for row in rows}
+        # Kept for long, and for many users: each text is in memory once.
+        found = (Membership(intern(row[0]), row[1], intern(row[2]), row[3], intern(row[4]), row[5]) for row in rows)
+        return {membership.room_id: membership for membership in found}
 
     async def sharing_with(self, q: Queries, user_id: str) -> set[str]:
         """Users with whom the user shares a joined room (himself included where he has joined any)."""

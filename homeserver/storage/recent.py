@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Change = TypeVar("Change")
 
 
 class RecentChanges(Generic[Change]):
-    """A bounded, position-ordered list of changes.
+    """A bounded, position-ordered list of changes: at most ``capacity``, or what ``weigh`` makes of them together.
 
     ``since`` answers from memory while the asked position is not older than what was dropped or than the
     moment this process started; else it returns None and the caller asks the database.
     """
 
-    __slots__ = ("_changes", "_complete_after", "_positions", "capacity")
+    __slots__ = ("_changes", "_complete_after", "_positions", "_weigh", "_weight", "capacity")
 
-    def __init__(self, capacity: int = 4096, complete_after: int = 0) -> None:
+    def __init__(
+        self, capacity: int = 4096, complete_after: int = 0, weigh: Callable[[Change], int] | None = None
+    ) -> None:
         self.capacity = capacity
+        self._weigh = weigh
+        self._weight = 0
         self._complete_after = complete_after
         self._positions: list[int] = []
         self._changes: list[Change] = []
@@ -36,25 +41,32 @@ class RecentChanges(Generic[Change]):
             index = bisect_right(self._positions, position)
             self._positions.insert(index, position)
             self._changes.insert(index, change)
+        self._weight += self._weight_of(change)
         # Trimming by halves keeps the cost of a drop off most additions.
-        if len(self._positions) > self.capacity:
-            dropped = len(self._positions) // 2
-            self._complete_after = self._positions[dropped - 1]
-            del self._positions[:dropped]
-            del self._changes[:dropped]
+        while self._weight > self.capacity and len(self._positions) > 1:
+            self._drop(len(self._positions) // 2)
+
+    def _weight_of(self, change: Change) -> int:
+        return 1 if self._weigh is None else self._weigh(change)
+
+    def _drop(self, count: int) -> None:
+        self._complete_after = max(self._complete_after, self._positions[count - 1])
+        self._weight -= sum(map(self._weight_of, self._changes[:count]))
+        del self._positions[:count]
+        del self._changes[:count]
 
     def forget_up_to(self, position: int) -> None:
         """It is not known whether everything up to here was added: the database knows."""
-        if position > self._complete_after:
-            self._complete_after = position
-            dropped = bisect_right(self._positions, position)
-            del self._positions[:dropped]
-            del self._changes[:dropped]
+        count = bisect_right(self._positions, position)
+        if count:
+            self._drop(count)
+        self._complete_after = max(self._complete_after, position)
 
     def replace(self, position: int, change: Change) -> None:
         """Put another change where one with this position is held (an event that was redacted)."""
         index = bisect_right(self._positions, position) - 1
         if index >= 0 and self._positions[index] == position:
+            self._weight += self._weight_of(change) - self._weight_of(self._changes[index])
             self._changes[index] = change
 
     def since(self, position: int, to: int | None = None) -> list[Change] | None:

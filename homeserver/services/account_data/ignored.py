@@ -25,6 +25,9 @@ class IgnoredUsers:
     queries: Queries
     rows: AccountDataRows
     capacity: int = 20_000
+    max_entries: int = 200_000
+    """Ignored users in all lists together; the list asked for last is kept, however long it is."""
+    _entries: int = 0
     on_change: list[Callable[[str], None]] = field(default_factory=list)
     """Called with the user whose list changed, after the commit."""
     _lists: OrderedDict[str, frozenset[str]] = field(default_factory=OrderedDict)
@@ -41,9 +44,11 @@ class IgnoredUsers:
         return newer if newer is not None else self._keep(user_id, stored[0] if stored is not None else b"{}")
 
     def _keep(self, user_id: str, content: bytes) -> frozenset[str]:
+        self._entries -= len(self._lists.pop(user_id, NOBODY))
         ignored = self._lists[user_id] = ignored_in(orjson.loads(content), user_id)
-        while len(self._lists) > self.capacity:
-            self._lists.popitem(last=False)
+        self._entries += len(ignored)
+        while len(self._lists) > 1 and (len(self._lists) > self.capacity or self._entries > self.max_entries):
+            self._entries -= len(self._lists.popitem(last=False)[1])
         return ignored
 
     def changed(self, user_id: str, content: bytes) -> None:
@@ -54,7 +59,7 @@ class IgnoredUsers:
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
-        return {"users": len(self._lists), "ignored": sum(map(len, self._lists.values()))}
+        return {"users": len(self._lists), "ignored": self._entries}
 
 
 def ignored_in(content: Any, user_id: str) -> frozenset[str]:

@@ -21,6 +21,8 @@ MAX_FILTERS_PER_USER = 1000
 MAX_FILTER_BYTES = 64 * 1024
 MAX_ID_DIGITS = 18
 MAX_KEPT = 2000
+# Larger filters are read and parsed again each time: no client has them, and thousands would fill the memory.
+MAX_KEPT_BYTES = 8 * 1024
 
 
 class Filters:
@@ -47,13 +49,22 @@ class Filters:
 
     async def definition(self, user_id: str, filter_id: str) -> dict[str, Any]:
         """As the client sent it. Raises NotFound."""
-        stored = None
-        if filter_id.isascii() and filter_id.isdigit() and len(filter_id) <= MAX_ID_DIGITS:
-            stored = await self._rows.get(self._queries, user_id, int(filter_id))
+        stored = await self._find(user_id, filter_id)
         if stored is None:
             raise errors.NotFound("There is no such filter")
         definition: dict[str, Any] = orjson.loads(stored)
         return definition
+
+    async def _find(self, user_id: str, filter_id: str) -> bytes | None:
+        if filter_id.isascii() and filter_id.isdigit() and len(filter_id) <= MAX_ID_DIGITS:
+            return await self._rows.get(self._queries, user_id, int(filter_id))
+        return None
+
+    async def _stored(self, user_id: str, filter_id: str) -> bytes:
+        stored = await self._find(user_id, filter_id)
+        if stored is None:
+            raise errors.InvalidParam("There is no such filter")
+        return stored
 
     async def resolve(self, user_id: str, text: str) -> Filter:
         """The filter that a query parameter means: an id, or the definition itself ("cannot start with a `{`").
@@ -64,25 +75,23 @@ class Filters:
         if kept is not None:
             self._kept.move_to_end((user_id, text))
             return kept
-        found = _parse_inline(text) if text.startswith("{") else await self._stored(user_id, text)
+        definition = text if text.startswith("{") else await self._stored(user_id, text)
+        found = _parse(definition)
+        if len(definition) <= MAX_KEPT_BYTES:
+            self._keep(user_id, text, found)
+        return found
+
+    def _keep(self, user_id: str, text: str, found: Filter) -> None:
         self._kept[user_id, text] = found
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
-        return found
-
-    async def _stored(self, user_id: str, filter_id: str) -> Filter:
-        try:
-            definition = await self.definition(user_id, filter_id)
-        except errors.NotFound:
-            raise errors.InvalidParam("There is no such filter") from None
-        return parse_filter(definition)
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
         return {"filters": len(self._kept)}
 
 
-def _parse_inline(text: str) -> Filter:
+def _parse(text: str | bytes) -> Filter:
     definition = decode_json(text)
     if not isinstance(definition, dict):
         raise errors.BadJson("The filter must be a JSON object")

@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import MatrixError, Unavailable
@@ -59,7 +60,7 @@ class EventWriter:
         self._cache = cache
         self._announcer = announcer
         self._rows = EventRows(rules, clock)
-        self.recent: RecentChanges[TimelineEvent] = RecentChanges(capacity=8192)
+        self.recent: RecentChanges[TimelineEvent] = RecentChanges(8192, weigh=attrgetter("weight"))
         self._queue: deque[Append] = deque()
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

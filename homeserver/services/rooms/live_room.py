@@ -38,11 +38,12 @@ class RoomTip:
 class CurrentState:
     """Committed state, by type and state key."""
 
-    __slots__ = ("_by_type", "count")
+    __slots__ = ("_by_type", "count", "weight")
 
     def __init__(self, events: Iterable[TimelineEvent] = ()) -> None:
         self._by_type: dict[str, dict[str, TimelineEvent]] = {}
         self.count = 0
+        self.weight = 0
         for event in events:
             self.put(event)
 
@@ -52,8 +53,11 @@ class CurrentState:
         events = self._by_type.setdefault(event.type, {})
         replaced = events.get(event.state_key)
         events[event.state_key] = event
+        self.weight += event.weight
         if replaced is None:
             self.count += 1
+        else:
+            self.weight -= replaced.weight
         return replaced
 
     def get(self, event_type: str, state_key: str = "") -> TimelineEvent | None:
@@ -80,6 +84,7 @@ class LiveRoom:
 
     __slots__ = (
         "_parsed",
+        "_recent_weight",
         "committing",
         "invited",
         "joined",
@@ -115,6 +120,7 @@ class LiveRoom:
         self.committing: asyncio.Future[list[TimelineEvent]] | None = None
         # Events of this room with position > recent_complete_after are all in `recent`, oldest first.
         self.recent: deque[TimelineEvent] = deque(maxlen=RECENT_EVENTS)
+        self._recent_weight = 0
         self.recent_complete_after = 0
         self.latest_nid = 0
         self._parsed: dict[str, Event] = {}
@@ -142,12 +148,19 @@ class LiveRoom:
         self.latest_nid = event.event_nid
         if len(self.recent) == RECENT_EVENTS:
             self.recent_complete_after = self.recent[0].position
-        self.recent.append(event)
+        self.hold_recent(event)
         if event.state_key is None:
             return
         self.state.put(event)
         if event.type == "m.room.member":
             self._place_member(event)
+
+    def hold_recent(self, event: TimelineEvent) -> None:
+        """Put an event behind the newest ones; the oldest makes room."""
+        if len(self.recent) == RECENT_EVENTS:
+            self._recent_weight -= self.recent[0].weight
+        self.recent.append(event)
+        self._recent_weight += event.weight
 
     def _place_member(self, member: TimelineEvent) -> None:
         user_id = member.state_key
@@ -170,6 +183,7 @@ class LiveRoom:
         for index, held in enumerate(self.recent):
             if held.event_id == event.event_id:
                 self.recent[index] = event
+                self._recent_weight += event.weight - held.weight
         if event.state_key is not None:
             current = self.state.get(event.type, event.state_key)
             if current is not None and current.event_id == event.event_id:
@@ -238,5 +252,5 @@ class LiveRoom:
                         self._parsed[event.event_id] = event
 
     def weight(self) -> int:
-        """What this room costs in memory, in events."""
-        return self.state.count + len(self.recent)
+        """What this room costs in memory, in events of ordinary size."""
+        return self.state.weight + self._recent_weight

@@ -20,7 +20,9 @@ HIGHEST_POSITION = 2**62
 
 
 class RoomCache:
-    """``get`` is the only way to a LiveRoom. At most ``capacity`` events are held, least recently used rooms go first."""
+    """``get`` is the only way to a LiveRoom. At most ``capacity`` events (large ones count more) are held; least
+    recently used rooms go first.
+    """
 
     def __init__(
         self, queries: Queries, rooms: Rooms, events: Events, server_name: str, capacity: int = 60_000
@@ -71,7 +73,7 @@ class RoomCache:
             state=CurrentState(to_timeline_event(record, room_id) for record in state),
         )
         for record in reversed(recent):
-            room.recent.append(to_timeline_event(record, room_id))
+            room.hold_recent(to_timeline_event(record, room_id))
         if len(recent) == RECENT_EVENTS // 2:
             room.recent_complete_after = room.recent[0].position - 1
         else:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 KEPT_MS = 24 * 60 * 60 * 1000
 MAX_DEVICES = 4096
 MAX_KEYS_PER_DEVICE = 2000
+# About 400 bytes each.
+MAX_KEYS = 200_000
 MAX_TXN_ID_BYTES = 255
 
 
@@ -43,6 +45,7 @@ class SentTransactions:
         self._transactions = transactions
         self._clock = clock
         self._finished: OrderedDict[tuple[str, str], OrderedDict[str, str]] = OrderedDict()
+        self._keys = 0
         self._running: dict[tuple[str, str, str], asyncio.Future[str]] = {}
 
     async def once(self, transaction: Transaction, send: Callable[[], Awaitable[str]]) -> str:
@@ -63,7 +66,7 @@ class SentTransactions:
             return event_id
         except BaseException as error:
             # A commit whose answer was lost may have happened: ask the database again before the next attempt.
-            self._finished.pop(device, None)
+            self._forget(device)
             if isinstance(error, Exception):
                 outcome.set_exception(error)
                 outcome.exception()
@@ -91,9 +94,11 @@ class SentTransactions:
             rows = await self._transactions.of_device(
                 self._queries, *device, since_ms=since_ms, limit=MAX_KEYS_PER_DEVICE
             )
-            finished = self._finished.setdefault(device, OrderedDict(reversed(rows)))
-            while len(self._finished) > MAX_DEVICES:
-                self._finished.popitem(last=False)
+            finished = self._finished.get(device)
+            if finished is None:
+                finished = self._finished[device] = OrderedDict(reversed(rows))
+                self._keys += len(finished)
+            self._bound()
         else:
             self._finished.move_to_end(device)
         return finished
@@ -102,16 +107,26 @@ class SentTransactions:
         finished = self._finished.get(device)
         if finished is None:
             return
+        self._keys += key not in finished
         finished[key] = event_id
         while len(finished) > MAX_KEYS_PER_DEVICE:
             finished.popitem(last=False)
+            self._keys -= 1
+        self._bound()
+
+    def _bound(self) -> None:
+        while len(self._finished) > MAX_DEVICES or (self._keys > MAX_KEYS and len(self._finished) > 1):
+            self._forget(next(iter(self._finished)))
+
+    def _forget(self, device: tuple[str, str]) -> None:
+        self._keys -= len(self._finished.pop(device, ()))
 
     async def forget_devices(self, user_id: str, device_ids: Sequence[str]) -> None:
         """The devices are gone; one that is later given the same id begins anew."""
         await self._transactions.delete_devices(self._queries, user_id, device_ids)
         for device_id in device_ids:
-            self._finished.pop((user_id, device_id), None)
+            self._forget((user_id, device_id))
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
-        return {"devices": len(self._finished), "keys": sum(len(keys) for keys in self._finished.values())}
+        return {"devices": len(self._finished), "keys": self._keys}

@@ -19,6 +19,8 @@ DeviceName = tuple[str, str]
 # A device that reads gets at most 100 messages a sync; more than a few syncs' worth is left to the database.
 MAX_MESSAGES = 300
 MAX_BYTES = 1024 * 1024
+# All boxes together.
+MAX_BYTES_IN_ALL = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -51,9 +53,14 @@ class Letterbox:
 
 @dataclass(slots=True)
 class Letterboxes:
-    """Bounded cache of complete letterboxes; the device that read least recently goes first."""
+    """Bounded cache of complete letterboxes; the device that read least recently goes first.
+
+    `capacity` counts boxes, `max_bytes` what lies in all of them.
+    """
 
     capacity: int = 20_000
+    max_bytes: int = MAX_BYTES_IN_ALL
+    _size: int = 0
     _boxes: OrderedDict[DeviceName, Letterbox] = field(default_factory=OrderedDict)
     _loading: dict[DeviceName, Letterbox] = field(default_factory=dict)
 
@@ -67,8 +74,11 @@ class Letterboxes:
     def put(self, device: DeviceName, position: int, message: bytes) -> None:
         """Deliver a committed message."""
         box = self._boxes.get(device)
-        if box is not None and not box.put(position, message):
-            del self._boxes[device]
+        if box is not None:
+            self._size += len(message)
+            if not box.put(position, message):
+                self._drop(device)
+            self._bound()
         loading = self._loading.get(device)
         if loading is not None:
             loading.put(position, message)
@@ -79,7 +89,12 @@ class Letterboxes:
         if loading is not None:
             loading.remove_upto(position)
         box = self._boxes.get(device)
-        return box.remove_upto(position) if box is not None else True
+        if box is None:
+            return True
+        before = box.size
+        was_there = box.remove_upto(position)
+        self._size += box.size - before
+        return was_there
 
     def begin_loading(self, device: DeviceName) -> Letterbox:
         """Call before asking the database: messages that commit meanwhile are collected in the returned box."""
@@ -95,9 +110,19 @@ class Letterboxes:
         box = Letterbox(read_upto=collected.read_upto)
         unread = sorted(letter for letter in stored if letter[0] > collected.read_upto)
         if all([box.put(position, message) for position, message in unread]):  # noqa: C419  (put them all)
+            self._drop(device)
             self._boxes[device] = box
-            while len(self._boxes) > self.capacity:
-                self._boxes.popitem(last=False)
+            self._size += box.size
+            self._bound()
+
+    def _bound(self) -> None:
+        while len(self._boxes) > self.capacity or self._size > self.max_bytes:
+            self._drop(next(iter(self._boxes)))
+
+    def _drop(self, device: DeviceName) -> None:
+        box = self._boxes.pop(device, None)
+        if box is not None:
+            self._size -= box.size
 
     def abandon_loading(self, device: DeviceName, collected: Letterbox) -> None:
         """The database did not answer, or had too much."""
@@ -107,7 +132,7 @@ class Letterboxes:
     def drop(self, devices: Iterable[DeviceName]) -> None:
         """Forget deleted devices."""
         for device in devices:
-            self._boxes.pop(device, None)
+            self._drop(device)
             self._loading.pop(device, None)
 
     def forget_users(self, user_ids: Collection[str]) -> None:
@@ -119,5 +144,5 @@ class Letterboxes:
         return {
             "boxes": len(self._boxes),
             "messages": sum(len(box.messages) for box in self._boxes.values()),
-            "bytes": sum(box.size for box in self._boxes.values()),
+            "bytes": self._size,
         }
