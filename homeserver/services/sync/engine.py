@@ -9,6 +9,7 @@ from functools import partial
 
 import orjson
 
+from homeserver.protocol.errors import LimitExceeded
 from homeserver.services.announcer import Announcer
 from homeserver.services.awake import AwakeUser, AwakeUsers
 from homeserver.services.sync.answer import Answer, Answers, Snapshot
@@ -20,6 +21,9 @@ from homeserver.services.sync.streams import Streams, clamped
 from homeserver.services.tokens import StreamToken
 
 MAX_TOLD_COUNTS = 20_000
+# A user with several devices that all begin anew.
+MAX_INITIAL_OF_USER = 8
+INITIAL_RETRY_AFTER_MS = 2_000
 
 
 @dataclass(slots=True)
@@ -66,10 +70,11 @@ class Sync:
 
     async def __call__(self, request: SyncRequest) -> bytes:
         """The answer as JSON, at once or when there is news. A cancelled sync leaves nothing behind."""
-        await self._note_arrival(request)
+        await self._note_presence(request)
         if request.since is None:
             return await self._shared(request)
         since = clamped(request.since, self.streams.now())
+        await self._note_arrival(request, since)
         if not request.may_wait:
             quick = await self._try_quick(request, since)
             return quick or self._encode(request, await self._make(request, since))
@@ -77,11 +82,11 @@ class Sync:
         with self.polls.waiting(_device(request), request.timeout_ms, still_there) as poll:
             return await self._wait(request, since, poll)
 
-    async def _note_arrival(self, request: SyncRequest) -> None:
-        await self._note_presence(request)
+    async def _note_arrival(self, request: SyncRequest, since: StreamToken) -> None:
+        """Up to here the device has its letters. A token that is ahead of the stream says nothing of the kind."""
         device_id = request.requester.device_id
-        if request.since is not None and device_id is not None:
-            await self.streams.to_device.acknowledge(request.user_id, device_id, request.since.to_device)
+        if device_id is not None:
+            await self.streams.to_device.acknowledge(request.user_id, device_id, since.to_device)
 
     async def _note_presence(self, request: SyncRequest) -> None:
         device_id = request.requester.device_id
@@ -89,12 +94,23 @@ class Sync:
             await self.streams.presence.seen(request.user_id, device_id, request.set_presence)
 
     async def _shared(self, request: SyncRequest) -> bytes:
-        """A client that asks for the same initial sync again, because the first takes long, gets the same answer."""
+        """A client that asks for the same initial sync again, because the first takes long, gets the same answer.
+
+        Raises LimitExceeded for more than a few different ones of a user at a time: they go on when he hangs up.
+        """
         running = self._initial.get(request)
         if running is None:
+            if sum(other.user_id == request.user_id for other in self._initial) >= MAX_INITIAL_OF_USER:
+                raise LimitExceeded("Too many initial syncs at once", retry_after_ms=INITIAL_RETRY_AFTER_MS)
             running = self._initial[request] = asyncio.create_task(self._first(request))
-            running.add_done_callback(lambda _: self._initial.pop(request, None))
+            running.add_done_callback(partial(self._forget_initial, request))
         return await asyncio.shield(running)
+
+    def _forget_initial(self, request: SyncRequest, done: asyncio.Task[bytes]) -> None:
+        self._initial.pop(request, None)
+        if not done.cancelled():
+            # Whoever asked may be gone: then nobody else looks at what went wrong.
+            done.exception()
 
     async def _first(self, request: SyncRequest) -> bytes:
         return self._encode(request, await self._make(request, None))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Clients send to some hundred devices at once; a room of thousands is several requests.
 MAX_MESSAGES_PER_REQUEST = 10_000
+# As events: other servers take no larger ones, and `*` multiplies one message by all of a user's devices.
+MAX_MESSAGE_BYTES = 65_536
 MAX_EVENT_TYPE_CHARACTERS = 255
 # "An arbitrary ID for the message that is unique", at most 32 characters.
 MESSAGE_ID_BYTES = 16
@@ -47,7 +49,7 @@ class SendToDevice:
     async def send(self, requester: Requester, event_type: str, txn_id: str, messages: Messages) -> None:
         """Store the messages, once for each transaction id, and wake who gets one. One statement.
 
-        Devices and users that do not exist are passed over. Raises InvalidParam.
+        Devices and users that do not exist are passed over. Raises InvalidParam, TooLarge.
         """
         check_text(event_type, "eventType", MAX_EVENT_TYPE_CHARACTERS)
         _check_number(messages)
@@ -101,7 +103,10 @@ def _check_number(messages: Messages) -> None:
 
 
 def _event(sender: str, event_type: str, content: Mapping[str, Any]) -> bytes:
-    return orjson.dumps({"content": content, "sender": sender, "type": event_type})
+    event = orjson.dumps({"content": content, "sender": sender, "type": event_type})
+    if len(event) > MAX_MESSAGE_BYTES:
+        raise errors.TooLarge(f"A message to a device has at most {MAX_MESSAGE_BYTES} bytes")
+    return event
 
 
 def _edu_content(sender: str, event_type: str, messages: Mapping[str, Any]) -> bytes:
