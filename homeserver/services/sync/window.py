@@ -55,7 +55,7 @@ class Window:
     @property
     def prev_batch(self) -> int:
         """The position just before the timeline."""
-        if self.limited or self.start > FIRST_POSITION:
+        if self.start > FIRST_POSITION:
             return self.start
         return self.events[0].position - 1 if self.events else self.up_to
 
