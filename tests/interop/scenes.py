@@ -11,15 +11,17 @@ from tests.interop.player import ClientError, Player
 PATIENCE_SECONDS = 30.0
 
 
-async def meet(host: Player, *guests: Player) -> str:
-    """The host makes an encrypted room and invites; all join, and each client knows of every other."""
-    room_id = str(await host.ask("create_room", name="Tea", invite=[guest.user_id for guest in guests]))
+async def meet(host: Player, *guests: Player, encrypted: bool = True) -> str:
+    """The host makes a room and invites; all join, and each client knows of every other. Only js makes plain rooms."""
+    plain = {} if encrypted else {"encrypted": False}
+    invited = [guest.user_id for guest in guests]
+    room_id = str(await host.ask("create_room", name="Tea", invite=invited, **plain))
     for guest in guests:
         await guest.ask("join", room_id=room_id)
     everybody = (host, *guests)
     for player in everybody:
         for other in everybody:
-            await player.ask("wait_member", room_id=room_id, user_id=other.user_id)
+            await player.ask("wait_member", room_id=room_id, user_id=other.user_id, **plain)
     return room_id
 
 

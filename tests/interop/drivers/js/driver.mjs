@@ -4,7 +4,10 @@ import { logger } from "matrix-js-sdk/lib/logger.js";
 import { decodeRecoveryKey } from "matrix-js-sdk/lib/crypto-api/index.js";
 
 import { decryptAttachment, encryptAttachment } from "./attachments.mjs";
+import { everyday } from "./everyday.mjs";
 import { Inbox, run, until } from "./lines.mjs";
+import { Network } from "./network.mjs";
+import { screens } from "./screens.mjs";
 import { Verification } from "./verification.mjs";
 
 // stdout belongs to the answers
@@ -19,6 +22,7 @@ class JsDriver {
     #client;
     #verification;
     #storageKeys = new Map();
+    #network = new Network();
 
     // -- the account -------------------------------------------------------------------------------------------------
 
@@ -47,11 +51,18 @@ class JsDriver {
             getSecretStorageKey: async ({ keys }) => this.#knownStorageKey(Object.keys(keys)),
             cacheSecretStorageKey: (keyId, _description, key) => this.#storageKeys.set(keyId, key),
         };
-        this.#client = sdk.createClient({ baseUrl, userId, deviceId, accessToken, cryptoCallbacks });
+        const asElement = { timelineSupport: true, fetchFn: this.#network.fetch };
+        this.#client = sdk.createClient({ baseUrl, userId, deviceId, accessToken, cryptoCallbacks, ...asElement });
+        Object.assign(this, screens(this.#client), everyday(this.#client));
         await this.#client.initRustCrypto({ useIndexedDB: false });
         this.#verification = new Verification(this.#client);
         this.#listen();
-        await this.#client.startClient({ initialSyncLimit: 20 });
+        await this.#client.startClient({
+            initialSyncLimit: 20,
+            lazyLoadMembers: true,
+            threadSupport: true,
+            pendingEventOrdering: sdk.PendingEventOrdering.Detached,
+        });
         await until(() => this.#client.isInitialSyncComplete(), "the first sync");
         return { user_id: userId, device_id: deviceId };
     }
@@ -68,25 +79,34 @@ class JsDriver {
 
     // -- rooms and messages ------------------------------------------------------------------------------------------
 
-    async create_room({ name, invite }) {
+    async create_room({ name, invite, encrypted = true }) {
         const content = { algorithm: "m.megolm.v1.aes-sha2" };
-        const initial_state = [{ type: "m.room.encryption", state_key: "", content }];
+        const initial_state = encrypted ? [{ type: "m.room.encryption", state_key: "", content }] : [];
         return (await this.#client.createRoom({ name, invite, initial_state })).room_id;
+    }
+
+    async invite({ room_id, user_id }) {
+        await this.#client.invite(room_id, user_id);
     }
 
     async join({ room_id }) {
         await this.#client.joinRoom(room_id);
     }
 
-    async wait_member({ room_id, user_id }) {
+    async wait_member({ room_id, user_id, encrypted = true }) {
         await until(async () => {
-            const member = this.#client.getRoom(room_id)?.getMember(user_id);
-            return member?.membership === "join" && (await this.#client.getCrypto().isEncryptionEnabledInRoom(room_id));
+            const room = this.#client.getRoom(room_id);
+            if (room?.getMyMembership() !== "join") return false;
+            await room.loadMembersIfNeeded();
+            if (room.getMember(user_id)?.membership !== "join") return false;
+            return !encrypted || (await this.#client.getCrypto().isEncryptionEnabledInRoom(room_id));
         }, `${user_id} in ${room_id}`);
     }
 
-    async send({ room_id, body }) {
-        return (await this.#client.sendMessage(room_id, { msgtype: "m.text", body })).event_id;
+    /** `thread` is the id of a thread's root; `mentions` are the users that are to be pinged. */
+    async send({ room_id, body, thread = null, mentions = [] }) {
+        const pinged = mentions.length ? { "m.mentions": { user_ids: mentions } } : {};
+        return (await this.#client.sendMessage(room_id, thread, { msgtype: "m.text", body, ...pinged })).event_id;
     }
 
     async wait_message({ room_id, body }) {
@@ -146,9 +166,10 @@ class JsDriver {
         await this.#typing.wait((seen) => seen.room_id === room_id && seen.user_id === user_id, "typing");
     }
 
-    async receipt({ room_id, event_id }) {
+    /** Unthreaded, or for the event's own thread only. */
+    async receipt({ room_id, event_id, threaded = false }) {
         const event = await until(() => this.#client.getRoom(room_id)?.findEventById(event_id), event_id);
-        await this.#client.sendReadReceipt(event, "m.read", true);
+        await this.#client.sendReadReceipt(event, "m.read", !threaded);
     }
 
     async wait_receipt({ room_id, event_id, user_id }) {
@@ -162,10 +183,41 @@ class JsDriver {
                 for (const user_id of Object.keys(users)) this.#receipts.put({ room_id: room.roomId, event_id, user_id });
     }
 
+    // -- the network -------------------------------------------------------------------------------------------------
+
+    async cut_network() {
+        this.#network.cut();
+    }
+
+    async mend_network() {
+        this.#network.mend();
+        this.#client.retryImmediately();
+    }
+
+    /** Every kind of refusal so far, and how often. */
+    async refused() {
+        return Object.fromEntries(this.#network.refused);
+    }
+
+    async syncs_with_state_after() {
+        return this.#network.stateAfter;
+    }
+
     // -- verification ------------------------------------------------------------------------------------------------
 
     async start_sas({ user_id, device_id }) {
         await this.#verification.start(user_id, device_id);
+    }
+
+    /** The same by events in a room that both are in. */
+    async start_sas_in_room({ user_id, room_id }) {
+        await this.#verification.startInRoom(user_id, room_id);
+    }
+
+    /** Of a new device, with whichever other device of the same user answers. */
+    async start_own_sas() {
+        await this.#client.getCrypto().userHasCrossSigningKeys(this.#client.getUserId(), true);
+        await this.#verification.startOwn();
     }
 
     async accept_sas({ user_id }) {
@@ -183,6 +235,15 @@ class JsDriver {
     async is_verified({ user_id, device_id }) {
         const status = await this.#client.getCrypto().getDeviceVerificationStatus(user_id, device_id);
         return status?.isVerified() ?? false;
+    }
+
+    /** Whether the private cross-signing keys and the key of the backup are on this device. */
+    async has_secrets() {
+        const crypto = this.#client.getCrypto();
+        const { masterKey, selfSigningKey, userSigningKey } = (await crypto.getCrossSigningStatus())
+            .privateKeysCachedLocally;
+        const signs = masterKey && selfSigningKey && userSigningKey;
+        return Boolean(signs && (await crypto.getSessionBackupPrivateKey()));
     }
 
     async is_user_verified({ user_id }) {

@@ -15,7 +15,19 @@ export class Verification {
     async start(userId, deviceId) {
         const crypto = this.#client.getCrypto();
         await until(async () => (await crypto.getUserDeviceInfo([userId], true)).get(userId)?.has(deviceId), deviceId);
-        const request = await crypto.requestDeviceVerification(userId, deviceId);
+        await this.#talk(userId, await crypto.requestDeviceVerification(userId, deviceId));
+    }
+
+    async startInRoom(userId, roomId) {
+        await this.#talk(userId, await this.#client.getCrypto().requestVerificationDM(userId, roomId));
+    }
+
+    async startOwn() {
+        const request = await this.#client.getCrypto().requestOwnUserVerification();
+        await this.#talk(this.#client.getUserId(), request);
+    }
+
+    async #talk(userId, request) {
         const talk = { request };
         this.#talks.set(userId, talk);
         await until(() => request.phase >= VerificationPhase.Ready, `${userId} ready`);
