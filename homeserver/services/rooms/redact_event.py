@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol.auth.permissions import may_redact, may_send
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import BadJson, Forbidden, MissingParam, NotFound
+from homeserver.protocol.errors import BadJson, Forbidden, MissingParam, NotFound, Unavailable
 from homeserver.protocol.identifiers import check_event_id
 from homeserver.services.membership.content import check_joined
 from homeserver.services.requester import Requester
@@ -78,11 +79,18 @@ class RedactEvent:
     ) -> str:
         room = await self._room_of_member(requester, room_id)
         target = await self._target(room, event_id)
+        if target.is_state and room.committing is not None:
+            # What replaces the target just now repeats its content, and is in the database only when it is stored.
+            await asyncio.wait([room.committing])
+            room = await self._room_of_member(requester, room_id)
+        standing = _standing(room, target)
         forms = await self._forms(room, target)
 
         def plan(room: LiveRoom) -> Plan:
             check_joined(room, requester.user_id)
             self._check_may_redact(room, requester, target)
+            if _standing(room, target) != standing:
+                raise Unavailable("This state has been changed just now, try again")
             return Plan([draft], transaction, rewrite=forms)
 
         return (await self.appender.commit(room_id, plan))[-1].event_id
@@ -127,3 +135,9 @@ class RedactEvent:
         if requester.is_admin and is_local and may_send(levels, requester.user_id, "m.room.redaction"):
             return
         raise Forbidden("You do not have the power to redact this event")
+
+
+def _standing(room: LiveRoom, target: TimelineEvent) -> str | None:
+    """The id of the state event that has the target's place now; None where the target is no state."""
+    standing = None if target.state_key is None else room.fetch_auth_event(target.type, target.state_key)
+    return None if standing is None else standing.event_id

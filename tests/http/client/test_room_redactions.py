@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from homeserver.storage.database import Queries
+from homeserver.storage.event_writes import EventWrites
+from homeserver.storage.rooms import Rooms
 from tests.cast import Client, Server
 
 VERSIONS = [str(number) for number in range(1, 13)]
@@ -162,3 +166,50 @@ async def test_a_redaction_costs_few_statements(server: Server) -> None:
     before = database.statements
     await alice.redact(room_id, event_id)
     assert database.statements - before <= 4
+
+
+async def test_state_that_replaces_what_is_being_redacted_does_not_repeat_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new topic is built, but not stored yet, when the old one is redacted."""
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    first = (await alice.set_state(room_id, "m.room.topic", {"topic": "a secret"}))["event_id"]
+    stored = asyncio.Event()
+    write = EventWrites.write
+
+    async def slow_write(writes: EventWrites, q: Queries) -> set[int]:
+        await stored.wait()
+        return await write(writes, q)
+
+    monkeypatch.setattr(EventWrites, "write", slow_write)
+    changing = asyncio.create_task(alice.set_state(room_id, "m.room.topic", {"topic": "harmless"}))
+    room = await server.application.base.cache.get(room_id)
+    while not room.pending:
+        await asyncio.sleep(0.01)
+    redacting = asyncio.create_task(alice.redact(room_id, first))
+    await asyncio.sleep(0.05)
+    stored.set()
+    second = (await changing)["event_id"]
+    await redacting
+    assert "a secret" not in str(await event(alice, room_id, second))
+
+
+async def test_state_that_changes_while_a_redaction_looks_at_it_sends_it_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    first = (await alice.set_state(room_id, "m.room.topic", {"topic": "a secret"}))["event_id"]
+    look = Rooms.next_state_change
+
+    async def slow_look(rooms: Rooms, *asked: Any) -> Any:
+        found = await look(rooms, *asked)
+        monkeypatch.undo()
+        await alice.set_state(room_id, "m.room.topic", {"topic": "harmless"})
+        return found
+
+    monkeypatch.setattr(Rooms, "next_state_change", slow_look)
+    await alice.put(("rooms", room_id, "redact", first, "txn"), {}, expect=503)
+    await alice.put(("rooms", room_id, "redact", first, "txn"), {})
+    assert "a secret" not in str(await alice.messages(room_id, limit=50))
