@@ -156,8 +156,8 @@ class NioDriver:
 
     # -- verification -----------------------------------------------------------------------------------------------
 
-    async def start_sas(self, user_id: str, device_id: str) -> None:
-        await self._verification.start(user_id, device_id)
+    async def start_sas(self, user_id: str, device_id: str, foreign: bool = False) -> None:
+        await self._verification.start(user_id, device_id, foreign=foreign)
 
     async def accept_sas(self, user_id: str, foreign: bool = False) -> None:
         await self._verification.accept(user_id, foreign=foreign)

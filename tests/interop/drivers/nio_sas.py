@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from typing import Any
 
 import lines
@@ -25,12 +26,24 @@ class NioVerification:
     def __init__(self, client: nio.AsyncClient) -> None:
         self._client = client
         self._requests = lines.Inbox()
+        self._readies = lines.Inbox()
         self._foreign = False
         client.add_to_device_callback(self._on_unknown, nio.UnknownToDeviceEvent)
 
-    async def start(self, user_id: str, device_id: str) -> None:
+    async def start(self, user_id: str, device_id: str, *, foreign: bool) -> None:
+        """`foreign`: see `accept`; here the request is ours to make, and its answer to be waited for."""
         device = await lines.until(lambda: self._device(user_id, device_id), f"device {device_id} of {user_id}")
-        await self._client.start_key_verification(device)
+        if not foreign:
+            await self._client.start_key_verification(device)
+            return
+        self._foreign = True
+        repair()
+        start = self._client.create_key_verification(device)
+        own = {"from_device": self._client.device_id, "methods": [SAS_METHOD], "timestamp": int(time.time() * 1000)}
+        transaction_id = start.content["transaction_id"]
+        await self._say("m.key.verification.request", user_id, device_id, {"transaction_id": transaction_id, **own})
+        await self._readies.wait(lambda seen: seen["content"]["transaction_id"] == transaction_id, f"{user_id} ready")
+        await self._client.to_device(start)
 
     async def accept(self, user_id: str, *, foreign: bool) -> None:
         """`foreign`: the other side is no nio, so it begins with a request and wants the spec's own encoding."""
@@ -75,8 +88,11 @@ class NioVerification:
         await self._client.to_device(message)
 
     async def _on_unknown(self, event: nio.UnknownToDeviceEvent) -> None:
-        if event.type == "m.key.verification.request":
-            await self._requests.put({"sender": event.sender, "content": event.source["content"]})
+        inbox = {"m.key.verification.request": self._requests, "m.key.verification.ready": self._readies}.get(
+            event.type
+        )
+        if inbox is not None:
+            await inbox.put({"sender": event.sender, "content": event.source["content"]})
 
     def _device(self, user_id: str, device_id: str) -> Any:
         try:

@@ -141,6 +141,12 @@ class JsDriver {
         return event.getContent().body;
     }
 
+    /** The text of an old event as the room shows it, or null as long as it cannot be decrypted. */
+    async can_read({ room_id, event_id }) {
+        const event = this.#client.getRoom(room_id)?.findEventById(event_id);
+        return event && !event.isDecryptionFailure() ? (event.getContent().body ?? null) : null;
+    }
+
     #onEvent(event) {
         if (event.getType() !== "m.room.message" || event.isDecryptionFailure()) return;
         const content = event.getContent();
@@ -244,6 +250,10 @@ class JsDriver {
             .privateKeysCachedLocally;
         const signs = masterKey && selfSigningKey && userSigningKey;
         return Boolean(signs && (await crypto.getSessionBackupPrivateKey()));
+    }
+
+    async has_cross_signing({ user_id }) {
+        return this.#client.getCrypto().userHasCrossSigningKeys(user_id);
     }
 
     async is_user_verified({ user_id }) {
