@@ -55,9 +55,10 @@ async def test_the_new_room_is_like_the_old_one(server: Server, old: str, new: s
     assert tombstone["content"]["replacement_room"] == new_room_id
     if new != "12":
         assert create["predecessor"]["event_id"] == tombstone["event_id"]
-    for event_type in ("name", "topic", "avatar", "encryption", "join_rules", "history_visibility", "guest_access"):
+    for event_type in ("name", "topic", "avatar", "encryption", "join_rules", "history_visibility"):
         key = (f"m.room.{event_type}", "")
         assert after[key]["content"] == before[key]["content"], key
+    assert after["m.room.guest_access", ""]["content"] == {"guest_access": "forbidden"}
     assert after["m.space.child", "!child:test"]["content"] == {"via": ["test"]}
     assert after["m.room.member", mallory.user_id]["content"] == {"membership": "ban", "reason": "spam"}
     assert ("m.room.member", bob.user_id) not in after

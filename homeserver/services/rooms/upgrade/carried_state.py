@@ -18,11 +18,12 @@ from homeserver.services.rooms.creation.power_levels import power_levels_of_new_
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.upgrade.carried_levels import carried_power_levels, highest_needed
 
+GUEST_ACCESS = "m.room.guest_access"
 # Recommended by "Room upgrades", step 3; power levels are made anew.
 CARRIED_TYPES = (
     "m.room.join_rules",
     "m.room.history_visibility",
-    "m.room.guest_access",
+    GUEST_ACCESS,
     "m.room.server_acl",
     "m.room.encryption",
     "m.room.name",
@@ -112,6 +113,9 @@ def _carried(succession: Succession) -> Iterator[EventDraft]:
         event = room.fetch_auth_event(event_type, "")
         if event is not None:
             yield EventDraft(event_type, succession.user_id, _fitting(event, succession.version), "")
+        elif event_type == GUEST_ACCESS:
+            # No event means the same, but other servers always send one, and clients look for it.
+            yield EventDraft(GUEST_ACCESS, succession.user_id, {"guest_access": "forbidden"}, "")
     # A space keeps its rooms: children without `via` have been taken away.
     for child in list(room.state.of_type("m.space.child").values())[:MAX_CHILDREN]:
         if child.content.get("via"):
