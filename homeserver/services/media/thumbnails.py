@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ MAX_SECONDS: Final = 20.0
 # Larger pictures than a camera makes are not worth the memory.
 MAX_SOURCE_BYTES: Final = 50 * 1024 * 1024
 MAX_THUMBNAIL_BYTES: Final = 8 * 1024 * 1024
+# Files that are no pictures, so that asking for their thumbnails again starts no process again.
+MAX_REFUSALS_KEPT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,22 @@ class Thumbnails:
     blobs: DiskBlobs
     downloads: Downloads
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_AT_ONCE))
+    _refused: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     async def find(self, file: FoundFile, size: Size) -> FoundFile:
         """The thumbnail as a file. Raises Unknown (400) for what is no picture, TooLarge for one beyond the limits."""
-        known = await self.rows.thumbnail(self.queries, file.media_id, size.width, size.height, size.method)
+        known = await self._known(file, size)
         if known is None:
             async with self._at_once:
-                known = await self._make(file, size)
+                # Whoever waited may find that somebody else had it made.
+                known = await self._known(file, size) or await self._make(file, size)
         return FoundFile(size.blob_name(file.media_id), known[1], known[0], None)
+
+    async def _known(self, file: FoundFile, size: Size) -> tuple[str, int] | None:
+        refused = self._refused.get(file.media_id)
+        if refused is not None:
+            raise errors.Unknown(refused)
+        return await self.rows.thumbnail(self.queries, file.media_id, size.width, size.height, size.method)
 
     def read(self, thumbnail: FoundFile) -> AsyncIterator[bytes]:
         """Its bytes."""
@@ -81,12 +92,21 @@ class Thumbnails:
         if file.size > MAX_SOURCE_BYTES:
             raise errors.TooLarge("The picture is too large for a thumbnail")
         source = b"".join([piece async for piece in self.downloads.read(file)])
-        content_type, thumbnail = await _run_thumbnailer(source, size)
+        try:
+            content_type, thumbnail = await _run_thumbnailer(source, size)
+        except errors.Unknown as error:
+            self._refuse_from_now_on(file.media_id, error.message)
+            raise
         written = await self.blobs.write(size.blob_name(file.media_id), _one(thumbnail))
         await self.rows.add_thumbnail(
             self.queries, file.media_id, size.width, size.height, size.method, content_type, written.size
         )
         return content_type, written.size
+
+    def _refuse_from_now_on(self, media_id: str, why: str) -> None:
+        self._refused[media_id] = why
+        if len(self._refused) > MAX_REFUSALS_KEPT:
+            self._refused.popitem(last=False)
 
 
 async def _one(piece: bytes) -> AsyncIterator[bytes]:

@@ -80,7 +80,8 @@ class Uploads:
         self._filling.add(media_id)
         try:
             facts = await self._store(media_id, pieces, wish)
-            await self.rows.fill(self.queries, media_id, facts)
+            if not await self.rows.fill(self.queries, media_id, facts):
+                raise errors.CannotOverwriteMedia("This media id has its file already, or its time is over")
         finally:
             self._filling.discard(media_id)
         self.arrivals.arrived(media_id)

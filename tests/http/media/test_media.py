@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from config.settings import MediaSettings, Settings
+from homeserver.services.media import thumbnails
 from tests.cast import Answer, Client, Server
 from tests.homeserver import server_settings
 
@@ -213,3 +214,38 @@ async def test_sizes_that_make_no_sense_are_refused(server: Server, query: dict[
     alice = await server.register("alice")
     path = await upload(alice, picture(10, 10), "image/png")
     assert (await thumbnail(alice, path, **query)).status == 400
+
+
+def count_processes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Grows by one with each picture that is looked at."""
+    started: list[object] = []
+    run = thumbnails._run_thumbnailer
+
+    async def counted(source: bytes, size: thumbnails.Size) -> tuple[str, bytes]:
+        started.append(size)
+        return await run(source, size)
+
+    monkeypatch.setattr(thumbnails, "_run_thumbnailer", counted)
+    return started
+
+
+async def test_a_thumbnail_that_many_ask_for_at_once_is_made_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await server.register("alice")
+    path = await upload(alice, picture(), "image/png")
+    started = count_processes(monkeypatch)
+    query = {"width": "96", "height": "96", "method": "crop"}
+    answers = await asyncio.gather(*(alice.raw("GET", f"{NEW}/thumbnail/{path}", query=query) for _ in range(8)))
+    assert {answer.status for answer in answers} == {200}
+    assert len(started) <= thumbnails.MAX_AT_ONCE
+
+
+async def test_what_is_no_picture_is_looked_at_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    mallory = await server.register("mallory")
+    path = await upload(mallory, b"\x89PNG but no picture", "image/png")
+    started = count_processes(monkeypatch)
+    for width in ("32", "640", "32"):
+        query = {"width": width, "height": width}
+        assert (await mallory.raw("GET", f"{NEW}/thumbnail/{path}", query=query)).status == 400
+    assert len(started) == 1
