@@ -45,6 +45,7 @@ def homeserver_under_test(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     target = start_target(tmp_path_factory.mktemp("server"))
     yield target
     target.stop()
+    assert target.complaints() == []
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,15 @@ is built on a deprecated library.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -44,8 +47,9 @@ def js_command() -> list[str]:
     project = CACHE / "js"
     source = DRIVERS / "js"
     _once(project, _digest(source / "package-lock.json"), lambda: _npm_ci(node, source, project))
-    for file in source.glob("*.mjs"):
-        shutil.copy(file, project)
+    with _alone(project):
+        for file in source.glob("*.mjs"):
+            _copy_if_other(file, project / file.name)
     return [str(node), str(project / "driver.mjs")]
 
 
@@ -113,14 +117,32 @@ def _run(command: list[str], directory: Path, what: str, environment: dict[str, 
         raise Unavailable(f"{what} could not be installed: {error}\n{said[-2000:]}") from error
 
 
-def _once(directory: Path, identity: str, install: object) -> None:
+def _copy_if_other(source: Path, copy: Path) -> None:
+    """Replaces the copy at once, for a driver of another test process may just be reading it."""
+    if copy.exists() and copy.read_bytes() == source.read_bytes():
+        return
+    fresh = copy.with_suffix(".new")
+    shutil.copy(source, fresh)
+    fresh.replace(copy)
+
+
+def _once(directory: Path, identity: str, install: Callable[[], None]) -> None:
     """Runs `install` unless the directory already holds exactly this; the stamp is written last."""
     stamp = directory / "installed"
-    if stamp.exists() and stamp.read_text() == identity:
-        return
-    assert callable(install)
-    install()
-    stamp.write_text(identity)
+    with _alone(directory):
+        if stamp.exists() and stamp.read_text() == identity:
+            return
+        install()
+        stamp.write_text(identity)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """The suite runs in several processes, of which one installs while the others wait."""
+    CACHE.mkdir(exist_ok=True)
+    with directory.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _digest(*files: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,11 +21,13 @@ from tests.interop.environments import PROJECT, synapse_python
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 SERVER_NAME = "interop.test"
+# Time, level, logger; then for a request its id, method, path and status.
+COMPLAINT = re.compile(r"\S+ +(ERROR|CRITICAL) |\S+ +\w+ +requests \S+ \S+ \S+ 5\d\d ")
 
 
 @dataclass(slots=True)
 class Target:
-    """A running homeserver; `stop` is the only other thing it can do."""
+    """A running homeserver."""
 
     base_url: str
     log: Path
@@ -37,6 +40,10 @@ class Target:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def complaints(self) -> list[str]:
+        """What no client's behaviour may bring about: errors in the server's own log, and answers of 500 and above."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if COMPLAINT.match(line)]
 
 
 def start_target(directory: Path) -> Target:
@@ -107,6 +114,8 @@ def _synapse(directory: Path, port: int) -> list[str]:
         "macaroon_secret_key": "interop",
         "form_secret": "interop",
         "bcrypt_rounds": 4,
+        "experimental_features": {"msc4222_enabled": True},
+        "room_list_publication_rules": [{"action": "allow"}],
         "rc_message": unlimited,
         "rc_registration": unlimited,
         "rc_login": dict.fromkeys(("address", "account", "failed_attempts"), unlimited),

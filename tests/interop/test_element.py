@@ -61,7 +61,7 @@ async def test_a_thread_has_its_own_timeline_and_counts(cast: Cast) -> None:
     assert thread == {"root": root, "replies": 30, "last": replies[-1], "unread": 30}
     assert await phone.ask("read_thread", room_id=room_id, root=root) == ["Which cake?", *replies]
     assert (await phone.ask("read_room", room_id=room_id))["bodies"] == ["Which cake?", "Meanwhile, tea."]
-    assert (await row_of(phone, room_id))["unread"] == 31
+    assert (await row_of(phone, room_id))["unread"] == 1
 
     await phone.ask("receipt", room_id=room_id, event_id=last, threaded=True)
     laptop = await cast("alice", "js", as_device_of=alice)
