@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from homeserver.protocol.canonical_json import encode_canonical
 from homeserver.protocol.event_format import MAX_EVENT_BYTES, check_event_size, check_field_bytes, max_depth
 from homeserver.protocol.events import Event
@@ -18,6 +20,7 @@ from homeserver.protocol.hashing import encode_base64, encode_base64_url, event_
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
 
+_SORTED = orjson.OPT_SORT_KEYS
 _NOT_HASHED = ("unsigned", "signatures", "hashes")
 _HASH_AND_SIGNATURE_BYTES = 1024
 """More than a hash and one signature add to an event: below the limit minus this, nothing needs to be measured again.
@@ -34,6 +37,14 @@ class EventDraft:
     state_key: str | None = None
     redacts: str | None = None
     origin_server_ts: int | None = None
+
+    def repeats(self, standing: Event) -> bool:
+        """Whether a state event says this already. To Python 1 and true are equal, to JSON they are not."""
+        return (
+            self.sender == standing.sender
+            and self.content == standing.content
+            and orjson.dumps(self.content, option=_SORTED) == orjson.dumps(standing.content, option=_SORTED)
+        )
 
 
 def build_event(

@@ -31,14 +31,10 @@ class ChangeMembership:
             nonlocal standing_id
             standing = room.fetch_auth_event("m.room.member", target)
             draft = change(room, standing)
-            if standing is not None and (draft is None or _is_same(standing, draft)):
+            if standing is not None and (draft is None or draft.repeats(standing)):
                 standing_id = standing.event_id
                 return Plan([])
             return Plan([] if draft is None else [draft])
 
         events = await self.appender.commit(room_id, plan)
         return events[-1].event_id if events else standing_id
-
-
-def _is_same(standing: Event, draft: EventDraft) -> bool:
-    return standing.sender == draft.sender and standing.content == draft.content

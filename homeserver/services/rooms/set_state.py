@@ -43,7 +43,9 @@ class SetState:
         if event_type == "m.room.member":
             return await self.memberships(requester, room_id, state_key, content)
         try:
-            await self._check_content(await self.cache.get(room_id), event_type, state_key, content)
+            room = await self.cache.get(room_id)
+            check_joined(room, requester.user_id)
+            await self._check_content(room, event_type, state_key, content)
             event_id = await self._set(room_id, EventDraft(event_type, requester.user_id, content, state_key))
         except NotFound:
             raise not_in_room(room_id) from None
@@ -60,7 +62,7 @@ class SetState:
             nonlocal standing_id
             check_joined(room, draft.sender)
             standing = room.fetch_auth_event(*key)
-            if standing is not None and standing.sender == draft.sender and standing.content == draft.content:
+            if standing is not None and draft.repeats(standing):
                 standing_id = standing.event_id
                 return Plan([])
             return Plan([draft])

@@ -133,3 +133,27 @@ async def test_a_thread_does_not_begin_inside_a_thread_nor_in_another_room(serve
     for room, parent in ((room_id, reply), (other, root)):
         path = ("rooms", room, "send", "m.room.message", "nested")
         await alice.put(path, in_thread(parent), expect=(400, "M_UNKNOWN"))
+
+
+async def test_one_and_true_are_not_the_same_state(server: Server) -> None:
+    alice = await server.register("alice")
+    room = await alice.create_room()
+    first = await alice.set_state(room, "org.example.flag", {"on": 1})
+    second = await alice.set_state(room, "org.example.flag", {"on": True})
+    assert first["event_id"] != second["event_id"]
+    assert (await alice.state(room, "org.example.flag"))["on"] is True
+
+
+async def test_strangers_learn_nothing_of_a_room_by_trying_to_set_its_state(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room = await alice.create_room()
+    for event_type, content in (
+        ("m.room.power_levels", {"users": 7}),
+        ("m.room.server_acl", {"allow": 7}),
+        ("m.room.canonical_alias", {"alias": "#nothing:test"}),
+    ):
+        answers = [
+            await mallory.set_state(each, event_type, content, expect=(403, "M_FORBIDDEN"))
+            for each in (room, "!nowhere:test")
+        ]
+        assert answers[0]["error"].replace(room, "") == answers[1]["error"].replace("!nowhere:test", "")
