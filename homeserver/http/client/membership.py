@@ -13,6 +13,7 @@ from homeserver.http.responses import Response
 from homeserver.protocol.errors import MissingParam, ThreepidDenied
 from homeserver.services.awake import AwakeUsers
 from homeserver.services.directory.resolve import ResolveRoom
+from homeserver.services.membership.content import clients_part
 from homeserver.services.membership.depart import DepartRoom
 from homeserver.services.membership.forget import ForgetRoom
 from homeserver.services.membership.invite import InviteUser
@@ -20,6 +21,8 @@ from homeserver.services.membership.join import JoinRoom
 from homeserver.services.membership.knock import KnockRoom
 
 ROOM = "/_matrix/client/v3/rooms/{room_id}"
+# Of the body of a join: what the verb is told on its own, or what is meant for the server alone.
+_NOT_CONTENT = frozenset({"reason", "third_party_signed"})
 
 
 class ReasonBody(msgspec.Struct):
@@ -55,16 +58,18 @@ class MembershipEndpoints:
     async def joined_rooms(self, request: Request[None]) -> Response:
         return {"joined_rooms": sorted(await self.awake.joined_room_ids(request.requester.user_id))}
 
-    @endpoint("POST", "/_matrix/client/v3/join/{room}", guests=True, body=ReasonBody, limit="join")
-    async def join_by_name(self, request: Request[ReasonBody]) -> Response:
-        room_id = await self.resolve.room_id(request.path["room"])
-        await self.join(request.requester, room_id, reason=request.body.reason)
-        return {"room_id": room_id}
+    @endpoint("POST", "/_matrix/client/v3/join/{room}", guests=True, body=dict, empty_body=True, limit="join")
+    async def join_by_name(self, request: Request[dict[str, Any]]) -> Response:
+        return await self._join(request, await self.resolve.room_id(request.path["room"]))
 
-    @endpoint("POST", ROOM + "/join", guests=True, body=ReasonBody, limit="join")
-    async def join_by_id(self, request: Request[ReasonBody]) -> Response:
-        room_id = request.path["room_id"]
-        await self.join(request.requester, room_id, reason=request.body.reason)
+    @endpoint("POST", ROOM + "/join", guests=True, body=dict, empty_body=True, limit="join")
+    async def join_by_id(self, request: Request[dict[str, Any]]) -> Response:
+        return await self._join(request, request.path["room_id"])
+
+    async def _join(self, request: Request[dict[str, Any]], room_id: str) -> Response:
+        """What a client adds to the body goes into the member event, as with other servers."""
+        extra = {key: value for key, value in clients_part(request.body).items() if key not in _NOT_CONTENT}
+        await self.join(request.requester, room_id, reason=request.body.get("reason"), extra=extra or None)
         return {"room_id": room_id}
 
     @endpoint("POST", "/_matrix/client/v3/knock/{room}", body=ReasonBody, limit="join")

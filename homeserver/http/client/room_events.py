@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from homeserver.services.rooms.send_event import SendEvent
 from homeserver.services.rooms.set_state import SetState
 
 ROOM = "/_matrix/client/v3/rooms/{room_id}"
+TXN_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,13 @@ class RoomEventEndpoints:
         path = request.path
         event_id = await self.send(request.requester, path["room_id"], path["event_type"], request.body, path["txn_id"])
         return {"event_id": event_id}
+
+    @endpoint("POST", ROOM + "/send/{event_type}", guests=True, body=dict, limit="message")
+    async def send_another_event(self, request: Request[dict[str, Any]]) -> Response:
+        """From before the specification: without a transaction id, the same request again is another event."""
+        room_id, event_type = request.path["room_id"], request.path["event_type"]
+        txn_id = secrets.token_urlsafe(TXN_ID_BYTES)
+        return {"event_id": await self.send(request.requester, room_id, event_type, request.body, txn_id)}
 
     @endpoint(
         "PUT",

@@ -25,6 +25,15 @@ async def test_a_transaction_belongs_to_its_device_and_its_room(server: Server) 
     assert await alice.send(other, "hello", txn_id="t") != first
 
 
+async def test_without_a_transaction_every_request_is_an_event(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room()
+    path, body = ("rooms", room_id, "send", "m.room.message"), {"msgtype": "m.text", "body": "hello"}
+    first, second = [(await alice.post(path, body))["event_id"] for _ in range(2)]
+    assert first != second
+    await mallory.post(path, body, expect=(403, "M_FORBIDDEN"))
+
+
 async def test_equal_requests_at_the_same_time_are_one_event(server: Server) -> None:
     alice = await server.register("alice")
     room_id = await alice.create_room()

@@ -52,6 +52,19 @@ async def test_a_reason_is_told(server: Server) -> None:
     await bob.post(("join", room_id), {"reason": 7}, expect=(400, "M_BAD_JSON"))
 
 
+async def test_what_bob_adds_to_his_join_is_in_his_member_event(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    forbidden = {"membership": "ban", "join_authorised_via_users_server": alice.user_id, "third_party_signed": {}}
+    await bob.post(("join", room_id), {"org.example.foo": ["bar"], "displayname": "Bobby", **forbidden})
+    added = {"org.example.foo": ["bar"], "displayname": "Bobby"}
+    assert await membership(alice, room_id, bob) == {"membership": "join", **added}
+    await bob.post(("rooms", room_id, "join"), {})
+    assert await membership(alice, room_id, bob) == {"membership": "join", **added}
+    await bob.post(("rooms", room_id, "join"), {"foo": 1.5}, expect=(400, "M_BAD_JSON"))
+    await bob.post(("rooms", room_id, "join"), {"displayname": 5}, expect=(400, "M_BAD_JSON"))
+
+
 async def test_leaving_declines_an_invitation_and_is_done_once(server: Server) -> None:
     alice, bob, mallory = [await server.register(name) for name in ("alice", "bob", "mallory")]
     room_id = await alice.create_room(invite=[bob.user_id])
