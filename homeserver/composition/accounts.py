@@ -15,6 +15,7 @@ from homeserver.http.client.filter import FilterEndpoints
 from homeserver.http.client.login import LoginEndpoints
 from homeserver.http.client.openid import OpenIdEndpoints
 from homeserver.http.client.profile import ProfileEndpoints
+from homeserver.http.client.whois import WhoIsEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.accounts.account import FINISH_INTERVAL_MS, Accounts
 from homeserver.services.accounts.login import IsCrossSigningKey, Login
@@ -69,6 +70,7 @@ def build_accounts(base: Foundation, settings: Settings, public_baseurl: str) ->
         LoginEndpoints(login, login_tokens, identity.sessions, identity.devices, identity.ui_auth),
         AccountEndpoints(accounts, identity.ui_auth),
         DeviceEndpoints(identity.devices, identity.ui_auth),
+        WhoIsEndpoints(identity.devices),
         ProfileEndpoints(profiles),
         FilterEndpoints(filters),
         OpenIdEndpoints(openid_tokens, base.server_name),

@@ -54,6 +54,12 @@ class Devices:
         """All devices, with what was seen of them up to now."""
         return [self.last_seen.apply_to(device) for device in await self.rows.of_user(self.queries, user_id)]
 
+    async def of_account(self, requester: Requester, user_id: str) -> list[Device]:
+        """The same for administrators, who may ask about anybody. Raises Forbidden."""
+        if requester.user_id != user_id and not requester.is_admin:
+            raise errors.Forbidden("Only administrators may ask about others")
+        return await self.of_user(user_id)
+
     async def get(self, user_id: str, device_id: str) -> Device:
         """One device. Raises NotFound."""
         device = None
@@ -85,11 +91,15 @@ class Devices:
         self.check_deletion(device_ids)
         possible = [device_id for device_id in device_ids if is_storable(device_id, MAX_DEVICE_ID_CHARACTERS)]
         if possible:
-            await self._after(user_id, await self.rows.delete(self.queries, user_id, possible))
+            with self.authenticator.revoking(user_id):
+                deleted = await self.rows.delete(self.queries, user_id, possible)
+            await self._after(user_id, deleted)
 
     async def delete_all(self, user_id: str, keep: str | None = None) -> None:
         """Delete all devices of the user, but for the one to keep."""
-        await self._after(user_id, await self.rows.delete_all(self.queries, user_id, keep))
+        with self.authenticator.revoking(user_id):
+            deleted = await self.rows.delete_all(self.queries, user_id, keep)
+        await self._after(user_id, deleted)
 
     async def log_out(self, requester: Requester) -> None:
         """End the session the request was made with, and delete its device. Raises Forbidden for application services."""
