@@ -15,6 +15,9 @@ _AWAY_CLASSES = frozenset({"08", "53", "57", "58"})
 # 40001/40P01: lost against a concurrent transaction; 55P03: a lock not got in time.
 _AWAY_STATES = frozenset({"25006", "25P03", "25P04", "3D000", "40001", "40P01", "55P03"})
 
+OUTCOME_UNKNOWN = (Unavailable, asyncio.CancelledError)
+"""After these nobody knows whether a statement or a COMMIT took place: what memory says of it is not to be trusted."""
+
 AWAY = "The database is not available right now; please try again"
 
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
+
+from homeserver.storage.database_errors import OUTCOME_UNKNOWN
+from homeserver.storage.recent import RecentChanges
 
 
 class StreamPosition:
@@ -39,10 +43,17 @@ class StreamPosition:
             self._finished.discard(self.current)
 
     @asynccontextmanager
-    async def writing(self, count: int = 1) -> AsyncIterator[Sequence[int]]:
-        """Reserve positions for the rows written inside the block; a failed block abandons them."""
+    async def writing(self, count: int = 1, recent: RecentChanges[Any] | None = None) -> AsyncIterator[Sequence[int]]:
+        """Reserve positions for the rows written inside the block; a failed block abandons them.
+
+        Where they may have been written all the same, readers of `recent` are sent to the database.
+        """
         positions = self.reserve(count)
         try:
             yield positions
+        except OUTCOME_UNKNOWN:
+            if recent is not None:
+                recent.forget_up_to(positions[-1])
+            raise
         finally:
             self.finish(positions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,9 @@ import orjson
 from homeserver.protocol import errors
 from homeserver.protocol.identifiers import is_room_id, utf8_length
 from homeserver.services.account_data.ignored import IGNORED_USER_LIST, IgnoredUsers
-from homeserver.services.account_data.stream import AccountDataStream
+from homeserver.services.account_data.stream import AccountDataStream, AccountDataWrite
 from homeserver.storage.account_data import EVERYWHERE, AccountDataRows
+from homeserver.storage.database_errors import OUTCOME_UNKNOWN
 
 if TYPE_CHECKING:
     from homeserver.services.requester import Requester
@@ -49,7 +52,7 @@ class AccountData:
         await self._store(user_id, room_id, event_type, orjson.dumps(content))
 
     async def _store(self, user_id: str, room_id: str, event_type: str, content: bytes) -> None:
-        async with self.stream.writing() as write:
+        async with self._writing(user_id) as write:
             stored = await self.rows.put(
                 self.queries, user_id, room_id, event_type, content, write.position, MAX_ENTRIES
             )
@@ -57,6 +60,15 @@ class AccountData:
                 raise errors.TooLarge(f"A user has at most {MAX_ENTRIES} entries of account data")
             write.done(user_id, room_id, event_type, content)
             self._follow(user_id, room_id, event_type, content)
+
+    @asynccontextmanager
+    async def _writing(self, user_id: str) -> AsyncIterator[AccountDataWrite]:
+        try:
+            async with self.stream.writing() as write:
+                yield write
+        except OUTCOME_UNKNOWN:
+            self.ignored.forget(user_id)
+            raise
 
     def _follow(self, user_id: str, room_id: str, event_type: str, content: bytes) -> None:
         if room_id == EVERYWHERE and event_type == IGNORED_USER_LIST:
@@ -79,7 +91,7 @@ class AccountData:
         check_owner(requester, user_id)
         check_room(room_id)
         _check_not_managed(event_type)
-        async with self.stream.writing() as write:
+        async with self._writing(user_id) as write:
             if not await self.rows.delete(self.queries, user_id, room_id, event_type, write.position):
                 return
             write.done(user_id, room_id, event_type, DELETED)

@@ -57,6 +57,12 @@ class IgnoredUsers:
         for listener in self.on_change:
             listener(user_id)
 
+    def forget(self, user_id: str) -> None:
+        """It is not known whether a change was stored: ask the database."""
+        self._entries -= len(self._lists.pop(user_id, NOBODY))
+        for listener in self.on_change:
+            listener(user_id)
+
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
         return {"users": len(self._lists), "ignored": self._entries}

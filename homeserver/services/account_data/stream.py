@@ -64,7 +64,7 @@ class AccountDataStream:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AccountDataWrite]:
         """Reserve a position for one change. Where `done` was called in the block, it is announced afterwards."""
-        async with self.position.writing() as positions:
+        async with self.position.writing(recent=self.recent) as positions:
             write = AccountDataWrite(positions[0])
             yield write
             if write.entry is not None:

@@ -70,7 +70,7 @@ class DeviceLists:
 
         Nothing is announced where the block did not record the change: there was none after all.
         """
-        async with self.stream.writing() as positions:
+        async with self.stream.writing(recent=self._recent) as positions:
             change = DeviceListChange(positions[0], user_ids, self.changes, observer)
             yield change
             if not change.is_recorded:

@@ -23,6 +23,7 @@ from homeserver.protocol.push_rules.customisation import (
 from homeserver.services.account_data.stream import AccountDataStream, render_event
 from homeserver.services.push_rules.rulesets import Rulesets
 from homeserver.storage.account_data import EVERYWHERE
+from homeserver.storage.database_errors import OUTCOME_UNKNOWN
 from homeserver.storage.push_rules import PushRuleRows
 
 if TYPE_CHECKING:
@@ -104,8 +105,13 @@ class PushRules:
             before = from_json(stored[0]) if stored is not None else NO_CUSTOMISATION
             after = change(before)
             check_limits(after)
-            if await self._store(user_id, after, stored[1] if stored is not None else 0):
-                return
+            try:
+                if await self._store(user_id, after, stored[1] if stored is not None else 0):
+                    return
+            except OUTCOME_UNKNOWN:
+                self.rulesets.forget(user_id)
+                self._tell(user_id)
+                raise
         raise errors.Unavailable("The push rules are being changed from elsewhere, try again")
 
     async def _store(self, user_id: str, customisation: Customisation, before: int) -> bool:

@@ -177,6 +177,11 @@ class Rulesets:
             self.customised.discard(user_id)
             self._cache.pop(user_id, None)
 
+    def forget(self, user_id: str) -> None:
+        """It is not known whether a change was stored: ask the database."""
+        self.customised.add(user_id)
+        self._cache.pop(user_id, None)
+
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
         return {"customised": len(self.customised), "in_memory": len(self._cache)}

@@ -129,7 +129,7 @@ class Receipts:
     ) -> AsyncIterator[Marking]:
         """The same for a caller who stores them in a transaction of his own, inside of this block."""
         now = self.clock.now_ms()
-        async with self.stream.writing(len(events)) as positions:
+        async with self.stream.writing(len(events), self._recent) as positions:
             rows = [
                 NewReceipt(receipt_type, thread_id, event.event_id, event.position, position)
                 for (receipt_type, event), position in zip(events.items(), positions, strict=True)

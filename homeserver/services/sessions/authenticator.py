@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +13,7 @@ from homeserver.services.rate_limits import network_of
 from homeserver.services.requester import Requester
 from homeserver.services.sessions.last_seen import LastSeen
 from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
+from homeserver.storage.database_errors import OUTCOME_UNKNOWN
 from homeserver.storage.sessions import SessionTokens, StoredAccessToken
 
 if TYPE_CHECKING:
@@ -114,7 +116,8 @@ class Authenticator:
         """ "The old refresh token remains valid until the new access token or refresh token is used." """
         assert stored.predecessor_id is not None
         assert stored.refresh_token_id is not None
-        self.forget(await self._tokens.retire(self._queries, stored.predecessor_id, stored.refresh_token_id))
+        with self.revoking(stored.user_id):
+            self.forget(await self._tokens.retire(self._queries, stored.predecessor_id, stored.refresh_token_id))
 
     def _remember(self, token_hash: bytes, known: _Known) -> None:
         self._known[token_hash] = known
@@ -126,6 +129,15 @@ class Authenticator:
         self._forgotten += 1
         for token_hash in token_hashes:
             self._known.pop(token_hash, None)
+
+    @contextmanager
+    def revoking(self, user_id: str) -> Iterator[None]:
+        """Around what revokes tokens of a user: where nobody knows whether it took place, none of his stays in memory."""
+        try:
+            yield
+        except OUTCOME_UNKNOWN:
+            self.forget_user(user_id)
+            raise
 
     def forget_user(self, user_id: str) -> None:
         """Something about this user changed that requesters carry (guest, administrator)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from homeserver.services.sessions.tokens import (
     new_refresh_token,
 )
 from homeserver.services.text_limits import check_device_id, check_device_name
-from homeserver.storage.sessions import NewTokens, Seen, SessionTokens
+from homeserver.storage.sessions import NewTokens, Seen, SessionTokens, StoredRefreshToken
 from homeserver.storage.users import Users
 
 if TYPE_CHECKING:
@@ -93,11 +94,12 @@ class Sessions:
 
     async def log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
         """Sign in a user whose identity has been proved. Raises UserDeactivated."""
-        async with self.database.transaction() as tx:
-            user = await self.users.lock(tx, user_id)
-            if user is None or user.is_deactivated:
-                raise errors.UserDeactivated
-            opened = await self.open(tx, user_id, wish)
+        with self.authenticator.revoking(user_id):
+            async with self.database.transaction() as tx:
+                user = await self.users.lock(tx, user_id)
+                if user is None or user.is_deactivated:
+                    raise errors.UserDeactivated
+                opened = await self.open(tx, user_id, wish)
         self.authenticator.forget(opened.revoked)
         if opened.is_new_device:
             for made in self.hooks.made:
@@ -143,17 +145,23 @@ class Sessions:
             raise errors.UnknownToken("The refresh token is not known")
         access_token, next_refresh_token = new_access_token(), new_refresh_token()
         revoked: list[bytes] = []
-        async with self.database.transaction() as tx:
-            used = await self.tokens.by_refresh_token(tx, hash_token(refresh_token))
-            if used is None:
-                raise errors.UnknownToken("The refresh token is not known")
-            if used.expires_ms <= self.clock.now_ms():
-                raise errors.UnknownToken("The refresh token has expired", soft_logout=True)
-            if used.predecessor_id is not None:
-                revoked += await self.tokens.retire(tx, used.predecessor_id, used.token_id)
-            revoked += await self.tokens.rotate(tx, used, self._new_tokens(access_token, next_refresh_token))
+        with ExitStack() as revoking:
+            async with self.database.transaction() as tx:
+                used = await self._usable(tx, refresh_token)
+                revoking.enter_context(self.authenticator.revoking(used.user_id))
+                if used.predecessor_id is not None:
+                    revoked += await self.tokens.retire(tx, used.predecessor_id, used.token_id)
+                revoked += await self.tokens.rotate(tx, used, self._new_tokens(access_token, next_refresh_token))
         self.authenticator.forget(revoked)
         return RefreshedTokens(access_token, next_refresh_token, self.lifetimes.access_ms)
+
+    async def _usable(self, tx: Queries, refresh_token: str) -> StoredRefreshToken:
+        used = await self.tokens.by_refresh_token(tx, hash_token(refresh_token))
+        if used is None:
+            raise errors.UnknownToken("The refresh token is not known")
+        if used.expires_ms <= self.clock.now_ms():
+            raise errors.UnknownToken("The refresh token has expired", soft_logout=True)
+        return used
 
     async def tidy(self) -> None:
         """Housekeeping: forget tokens that expired long ago."""
