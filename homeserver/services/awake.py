@@ -156,10 +156,6 @@ class AwakeUsers:
         """Ids of the rooms the user has joined."""
         return set((await self.get(user_id)).with_membership("join"))
 
-    async def shared_users(self, user_id: str) -> set[str]:
-        """Everybody, local and remote, who shares a joined room with the user; one statement."""
-        return await self._memberships.sharing_with(self._queries, user_id)
-
     async def shared_among(self, user_id: str, candidates: Iterable[str]) -> set[str]:
         """Those of the candidates who share a joined room with the user; no statement where all are awake."""
         rooms = await self.joined_room_ids(user_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import orjson
 
@@ -30,7 +30,7 @@ from homeserver.protocol.visibility import (
 from homeserver.services.awake import AwakeUsers
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.timeline_event import TimelineEvent
-from homeserver.services.rooms.unsigned import replaced_nothing
+from homeserver.services.rooms.unsigned import replaced_membership, replaced_nothing
 from homeserver.storage.room_history import RoomHistory
 from homeserver.storage.users import Users
 
@@ -111,7 +111,9 @@ def joined_since(room: LiveRoom, user_id: str, position: int) -> bool:
     if position < room.recent_complete_after:
         return False
     changes = [event for event in room.recent if event.position > position and _is_member(event, user_id)]
-    return bool(changes) and all(event.membership == "join" and _replaced_join(event) for event in changes)
+    return bool(changes) and all(
+        event.membership == "join" and replaced_membership(event) == "join" for event in changes
+    )
 
 
 def known_perspective(room: LiveRoom, user_id: str, oldest: int) -> Perspective | None:
@@ -258,14 +260,6 @@ def _is_member(event: TimelineEvent, user_id: str) -> bool:
     return event.type == "m.room.member" and event.state_key == user_id
 
 
-def _replaced_join(event: TimelineEvent) -> bool:
-    """Whether the state that a membership event replaced was a join too, as its `prev_content` says."""
-    if event.unsigned is None or b'"prev_content"' not in event.unsigned:
-        return False
-    previous: dict[str, Any] = orjson.loads(b"{" + event.unsigned + b"}")["prev_content"]
-    return previous.get("membership") == "join"
-
-
 def _perspective(visibilities: Sequence[Change], memberships: Sequence[Change]) -> Perspective:
     return Perspective(readable_history(visibilities, _until_last_stay_ended(memberships)), tuple(memberships))
 
@@ -279,18 +273,4 @@ def _until_last_stay_ended(memberships: Sequence[Change]) -> Sequence[Change]:
 def redacted_copy(event: TimelineEvent, version: RoomVersion) -> TimelineEvent:
     """The event as those see it who are not to have an erased user's words."""
     body = redact(orjson.loads(event.body), version)
-    return TimelineEvent(
-        event_nid=event.event_nid,
-        position=event.position,
-        room_nid=event.room_nid,
-        room_id=event.room_id,
-        event_id=event.event_id,
-        type=event.type,
-        state_key=event.state_key,
-        sender=event.sender,
-        origin_server_ts=event.origin_server_ts,
-        depth=event.depth,
-        flags=event.flags,
-        body=orjson.dumps(body, option=orjson.OPT_SORT_KEYS),
-        unsigned=None,
-    )
+    return event.with_form(orjson.dumps(body, option=orjson.OPT_SORT_KEYS), None, event.flags)

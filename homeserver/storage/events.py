@@ -33,18 +33,6 @@ WHERE e.room_nid = $1 AND e.position > $2 AND e.position <= $3
 ORDER BY e.position LIMIT $4
 """
 
-# The newest $3 events up to $2 of each room, in one statement whatever the number of rooms.
-# $4: positions after which each room is wanted.
-NEWEST_OF_ROOMS = f"""
-SELECT {COLUMNS} FROM unnest($1::int[], $4::bigint[]) AS wanted(room_nid, after)
-CROSS JOIN LATERAL (
-    SELECT * FROM events
-    WHERE room_nid = wanted.room_nid AND position > wanted.after AND position <= $2
-    ORDER BY position DESC LIMIT $3
-) e
-ORDER BY e.room_nid, e.position
-"""
-
 MAX_NID = "SELECT coalesce(max(event_nid), 0) FROM events"
 
 BY_NIDS_WITH_ROOMS = f"""
@@ -76,12 +64,6 @@ class Events:
     async def forwards(self, q: Queries, room_nid: int, *, after: int, up_to: int, limit: int) -> list[Record]:
         """Oldest first: events with ``after < position <= up_to``."""
         return await q.fetch(FORWARDS, room_nid, after, up_to, limit)
-
-    async def newest_of_rooms(
-        self, q: Queries, room_nids: Sequence[int], *, after: Sequence[int], up_to: int, limit: int
-    ) -> list[Record]:
-        """The newest ``limit`` events of each room after its own position, ordered by room and position."""
-        return await q.fetch(NEWEST_OF_ROOMS, room_nids, up_to, limit, after)
 
     async def max_nid(self, q: Queries) -> int:
         """The highest number given to an event so far; where the events stream continues."""

@@ -16,20 +16,12 @@ FROM memberships m JOIN rooms r USING (room_nid)
 WHERE m.user_id = $1
 """
 
-SHARING_WITH = """
-SELECT DISTINCT theirs.user_id
-FROM memberships mine JOIN memberships theirs USING (room_nid)
-WHERE mine.user_id = $1 AND mine.membership = 'join' AND theirs.membership = 'join'
-"""
-
 SHARING_AMONG = """
 SELECT DISTINCT theirs.user_id
 FROM memberships mine JOIN memberships theirs USING (room_nid)
 WHERE mine.user_id = $1 AND mine.membership = 'join'
   AND theirs.user_id = ANY($2::text[]) AND theirs.membership = 'join'
 """
-
-USERS_IN_ROOM = "SELECT user_id FROM memberships WHERE room_nid = $1 AND membership = $2"
 
 # Guests among the joined members; only this server's users are in `users`.
 GUESTS_IN_ROOM = """
@@ -62,17 +54,9 @@ class Memberships:
         found = (Membership(intern(row[0]), row[1], intern(row[2]), row[3], intern(row[4]), row[5]) for row in rows)
         return {membership.room_id: membership for membership in found}
 
-    async def sharing_with(self, q: Queries, user_id: str) -> set[str]:
-        """Users with whom the user shares a joined room (himself included where he has joined any)."""
-        return {row[0] for row in await q.fetch(SHARING_WITH, user_id)}
-
     async def sharing_among(self, q: Queries, user_id: str, candidates: Sequence[str]) -> set[str]:
         """Those of the candidates who share a joined room with the user."""
         return {row[0] for row in await q.fetch(SHARING_AMONG, user_id, candidates)}
-
-    async def users_in_room(self, q: Queries, room_nid: int, membership: str) -> list[str]:
-        """Ids of the users with this membership."""
-        return [row[0] for row in await q.fetch(USERS_IN_ROOM, room_nid, membership)]
 
     async def guests_in_room(self, q: Queries, room_nid: int) -> list[str]:
         """Local guests who have joined the room."""

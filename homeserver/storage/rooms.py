@@ -42,23 +42,6 @@ CROSS JOIN LATERAL (
 ) s JOIN events e USING (event_nid)
 """
 
-# The last value of every state that changed in ($2, $3], for a whole room.
-STATE_CHANGED_BETWEEN = f"""
-SELECT {COLUMNS} FROM (
-    SELECT DISTINCT ON (type, state_key) event_nid FROM state_changes
-    WHERE room_nid = $1 AND position > $2 AND position <= $3
-    ORDER BY type, state_key, position DESC
-) s JOIN events e USING (event_nid)
-"""
-
-# All values a state had over time, oldest first: history visibility and one user's memberships.
-VISIBILITY_HISTORY = f"""
-SELECT {COLUMNS}, c.position AS changed_at FROM state_changes c JOIN events e USING (event_nid)
-WHERE c.room_nid = $1 AND c.position <= $3
-  AND ((c.type = 'm.room.history_visibility' AND c.state_key = '') OR (c.type = 'm.room.member' AND c.state_key = $2))
-ORDER BY c.position
-"""
-
 # The state event that came after the one at position $4.
 NEXT_STATE_CHANGE = f"""
 SELECT {COLUMNS} FROM state_changes c JOIN events e USING (event_nid)
@@ -120,11 +103,3 @@ class Rooms:
     ) -> list[Record]:
         """Some state after the event at ``position``."""
         return await q.fetch(STATE_AT_FOR_KEYS, room_nid, position, [k[0] for k in keys], [k[1] for k in keys])
-
-    async def state_changed_between(self, q: Queries, room_nid: int, after: int, up_to: int) -> list[Record]:
-        """The newest value of each state that changed in ``(after, up_to]``."""
-        return await q.fetch(STATE_CHANGED_BETWEEN, room_nid, after, up_to)
-
-    async def visibility_history(self, q: Queries, room_nid: int, user_id: str, up_to: int) -> list[Record]:
-        """Every history visibility of the room and every membership of the user, oldest first, with `changed_at`."""
-        return await q.fetch(VISIBILITY_HISTORY, room_nid, user_id, up_to)

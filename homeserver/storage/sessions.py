@@ -86,8 +86,6 @@ WITH revoked AS (
 SELECT token_hash FROM revoked
 """
 
-REVOKE_ACCESS_TOKEN = "DELETE FROM access_tokens WHERE token_hash = $1"
-
 # Kept for a while after they expired: a client that comes back with an old token is told that it is only signed out softly.
 FORGET_EXPIRED = """
 WITH refresh AS (DELETE FROM refresh_tokens WHERE expires_ms < $1)
@@ -199,10 +197,6 @@ class SessionTokens:
     async def retire(self, q: Queries, predecessor_id: int, heir_id: int) -> list[bytes]:
         """End the generation before `heir_id`, which was used for the first time. Returns revoked hashes."""
         return [row[0] for row in await q.fetch(RETIRE_PREDECESSOR, predecessor_id, heir_id)]
-
-    async def revoke(self, q: Queries, token_hash: bytes) -> None:
-        """Revoke one access token."""
-        await q.execute(REVOKE_ACCESS_TOKEN, token_hash)
 
     async def forget_expired(self, q: Queries, before_ms: int) -> None:
         """Housekeeping: remove what expired before this time."""

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-EVERY_DEVICE = "*"
-
 NEXT_START = "SELECT nextval('to_device_starts')"
 
 # $1 digest and $2 time of the request; $3 position; $4 users, $5 devices, $6 messages; $7 destinations, $8 EDU contents.

@@ -13,7 +13,6 @@ from homeserver.storage.profiles import StoredProfile
 
 DISPLAYNAME = "displayname"
 AVATAR_URL = "avatar_url"
-TIME_ZONE = "m.tz"
 
 # "The supplied profile key exceeds the maximum allowed key length of 255 bytes."
 MAX_KEY_BYTES = 255

@@ -26,7 +26,7 @@ class RedactedForms:
         """The rows to write, once the redaction has its id."""
         body, envelope = split(self.redacted)
         because = render(redaction_body, room_id=self.redacted.room_id, unsigned=None)
-        event = copy_of(self.target, body, unsigned_for_redacted(because), self.target.flags | REDACTED)
+        event = self.target.with_form(body, unsigned_for_redacted(because), self.target.flags | REDACTED)
         rewritten = [Rewritten(event, envelope)]
         return rewritten if self.follower is None else [*rewritten, self.follower]
 
@@ -41,26 +41,5 @@ def redacted_forms(
     if follower is None or follower.is_redacted:
         return RedactedForms(target, redacted, None)
     unsigned = unsigned_for_state(redacted)
-    changed = copy_of(follower, follower.body, unsigned, follower.flags)
+    changed = follower.with_form(follower.body, unsigned, follower.flags)
     return RedactedForms(target, redacted, Rewritten(changed, envelopes[follower.event_id]))
-
-
-def copy_of(event: TimelineEvent, body: bytes, unsigned: bytes | None, flags: int) -> TimelineEvent:
-    """The same event with other bytes."""
-    return TimelineEvent(
-        event_nid=event.event_nid,
-        position=event.position,
-        room_nid=event.room_nid,
-        room_id=event.room_id,
-        event_id=event.event_id,
-        type=event.type,
-        state_key=event.state_key,
-        sender=event.sender,
-        origin_server_ts=event.origin_server_ts,
-        depth=event.depth,
-        flags=flags,
-        body=body,
-        unsigned=unsigned,
-        txn=event.txn,
-        exceptions=event.exceptions,
-    )

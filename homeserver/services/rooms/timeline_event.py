@@ -120,5 +120,25 @@ class TimelineEvent:
         """Whether those whom it notifies by NOTIFIES get a highlight (`@room`)."""
         return bool(self.flags & HIGHLIGHTS)
 
+    def with_form(self, body: bytes, unsigned: bytes | None, flags: int) -> TimelineEvent:
+        """The same event with other bytes."""
+        return TimelineEvent(
+            event_nid=self.event_nid,
+            position=self.position,
+            room_nid=self.room_nid,
+            room_id=self.room_id,
+            event_id=self.event_id,
+            type=self.type,
+            state_key=self.state_key,
+            sender=self.sender,
+            origin_server_ts=self.origin_server_ts,
+            depth=self.depth,
+            flags=flags,
+            body=body,
+            unsigned=unsigned,
+            txn=self.txn,
+            exceptions=self.exceptions,
+        )
+
     def __repr__(self) -> str:
         return f"<{self.type} {self.event_id} at {self.position} in {self.room_id}>"

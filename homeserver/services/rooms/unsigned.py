@@ -27,3 +27,12 @@ def unsigned_for_redacted(redaction: bytes) -> bytes:
 def replaced_nothing(event: TimelineEvent) -> bool:
     """Whether a state event is surely the first of its type and key. A redaction takes that knowledge away."""
     return not event.is_redacted and (event.unsigned is None or b'"replaces_state"' not in event.unsigned)
+
+
+def replaced_membership(event: TimelineEvent) -> str | None:
+    """The membership that an m.room.member event replaced, as its `prev_content` says; None where it has none."""
+    if event.unsigned is None or b'"prev_content"' not in event.unsigned:
+        return None
+    previous = orjson.loads(b"{%b}" % event.unsigned).get("prev_content")
+    membership = previous.get("membership") if isinstance(previous, dict) else None
+    return membership if isinstance(membership, str) else None

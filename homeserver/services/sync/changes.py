@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import orjson
-
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.unsigned import replaced_membership
 from homeserver.storage.memberships import Membership
 from homeserver.storage.recent import RecentChanges
 from homeserver.storage.sync_rooms import SyncRooms
@@ -125,12 +124,3 @@ def _add_own(changes: RoomChanges, event: TimelineEvent) -> None:
         changes.own[event.room_id] = OwnChange(replaced_membership(event) or "leave", [event])
     else:
         own.events.append(event)
-
-
-def replaced_membership(event: TimelineEvent) -> str | None:
-    """The membership that an m.room.member event replaced, as its `prev_content` says; None where it has none."""
-    if event.unsigned is None or b'"prev_content"' not in event.unsigned:
-        return None
-    previous = orjson.loads(b"{" + event.unsigned + b"}").get("prev_content")
-    membership = previous.get("membership") if isinstance(previous, dict) else None
-    return membership if isinstance(membership, str) else None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from homeserver.services.awake import AwakeUsers
 from homeserver.services.rooms.timeline_event import TimelineEvent
-from homeserver.services.sync.changes import MEMBER, ChangesOfRooms, RoomChanges, replaced_membership
+from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.services.sync.changes import MEMBER, ChangesOfRooms, RoomChanges
 from homeserver.services.sync.sources import DeviceListSource
 from homeserver.services.tokens import StreamToken
 from homeserver.storage.memberships import Membership

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.unsigned import replaced_nothing
 from homeserver.services.sync.window import Window
 from homeserver.storage.sync_rooms import Span, SyncRooms
 
@@ -56,7 +57,7 @@ class StateOfWindow:
         assert event.state_key is not None
         if event.position <= self.position:
             self.found[(event.type, event.state_key)] = event
-        elif not _is_first_of_its_kind(event):
+        elif not replaced_nothing(event):
             self.missing.add((event.type, event.state_key))
 
     def take_all(self, live: LiveRoom, *, members: bool) -> None:
@@ -65,13 +66,6 @@ class StateOfWindow:
             if members or event_type != MEMBER:
                 for event in live.state.of_type(event_type).values():
                     self._take(event)
-
-
-def _is_first_of_its_kind(event: TimelineEvent) -> bool:
-    """Whether the event is known to have replaced none, so that there was nothing before it."""
-    if event.is_redacted:
-        return False
-    return event.unsigned is None or b'"replaces_state"' not in event.unsigned
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from homeserver.protocol.visibility import Range
 
 # Beyond every event, and short enough to be written in a token.
 LOWEST = -(10**17)
-HIGHEST = 10**17
 
 Span = tuple[int, int]
 """Events with first < position <= second, as tokens and queries count."""

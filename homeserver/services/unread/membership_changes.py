@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.unsigned import replaced_membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +22,4 @@ def membership_change(event: TimelineEvent) -> MembershipChange | None:
         return None
     if event.membership != "join":
         return MembershipChange(left=True)
-    return MembershipChange(joined=_membership_before(event) != "join")
-
-
-def _membership_before(event: TimelineEvent) -> str | None:
-    if event.unsigned is None:
-        return None
-    before = orjson.loads(b"{%s}" % event.unsigned).get("prev_content")
-    membership = before.get("membership") if isinstance(before, dict) else None
-    return membership if isinstance(membership, str) else None
+    return MembershipChange(joined=replaced_membership(event) != "join")
