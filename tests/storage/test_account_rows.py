@@ -6,7 +6,7 @@ from homeserver.storage.database import Database
 from homeserver.storage.devices import DeviceRows
 from homeserver.storage.filters import FilterRows
 from homeserver.storage.registration_tokens import RegistrationTokens
-from homeserver.storage.sessions import NewTokens, Seen, SessionTokens
+from homeserver.storage.sessions import NewTokens, Seen, SessionTokens, SignedIn
 from homeserver.storage.ui_auth_sessions import UiAuthSession, UiAuthSessionRows
 from homeserver.storage.users import NewUser, Users
 
@@ -18,7 +18,7 @@ async def make_alice(database: Database) -> None:
     assert await Users().create(database, NewUser(ALICE, 1, password_hash="hash", displayname="alice"))
 
 
-async def sign_in(database: Database, device_id: str, token: bytes, expires_ms: int | None = None) -> list[bytes]:
+async def sign_in(database: Database, device_id: str, token: bytes, expires_ms: int | None = None) -> SignedIn:
     return await SessionTokens().open(database, ALICE, device_id, None, SEEN, NewTokens(token, expires_ms))
 
 
@@ -64,9 +64,9 @@ async def test_an_administrator_who_is_gone_is_none(database: Database) -> None:
 
 async def test_signing_in_anew_revokes_what_the_device_had(database: Database) -> None:
     await make_alice(database)
-    assert await sign_in(database, "PHONE", b"one") == []
-    assert await sign_in(database, "LAPTOP", b"two") == []
-    assert await sign_in(database, "PHONE", b"three") == [b"one"]
+    assert await sign_in(database, "PHONE", b"one") == SignedIn(is_new_device=True, revoked=[])
+    assert await sign_in(database, "LAPTOP", b"two") == SignedIn(is_new_device=True, revoked=[])
+    assert await sign_in(database, "PHONE", b"three") == SignedIn(is_new_device=False, revoked=[b"one"])
     tokens = SessionTokens()
     assert await tokens.by_access_token(database, b"one") is None
     found = await tokens.by_access_token(database, b"three")
