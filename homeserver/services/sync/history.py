@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HiddenHistory:
-    """One verb."""
+    """Two verbs, around the reading of timelines."""
 
     queries: Queries
     rooms: SyncRooms
@@ -26,23 +26,29 @@ class HiddenHistory:
     visibility: Visibility
     server_name: str
 
-    async def hide(self, user_id: str, windows: Sequence[Window]) -> None:
-        """Take out what the reader may not see. No statement where he has been in all rooms since their start."""
+    async def look(self, user_id: str, windows: Sequence[Window]) -> list[Window]:
+        """Give windows the reader's view where he may not see all of their events; returns those, emptied: their
+        timelines have to be read again. No statement where he has been in all rooms since their start.
+        """
         unsure = [window for window in windows if _is_unsure(window)]
         if not unsure:
-            return
+            return []
         perspectives = await self.visibility.read_perspectives(user_id, unsure)
+        hiding = []
         for window in unsure:
-            window.perspective = perspectives[window.room_id]
-            _hide(window)
-        await self._hide_erased(unsure)
+            window.perspective = perspective = perspectives[window.room_id]
+            if not all(perspective.history.allows(event.position) for event in window.events):
+                window.begin_again(perspective)
+                hiding.append(window)
+        return hiding
 
-    async def _hide_erased(self, windows: Sequence[Window]) -> None:
+    async def hide_erased(self, windows: Sequence[Window]) -> None:
         """Who was not in the room when an erased user spoke gets his events redacted (see services/visibility.py)."""
         ours = ":" + self.server_name
         foreign = [
             (window, event)
             for window in windows
+            if window.perspective is not None
             for event in window.events
             if event.sender.endswith(ours) and window.membership_at(event.position) != "join"
         ]
@@ -66,16 +72,3 @@ def _is_unsure(window: Window) -> bool:
     if membership.membership == "join" and membership.event_nid <= window.events[0].position:
         return False
     return window.full or window.newly_joined or membership.membership != "join"
-
-
-def _hide(window: Window) -> None:
-    perspective = window.perspective
-    assert perspective is not None
-    seen = [event for event in window.events if perspective.history.allows(event.position)]
-    if len(seen) == len(window.events):
-        return
-    hidden = [event for event in window.events if not perspective.history.allows(event.position)]
-    window.events = seen
-    # State is told as of what is seen first: a hidden beginning is behind the window's start.
-    window.start = seen[0].position - 1 if seen else window.up_to
-    window.passed_state += [event for event in hidden if event.state_key is not None]

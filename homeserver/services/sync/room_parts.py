@@ -30,7 +30,10 @@ class RoomParts:
         """Timeline and state of every window; returns the summaries that are to be told, by room id."""
         user_id, wanted = request.user_id, request.filter.room
         await self.timelines.read(windows, wanted.timeline, request.timeline_limit, ignored)
-        await self.history.hide(user_id, windows)
+        hiding = await self.history.look(user_id, windows)
+        if hiding:
+            await self.timelines.read(hiding, wanted.timeline, request.timeline_limit, ignored)
+        await self.history.hide_erased(windows)
         for window in windows:
             # The client's memory of a room it joins again ends before this window.
             window.limited = window.limited or (window.newly_joined and request.since is not None)

@@ -35,6 +35,8 @@ class Gathering:
     accept: Accept
     newest_first: list[TimelineEvent] = field(default_factory=list)
     lowest: int | None = None
+    settled: set[tuple[str, str]] = field(default_factory=set)
+    """What state was met already: older values of it are not in force at the window's end."""
 
     def take(self, events: Iterable[TimelineEvent]) -> bool:
         """True once an event was met for which there is no room any more."""
@@ -42,6 +44,9 @@ class Gathering:
         for event in events:
             if event.state_key is not None and event.type in SUMMARY_TYPES:
                 window.saw_members = True
+            self.lowest = event.position
+            if self._is_hidden(event):
+                continue
             if self.accept(event):
                 if len(self.newest_first) == self.limit:
                     self._end(event.position)
@@ -49,8 +54,21 @@ class Gathering:
                 self.newest_first.append(event)
             elif event.state_key is not None:
                 window.passed_state.append(event)
-            self.lowest = event.position
         return False
+
+    def _is_hidden(self, event: TimelineEvent) -> bool:
+        """Whether the reader may not see the event. What is in force at the window's end he learns in any case, and
+        best here: a client that takes timelines for changes of what it knows then has the whole state.
+        """
+        perspective = self.window.perspective
+        if perspective is None:
+            return False
+        if event.state_key is not None:
+            key = (event.type, event.state_key)
+            if key not in self.settled:
+                self.settled.add(key)
+                return False
+        return not perspective.history.allows(event.position)
 
     def complete(self) -> None:
         """There are no more events in the window."""
@@ -73,6 +91,7 @@ class Gathering:
         self.newest_first.clear()
         self.window.passed_state.clear()
         self.window.saw_members = False
+        self.settled.clear()
         self.lowest = None
 
 
@@ -86,7 +105,9 @@ class Timelines:
     async def read(
         self, windows: Sequence[Window], wanted: RoomEventFilter, limit: int, ignored: frozenset[str]
     ) -> None:
-        """Fill the windows with the newest ``limit`` events each that are wanted; marks those with more as limited."""
+        """Fill the windows with the newest ``limit`` events each that are wanted, and that the reader may see where a
+        window knows that; marks those with more as limited.
+        """
         only = wanted.types.only
         if only is not None and not only.names and not only.wildcards:
             for window in windows:
@@ -99,7 +120,8 @@ class Timelines:
             if not _from_memory(gathering):
                 cold.append(gathering)
         if cold:
-            await self._from_database(cold, limit, selective=not wanted.is_open or bool(ignored))
+            selective = not wanted.is_open or bool(ignored) or any(g.window.perspective is not None for g in cold)
+            await self._from_database(cold, limit, selective=selective)
         if wanted.asks_for_relations:
             await self._keep_related(windows, wanted)
 

@@ -40,6 +40,13 @@ class Window:
     """Whether a membership, name or alias may have changed within the window."""
     state: list[TimelineEvent] = field(default_factory=list)
 
+    def begin_again(self, perspective: Perspective) -> None:
+        """Empty the timeline: it is to be read as the reader may see it."""
+        self.perspective = perspective
+        self.events, self.passed_state = [], []
+        self.limited = self.saw_members = False
+        self.start = FIRST_POSITION
+
     @property
     def room_id(self) -> str:
         return self.membership.room_id

@@ -194,3 +194,33 @@ async def test_a_token_from_the_future_counts_as_the_beginning(server: Server) -
     room_id = await alice.create_room()
     answer = await alice.sync(since="s999999_0_0_0_0_0_0")
     assert answer.event_ids(room_id)
+
+
+async def test_a_timeline_reaches_across_what_is_hidden(server: Server, cold: bool) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    carol = await server.register("carol")
+    hidden = {"type": "m.room.history_visibility", "state_key": "", "content": {"history_visibility": "joined"}}
+    room_id = await alice.create_room(preset="public_chat", initial_state=[hidden])
+    await bob.join(room_id)
+    await alice.send(room_id, "for Bob")
+    await bob.sync()
+    await bob.leave(room_id)
+    await alice.set_state(room_id, "m.room.topic", {"topic": "not for Bob"})
+    await carol.join(room_id)
+    for number in range(20):
+        await alice.send(room_id, f"not for Bob {number}")
+    await alice.set_state(room_id, "m.room.topic", {"topic": "for Bob again"})
+    await bob.join(room_id)
+    if cold:
+        forget_rooms(server)
+    answer = await bob.sync()
+    seen = [(event["type"], event["sender"]) for event in answer.timeline(room_id)[-5:]]
+    assert seen == [
+        ("m.room.message", alice.user_id),
+        ("m.room.member", bob.user_id),
+        ("m.room.member", carol.user_id),
+        ("m.room.topic", alice.user_id),
+        ("m.room.member", bob.user_id),
+    ]
+    said = [event["content"].get("body") for event in answer.timeline(room_id)]
+    assert [body for body in said if body is not None] == ["for Bob"]
