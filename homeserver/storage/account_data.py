@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ SELECT greatest((SELECT max(position) FROM account_data), (SELECT max(position) 
 
 GET = "SELECT content, position, deleted FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3"
 
-# A new entry only while the user has fewer than $6; one that was overtaken by a later write is not written.
+# Only while the user has fewer than $6 others, and not more than $7 bytes with them; one that was overtaken by a later
+# write is not written.
 PUT = """
+WITH others AS (
+    SELECT count(*) AS entries, coalesce(sum(octet_length(content)), 0) AS bytes
+    FROM account_data WHERE user_id = $1 AND (room_id, type) <> ($2, $3)
+)
 INSERT INTO account_data AS a (user_id, room_id, type, content, position)
-SELECT $1, $2, $3, $4, $5
-WHERE (SELECT count(*) FROM account_data WHERE user_id = $1) < $6
-   OR EXISTS (SELECT FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3)
+SELECT $1, $2, $3, $4, $5 FROM others WHERE entries < $6 AND bytes + octet_length($4::bytea) <= $7
 ON CONFLICT (user_id, room_id, type) DO UPDATE
 SET content = CASE WHEN a.position < excluded.position THEN excluded.content ELSE a.content END,
     position = greatest(a.position, excluded.position), deleted = a.deleted AND a.position > excluded.position
@@ -88,6 +92,14 @@ class Stored(NamedTuple):
     deleted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AccountDataLimits:
+    """How much one user may have, in all rooms together. `total_bytes`: of contents."""
+
+    entries: int
+    total_bytes: int
+
+
 class AccountDataRows:
     """Statements over account_data."""
 
@@ -101,10 +113,18 @@ class AccountDataRows:
         return None if row is None else Stored(*row)
 
     async def put(
-        self, q: Queries, user_id: str, room_id: str, event_type: str, content: bytes, position: int, maximum: int
+        self,
+        q: Queries,
+        user_id: str,
+        room_id: str,
+        event_type: str,
+        content: bytes,
+        position: int,
+        limits: AccountDataLimits,
     ) -> bool:
-        """Set an entry; False where it would be the user's `maximum`-plus-first."""
-        return await q.fetchval(PUT, user_id, room_id, event_type, content, position, maximum) is not None
+        """Set an entry; False where that would be too much."""
+        row = await q.fetchval(PUT, user_id, room_id, event_type, content, position, limits.entries, limits.total_bytes)
+        return row is not None
 
     async def replace(
         self,

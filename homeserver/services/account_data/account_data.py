@@ -13,7 +13,7 @@ from homeserver.protocol import errors
 from homeserver.protocol.identifiers import is_room_id, utf8_length
 from homeserver.services.account_data.ignored import IGNORED_USER_LIST, IgnoredUsers
 from homeserver.services.account_data.stream import AccountDataStream, AccountDataWrite
-from homeserver.storage.account_data import EVERYWHERE, AccountDataRows
+from homeserver.storage.account_data import EVERYWHERE, AccountDataLimits, AccountDataRows
 from homeserver.storage.database_errors import OUTCOME_UNKNOWN
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ SERVER_MANAGED = frozenset({FULLY_READ, PUSH_RULES})
 MAX_TYPE_BYTES = 255
 # All rooms' tags, markers and settings together, and what was deleted of them; the largest accounts have some thousands.
 MAX_ENTRIES = 20_000
+# Every initial sync carries all of it.
+MAX_BYTES = 16 * 1024 * 1024
+LIMITS = AccountDataLimits(MAX_ENTRIES, MAX_BYTES)
 DELETED = b"{}"
 
 
@@ -53,11 +56,11 @@ class AccountData:
 
     async def _store(self, user_id: str, room_id: str, event_type: str, content: bytes) -> None:
         async with self._writing(user_id) as write:
-            stored = await self.rows.put(
-                self.queries, user_id, room_id, event_type, content, write.position, MAX_ENTRIES
-            )
+            stored = await self.rows.put(self.queries, user_id, room_id, event_type, content, write.position, LIMITS)
             if not stored:
-                raise errors.TooLarge(f"A user has at most {MAX_ENTRIES} entries of account data")
+                raise errors.TooLarge(
+                    f"A user has at most {MAX_ENTRIES} entries of account data, and {MAX_BYTES} bytes of it"
+                )
             write.done(user_id, room_id, event_type, content)
             self._follow(user_id, room_id, event_type, content)
 

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from homeserver.services.account_data import account_data
+from homeserver.storage.account_data import AccountDataLimits
 from tests.cast import Client, Server
 
 
@@ -214,3 +216,23 @@ async def test_tags_that_are_refused(server: Server) -> None:
     # Anything may stand in m.tag when it is written as account data.
     await alice.put(_path(alice, "m.tag", "!room:test"), {"tags": "none"})
     assert await alice.get(_tag(alice, "!room:test")) == {"tags": {}}
+
+
+async def test_mallory_fills_no_disk_with_account_data(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_data, "LIMITS", AccountDataLimits(entries=3, total_bytes=1000))
+    mallory = await server.register("mallory")
+
+    async def put(event_type: str, size: int, **expected: Any) -> None:
+        path = ("user", mallory.user_id, "account_data", event_type)
+        await mallory.put(path, {"text": "x" * (size - len('{"text":""}'))}, **expected)
+
+    await put("one", 600)
+    await put("two", 401, expect=(413, "M_TOO_LARGE"))
+    await put("two", 400)
+    # What takes the place of something does not count twice.
+    await put("one", 600)
+    await put("one", 601, expect=(413, "M_TOO_LARGE"))
+    await put("one", 100)
+    await put("three", 100)
+    await put("four", 100, expect=(413, "M_TOO_LARGE"))
+    await put("three", 50)
