@@ -115,11 +115,13 @@ class Presence:
         if not self._untold:
             return
         changed = list(self._untold)
-        self._untold.clear()
         self._told_ms = self.clock.now_ms()
         rooms: set[str] = set()
         for user_id in changed:
             rooms |= await self.awake.joined_room_ids(user_id)
+        # Not before: where the database is away, they are told next time.
+        for user_id in changed:
+            self._untold.pop(user_id, None)
         positions = self.stream.reserve(len(changed))
         for user_id, position in zip(changed, positions, strict=True):
             self._recent.add(position, user_id)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from homeserver.protocol.errors import Unavailable
+from homeserver.services.awake import AwakeUsers
 from homeserver.services.presence.presence import Presence
 from tests.cast import Client, Server
 
@@ -140,3 +144,21 @@ async def test_presence_that_is_refused(server: Server) -> None:
     await alice.put(path, {}, expect=(400, "M_MISSING_PARAM"))
     await alice.put(path, {"presence": "online", "status_msg": "x" * 257}, expect=(400, "M_INVALID_PARAM"))
     assert await _get(alice, alice) == {"presence": "offline"}
+
+
+async def test_what_could_not_be_told_while_the_database_was_away_is_told_later(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, _ = await _friends(server)
+    presence = _presence(server)
+    since = presence.stream.current
+
+    async def away(awake: AwakeUsers, user_id: str) -> set[str]:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(AwakeUsers, "joined_room_ids", away)
+        await alice.put(("presence", alice.user_id, "status"), {"presence": "online"}, expect=503)
+    await presence.tell()
+    changed = await presence.changed(bob.user_id, since, presence.stream.current)
+    assert _states(changed) == {alice.user_id: "online"}
