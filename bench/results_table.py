@@ -52,9 +52,7 @@ def latency(rounds: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Print the table."""
     values = read(Path(sys.argv[1]))
-    print(
-        "| operation | Synapse CPU ms (server + PG) | VoiceChat CPU ms (server + PG) | ratio | Synapse p50 ms | VoiceChat p50 ms |"
-    )
+    print("| operation | Synapse: CPU ms, server + PG | VoiceChat | ratio | Synapse: p50 ms | VoiceChat |")
     print("|---|---|---|---|---|---|")
     for target, label in values:
         theirs, ours = values[target, label], values.get((OURS, label))
