@@ -55,7 +55,17 @@ def build_reading(base: Foundation, kernel: Kernel, readers: ReaderServices) -> 
     finder = EventFinder(database, base.events)
     messages = ReadMessages(opener, visibility, pages, past, presenter, ignored, stream)
     context = ReadContext(opener, visibility, finder, pages, past, presenter, ignored, stream)
-    look = ReadFirstLook(database, opener, messages, past, presenter, RoomDirectoryRows(), readers.account_data)
+    look = ReadFirstLook(
+        database,
+        opener,
+        messages,
+        past,
+        presenter,
+        RoomDirectoryRows(),
+        readers.account_data,
+        readers.presence,
+        readers.receipts,
+    )
     endpoints = endpoints_of(
         RoomInitialSyncEndpoints(look),
         RoomMessagesEndpoints(messages),

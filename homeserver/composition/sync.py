@@ -20,11 +20,12 @@ from homeserver.services.sync.engine import Sync
 from homeserver.services.sync.ephemeral import Ephemeral
 from homeserver.services.sync.history import HiddenHistory
 from homeserver.services.sync.lazy_members import LazyMembers
-from homeserver.services.sync.legacy_events import EventStream, RoomWaiters
+from homeserver.services.sync.legacy_events import EventStream
 from homeserver.services.sync.legacy_initial_sync import FirstAnswer
 from homeserver.services.sync.polls import Polls
 from homeserver.services.sync.quick import QuickAnswers
 from homeserver.services.sync.room_parts import RoomParts
+from homeserver.services.sync.room_previews import RoomPreview, RoomWaiters
 from homeserver.services.sync.rooms_invited import StrippedRooms
 from homeserver.services.sync.state_delta import StateDelta
 from homeserver.services.sync.streams import Streams
@@ -104,14 +105,18 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
 def _build_legacy(base: Foundation, reading: ReadingServices, sync: Sync) -> LegacySyncEndpoints:
     waiters = RoomWaiters()
     base.announcer.on_events(waiters.apply_events)
+    base.announcer.on_wake_of_room(waiters.wake)
     base.life.reports_memory("peeking", waiters.memory_usage)
-    stream = EventStream(
-        base.database,
-        sync,
-        base.events,
-        RoomOpener(base.cache, reading.visibility),
-        reading.visibility,
-        reading.presenter,
-        waiters,
+    preview = RoomPreview(
+        queries=base.database,
+        streams=sync.streams,
+        polls=sync.polls,
+        events=base.events,
+        opener=RoomOpener(base.cache, reading.visibility),
+        visibility=reading.visibility,
+        presenter=reading.presenter,
+        ephemeral=sync.answers.ephemeral,
+        waiters=waiters,
     )
-    return LegacySyncEndpoints(stream, FirstAnswer(base.database, RoomDirectoryRows(), sync))
+    stream = EventStream(base.database, sync, base.events, reading.presenter)
+    return LegacySyncEndpoints(stream, preview, FirstAnswer(base.database, RoomDirectoryRows(), sync))

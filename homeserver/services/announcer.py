@@ -18,21 +18,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EventsListener = Callable[[Sequence["TimelineEvent"]], None]
+RoomListener = Callable[[str], None]
 
 
 class Announcer:
     """Wakes waiting syncs and hands committed events to those who subscribed (unread counts, push, federation)."""
 
-    __slots__ = ("_awake", "_events_listeners", "_waiters")
+    __slots__ = ("_awake", "_events_listeners", "_room_listeners", "_waiters")
 
     def __init__(self, awake: AwakeUsers) -> None:
         self._awake = awake
         self._events_listeners: list[EventsListener] = []
+        self._room_listeners: list[RoomListener] = []
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
 
     def on_events(self, listener: EventsListener) -> None:
         """Subscribe to committed events, in order of position. Listeners are synchronous and must be quick."""
         self._events_listeners.append(listener)
+
+    def on_wake_of_room(self, listener: RoomListener) -> None:
+        """Subscribe to wake-ups of rooms (receipts, typing, presence). Listeners are synchronous and must be quick."""
+        self._room_listeners.append(listener)
 
     def announce_events(self, events: Sequence[TimelineEvent]) -> None:
         """Called by the event writer after its commit: listeners first, so that a woken sync finds their work done.
@@ -56,6 +62,8 @@ class Announcer:
         for user_id in users:
             self._wake_user(user_id)
         for room_id in rooms:
+            for listener in self._room_listeners:
+                listener(room_id)
             for user_id in self._awake.users_in_room(room_id):
                 self._wake_user(user_id)
 

@@ -10,6 +10,7 @@ from homeserver.http.responses import Response
 from homeserver.services.sync.legacy_events import EventStream
 from homeserver.services.sync.legacy_initial_sync import FirstAnswer
 from homeserver.services.sync.request import DEFAULT_TIMELINE_EVENTS, MAX_TIMELINE_EVENTS
+from homeserver.services.sync.room_previews import RoomPreview
 
 MAX_TIMEOUT_MS = 60_000
 
@@ -19,6 +20,7 @@ class LegacySyncEndpoints:
     """What clients of before /sync ask."""
 
     stream: EventStream
+    preview: RoomPreview
     first: FirstAnswer
 
     @endpoint("GET", "/_matrix/client/v3/events", guests=True, waits=True, limit="sync")
@@ -28,9 +30,9 @@ class LegacySyncEndpoints:
         start, room_id = query.string("from"), query.string("room_id")
         timeout_ms = query.integer("timeout", 0, minimum=0, maximum=MAX_TIMEOUT_MS)
         if room_id is None:
-            found = await self.stream.everywhere(request.requester, start, timeout_ms)
+            found = await self.stream(request.requester, start, timeout_ms)
         else:
-            found = await self.stream.of_room(request.requester, room_id, start, timeout_ms)
+            found = await self.preview(request.requester, room_id, start, timeout_ms)
         return {"chunk": found.chunk, "start": found.start, "end": found.end}
 
     @endpoint("GET", "/_matrix/client/v3/initialSync", limit="sync")

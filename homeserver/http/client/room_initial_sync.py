@@ -9,6 +9,7 @@ from homeserver.http.client.event_json import MAX_LIMIT, json_list
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.services.presence.old_form import in_old_form
 from homeserver.services.timeline.initial_sync import NEWEST_EVENTS, ReadFirstLook
 
 
@@ -36,7 +37,12 @@ class RoomInitialSyncEndpoints:
             "state": json_list(look.state),
             "visibility": "public" if look.is_published else "private",
             "account_data": json_list(look.account_data),
+            # Gone from the spec, but clients of before /sync read them.
+            "presence": in_old_form(look.presence),
+            "receipts": [],
         }
+        if look.receipts is not None:
+            answer["receipts"] = [{"type": "m.receipt", "room_id": room_id, "content": look.receipts}]
         if look.membership is not None:
             answer["membership"] = look.membership
         return answer

@@ -152,14 +152,22 @@ class Presence:
 
     async def changed(self, user_id: str, since: int, to: int) -> Sequence[Mapping[str, Any]]:
         """Who changed in `(since, to]`, as he is now; everybody where that is too long ago."""
-        if since > self.stream.current:  # a token of a process whose clock was ahead
-            return await self.everything(user_id)
-        if since >= to:
-            return ()
-        recent = self._recent.since(since, to)
+        recent = self._changed(since, to)
         if recent is None:
             return await self.everything(user_id)
-        return self._events(await self.awake.shared_among(user_id, set(recent))) if recent else ()
+        return self._events(await self.awake.shared_among(user_id, recent)) if recent else ()
+
+    async def changed_among(self, user_ids: Collection[str], since: int, to: int) -> Sequence[Mapping[str, Any]]:
+        """Who of these users changed in `(since, to]`, for a reader of their room; all where that is too long ago."""
+        recent = self._changed(since, to)
+        return await self.of_users(user_ids) if recent is None else self._events(recent.intersection(user_ids))
+
+    def _changed(self, since: int, to: int) -> frozenset[str] | None:
+        """Who changed in `(since, to]`; None where that is too long ago."""
+        if since > self.stream.current:  # a token of a process whose clock was ahead
+            return None
+        recent = self._recent.since(since, to) if since < to else ()
+        return None if recent is None else frozenset(recent)
 
     async def of_users(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
         """Of users who newly share a room with the reader. Of many, those who are simply offline are left out."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from homeserver.protocol.filters import Filter, RoomEventFilter, RoomFilter
+from homeserver.services.presence.old_form import in_old_form
 from homeserver.services.requester import Requester
 from homeserver.services.sync.engine import Sync
 from homeserver.services.sync.request import SyncRequest
@@ -38,7 +39,7 @@ class FirstAnswer:
         end: str = body["next_batch"]
         return {
             "end": end,
-            "presence": body["presence"]["events"],
+            "presence": in_old_form(body["presence"]["events"]),
             "account_data": body["account_data"]["events"],
             "receipts": list(_receipts(body)),
             "rooms": [

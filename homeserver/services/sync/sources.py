@@ -73,7 +73,11 @@ class PresenceSource(Protocol):
     async def changed(self, user_id: str, since: int, to: int) -> Sequence[Mapping[str, Any]]: ...
 
     async def of_users(self, user_ids: Collection[str]) -> Sequence[Mapping[str, Any]]:
-        """Of users who newly share a room with the reader; those nobody has heard of are left out."""
+        """Of users who newly share a room with the reader; of many, only those who are not simply offline."""
+        ...
+
+    async def changed_among(self, user_ids: Collection[str], since: int, to: int) -> Sequence[Mapping[str, Any]]:
+        """Of these users, whether the reader shares a room with them or not."""
         ...
 
     async def seen(self, user_id: str, device_id: str, set_presence: str) -> None:

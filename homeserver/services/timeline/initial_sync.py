@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from homeserver.services.requester import Requester
-from homeserver.services.sync.sources import AccountDataSource
+from homeserver.services.sync.sources import AccountDataSource, PresenceSource, ReceiptSource
 from homeserver.services.timeline.messages import MessagesPage, MessagesQuery, ReadMessages
 from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.services.timeline.past_state import PastState
@@ -30,6 +30,9 @@ class FirstLook:
     state: list[bytes]
     is_published: bool
     account_data: Sequence[bytes]
+    presence: Sequence[Mapping[str, Any]]
+    receipts: Mapping[str, Any] | None
+    """The content of an `m.receipt` event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +46,25 @@ class ReadFirstLook:
     presenter: Presenter
     directory: RoomDirectoryRows
     account_data: AccountDataSource
+    presence: PresenceSource
+    receipts: ReceiptSource
 
     async def __call__(self, reader: Requester, room_id: str, limit: int = NEWEST_EVENTS) -> FirstLook:
         """The room as this reader may see it. Raises Forbidden."""
         room, access = await self.opener.access(room_id, reader.user_id)
         own = await self.past.one(room, access.left_at, "m.room.member", reader.user_id)
         account_data = await self.account_data.everything(reader.user_id)
+        presence: Sequence[Mapping[str, Any]] = ()
+        receipts: Mapping[str, Mapping[str, Any]] = {}
+        if access.joined or access.world_readable:
+            presence = await self.presence.of_users(room.joined)
+            receipts = await self.receipts.everything(reader.user_id, (room_id,))
         return FirstLook(
             membership=None if own is None else own.membership,
             messages=await self.messages(reader, room_id, MessagesQuery(backwards=True, limit=limit)),
             state=self.presenter.show_state(room_id, await self.past.everything(room, access.left_at)),
             is_published=bool(await self.directory.is_published(self.queries, room_id)),
             account_data=account_data.by_room.get(room_id, ()),
+            presence=presence,
+            receipts=receipts.get(room_id),
         )

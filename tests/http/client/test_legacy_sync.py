@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import orjson
+
 from tests.cast import Client, Server
 
 READABLE = {
@@ -12,6 +14,16 @@ READABLE = {
     "state_key": "",
     "content": {"history_visibility": "world_readable"},
 }
+
+
+async def follow(client: Client, start: str, **query: Any) -> dict[str, Any]:
+    """GET /events where there may be more than room events: the schema of the specification has only those, its prose
+    ("Client Config") and the clients that use the endpoint know all kinds.
+    """
+    answer = await client.raw("GET", "events", query={"from": start, **query}, check=False)
+    assert answer.status == 200
+    body: dict[str, Any] = orjson.loads(answer.body)
+    return body
 
 
 async def two_in_a_room(server: Server) -> tuple[Client, Client, str]:
@@ -91,6 +103,59 @@ async def test_a_stranger_follows_a_world_readable_room(server: Server) -> None:
     again = await mallory.get("events", room_id=room_id, **{"from": stream["end"]})
     assert again["chunk"] == []
     assert server.application.sync.sync.polls.memory_usage()["polls"] == 0
+
+
+async def test_the_event_stream_tells_of_receipts_typing_and_presence(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    sent = await alice.send(room_id, "hello")
+    end = (await alice.get("initialSync"))["end"]
+    await alice.put(("user", alice.user_id, "rooms", room_id, "tags", "u.work"), {})
+    await alice.put(("user", alice.user_id, "account_data", "m.direct"), {bob.user_id: [room_id]})
+    await bob.post(("rooms", room_id, "receipt", "m.read", sent))
+    await bob.put(("rooms", room_id, "typing", bob.user_id), {"typing": True, "timeout": 30_000})
+    await bob.put(("presence", bob.user_id, "status"), {"presence": "online"})
+    chunk = (await follow(alice, end))["chunk"]
+    told = {event["type"]: event for event in chunk}
+    assert (told["m.tag"]["room_id"], told["m.tag"]["content"]) == (room_id, {"tags": {"u.work": {}}})
+    assert told["m.direct"]["content"] == {bob.user_id: [room_id]}
+    assert told["m.receipt"]["room_id"] == told["m.typing"]["room_id"] == room_id
+    assert bob.user_id in told["m.receipt"]["content"][sent]["m.read"]
+    assert told["m.typing"]["content"] == {"user_ids": [bob.user_id]}
+    assert told["m.presence"]["content"]["user_id"] == bob.user_id
+    first = await alice.get("initialSync")
+    assert bob.user_id in {event["content"]["user_id"] for event in first["presence"]}
+    look = await alice.get(("rooms", room_id, "initialSync"))
+    assert {event["content"]["user_id"] for event in look["presence"]} == {alice.user_id, bob.user_id}
+    assert look["receipts"][0]["content"] == told["m.receipt"]["content"]
+
+
+async def test_a_stranger_sees_what_those_in_a_world_readable_room_do(server: Server) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat", initial_state=[READABLE])
+    sent = await alice.send(room_id, "hello stranger")
+    end = (await mallory.get("events", room_id=room_id))["end"]
+    waiting = asyncio.create_task(follow(mallory, end, room_id=room_id, timeout=30_000))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await alice.put(("rooms", room_id, "typing", alice.user_id), {"typing": True, "timeout": 30_000})
+    stream = await waiting
+    assert [(event["type"], event["room_id"]) for event in stream["chunk"]] == [("m.typing", room_id)]
+    await alice.post(("rooms", room_id, "receipt", "m.read.private", sent))
+    await alice.put(("presence", alice.user_id, "status"), {"presence": "online"})
+    stream = await follow(mallory, stream["end"], room_id=room_id)
+    assert [event["type"] for event in stream["chunk"]] == ["m.presence"]
+
+
+async def test_who_has_left_hears_nothing_more_of_those_in_the_room(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    await bob.leave(room_id)
+    end = (await bob.get("events", room_id=room_id))["end"]
+    sent = await alice.send(room_id, "hello")
+    await alice.post(("rooms", room_id, "receipt", "m.read", sent))
+    await alice.put(("presence", alice.user_id, "status"), {"presence": "online"})
+    assert (await bob.get("events", room_id=room_id, **{"from": end}))["chunk"] == []
+    look = await bob.get(("rooms", room_id, "initialSync"))
+    assert (look["membership"], look["presence"], look["receipts"]) == ("leave", [], [])
 
 
 async def test_a_stranger_does_not_follow_other_rooms(server: Server) -> None:
