@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol.auth.permissions import may_redact, may_send
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import BadJson, Forbidden, MissingParam, NotFound, Unavailable
+from homeserver.protocol.errors import BadJson, Forbidden, InvalidParam, MissingParam, NotFound, Unavailable
 from homeserver.protocol.identifiers import check_event_id
 from homeserver.services.membership.content import check_joined
 from homeserver.services.requester import Requester
@@ -47,7 +47,7 @@ class RedactEvent:
     async def __call__(
         self, requester: Requester, room_id: str, event_id: str, content: Mapping[str, Any], txn_id: str
     ) -> str:
-        """Redact; returns the id of the redaction. Raises NotFound (the event), Forbidden, BadJson, InvalidParam."""
+        """Redact; returns the id of the redaction. Raises Forbidden, BadJson, InvalidParam (the event is not there)."""
         check_event_id(event_id)
         transaction = transaction_of(requester, f"redact {room_id} {event_id}", txn_id)
         return await self._once(requester, room_id, event_id, content, transaction)
@@ -105,9 +105,10 @@ class RedactEvent:
 
     async def _target(self, room: LiveRoom, event_id: str) -> TimelineEvent:
         records = await self.events.by_ids(self.queries, [event_id])
-        # The same answer for another room's event: who is not in that room learns nothing of it.
+        # The same answer for another room's event (400, which others give for it): who is not in that room learns
+        # nothing of it.
         if not records or records[0]["room_nid"] != room.room_nid or records[0]["position"] is None:
-            raise NotFound(f"There is no event {event_id} in this room")
+            raise InvalidParam(f"There is no event {event_id} in this room")
         return to_timeline_event(records[0], room.room_id)
 
     async def _forms(self, room: LiveRoom, target: TimelineEvent) -> RedactedForms | None:

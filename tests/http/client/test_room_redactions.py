@@ -106,7 +106,7 @@ async def test_events_of_other_rooms_are_not_there(server: Server) -> None:
     room_id, other = await alice.create_room(), await alice.create_room()
     elsewhere = await alice.send(other, "hello")
     for event_id in (elsewhere, "$unknown"):
-        await alice.put(("rooms", room_id, "redact", event_id, "t"), {}, expect=(404, "M_NOT_FOUND"))
+        await alice.put(("rooms", room_id, "redact", event_id, "t"), {}, expect=(400, "M_INVALID_PARAM"))
     await alice.put(("rooms", room_id, "redact", "nonsense", "t"), {}, expect=(400, "M_INVALID_PARAM"))
     assert (await event(alice, other, elsewhere))["content"]["body"] == "hello"
 

@@ -85,7 +85,7 @@ async def test_only_those_with_power_upgrade(server: Server) -> None:
     await mallory.post(path, {"new_version": "12"}, expect=(403, "M_FORBIDDEN"))
     await mallory.join(room_id)
     await mallory.post(path, {"new_version": "12"}, expect=(403, "M_FORBIDDEN"))
-    await mallory.post(("rooms", "!nowhere:test", "upgrade"), {"new_version": "12"}, expect=(403, "M_FORBIDDEN"))
+    await mallory.post(("rooms", "!nowhere:test", "upgrade"), {"new_version": "12"}, expect=(404, "M_NOT_FOUND"))
     await alice.post(path, {"new_version": "wonderland"}, expect=(400, "M_UNSUPPORTED_ROOM_VERSION"))
     await alice.post(path, {}, expect=(400, "M_MISSING_PARAM"))
     assert ("m.room.tombstone", "") not in await state_of(alice, room_id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from homeserver.protocol.auth.permissions import may_send
 from homeserver.protocol.auth.rejection import AuthRejection
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import Forbidden, InvalidParam, NotFound
+from homeserver.protocol.errors import Forbidden, InvalidParam
 from homeserver.protocol.identifiers import is_user_id
 from homeserver.protocol.room_versions import room_version
 from homeserver.services.directory.published import PublishedRooms
@@ -19,7 +19,6 @@ from homeserver.services.requester import Requester
 from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.creation.founder import RoomFounder
 from homeserver.services.rooms.live_room import LiveRoom
-from homeserver.services.rooms.refusals import not_in_room
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.upgrade.carried_levels import raised
 from homeserver.services.rooms.upgrade.carried_state import Succession, successor_events
@@ -52,7 +51,7 @@ class UpgradeRoom:
     async def __call__(
         self, requester: Requester, room_id: str, new_version: str, additional_creators: Sequence[str]
     ) -> str:
-        """Upgrade; returns the id of the new room. Raises Forbidden, UnsupportedRoomVersion, InvalidParam."""
+        """Upgrade; returns the id of the new room. Raises NotFound, Forbidden, UnsupportedRoomVersion, InvalidParam."""
         version = room_version(new_version)
         room = await self._room_to_upgrade(requester, room_id)
         creators = _checked_creators(additional_creators) if version.additional_creators else []
@@ -64,10 +63,7 @@ class UpgradeRoom:
         return new_room_id
 
     async def _room_to_upgrade(self, requester: Requester, room_id: str) -> LiveRoom:
-        try:
-            room = await self.cache.get(room_id)
-        except NotFound:
-            raise not_in_room(room_id) from None
+        room = await self.cache.get(room_id)
         check_joined(room, requester.user_id)
         if not may_send(room.power_levels(), requester.user_id, "m.room.tombstone", is_state=True):
             raise Forbidden("You do not have the power to upgrade this room")
