@@ -14,15 +14,16 @@ MAX_ENTRIES = 10_000
 
 
 def check_server_acl(content: Mapping[str, Any]) -> None:
-    """Raises BadJson for a list that is none: servers would read it as empty, and nobody could take part any more."""
+    """Raises BadJson for a list that is none: servers would read it as empty, and nobody could take part any more.
+
+    `allow_ip_literals` "defaults to `true` if missing or otherwise not a boolean", so it can be anything.
+    """
     for key in ("allow", "deny"):
         entries = content.get(key, [])
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
             raise BadJson(f"'{key}' must be a list of server names")
         if len(entries) > MAX_ENTRIES:
             raise BadJson(f"'{key}' has at most {MAX_ENTRIES} entries")
-    if not isinstance(content.get("allow_ip_literals", True), bool):
-        raise BadJson("'allow_ip_literals' must be true or false")
 
 
 def server_is_allowed(server_name: str, content: Mapping[str, Any] | None) -> bool:

@@ -55,9 +55,11 @@ def test_many_stars_cost_no_time() -> None:
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.parametrize(
-    "content", [{"allow": "*"}, {"deny": [5]}, {"allow_ip_literals": "no"}, {"allow": ["a"] * 10_001}]
-)
+@pytest.mark.parametrize("content", [{"allow": "*"}, {"deny": [5]}, {"allow": ["a"] * 10_001}])
 def test_lists_that_are_none_are_refused(content: dict[str, object]) -> None:
     with pytest.raises(BadJson):
         check_server_acl(content)
+
+
+def test_whether_literals_are_allowed_may_be_said_in_any_way() -> None:
+    check_server_acl({"allow": ["*"], "allow_ip_literals": "no"})

@@ -10,6 +10,7 @@ from homeserver.protocol.errors import BadJson, NotFound
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.event_checks.relations import CheckRelation
+from homeserver.services.rooms.event_checks.tombstone import TOMBSTONE, check_tombstone
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.refusals import not_in_room
 from homeserver.services.rooms.transactions import SentTransactions, transaction_of
@@ -29,10 +30,12 @@ class SendEvent:
     ) -> str:
         """Send; the same transaction again gives the same event id.
 
-        Raises Forbidden, BadJson, TooLarge, DuplicateAnnotation, Unknown (a relation that cannot be).
+        Raises Forbidden, BadJson, TooLarge, DuplicateAnnotation, InvalidParam, Unknown (a relation that cannot be).
         """
         if event_type == "m.room.create":
             raise BadJson("m.room.create cannot be sent")
+        if event_type == TOMBSTONE:
+            check_tombstone(content, room_id)
         transaction = transaction_of(requester, f"send {room_id} {event_type}", txn_id)
         if event_type == "m.room.redaction":
             return await self.redact.sent_as_event(requester, room_id, content, transaction)

@@ -15,6 +15,7 @@ from homeserver.services.requester import Requester
 from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.event_checks.canonical_alias import CheckCanonicalAlias
 from homeserver.services.rooms.event_checks.power_levels import check_power_levels
+from homeserver.services.rooms.event_checks.tombstone import TOMBSTONE, check_tombstone
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.refusals import not_in_room
 from homeserver.services.rooms.room_cache import RoomCache
@@ -75,6 +76,8 @@ class SetState:
             return
         if event_type == "m.room.canonical_alias":
             await self.check_canonical_alias(room, content)
+        elif event_type == TOMBSTONE:
+            check_tombstone(content, room.room_id)
         elif event_type == "m.room.power_levels":
             check_power_levels(content, room.version)
         elif event_type == "m.room.server_acl":

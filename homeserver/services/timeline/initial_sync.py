@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.sync.sources import AccountDataSource, PresenceSource, ReceiptSource
 from homeserver.services.timeline.messages import MessagesPage, MessagesQuery, ReadMessages
 from homeserver.services.timeline.open_room import RoomOpener
@@ -62,9 +65,17 @@ class ReadFirstLook:
         return FirstLook(
             membership=None if own is None else own.membership,
             messages=await self.messages(reader, room_id, MessagesQuery(backwards=True, limit=limit)),
-            state=self.presenter.show_state(room_id, await self.past.everything(room, access.left_at)),
+            state=self._state_in_old_form(room_id, await self.past.everything(room, access.left_at)),
             is_published=bool(await self.directory.is_published(self.queries, room_id)),
             account_data=account_data.by_room.get(room_id, ()),
             presence=presence,
             receipts=receipts.get(room_id),
         )
+
+    def _state_in_old_form(self, room_id: str, events: Sequence[TimelineEvent]) -> list[bytes]:
+        """With `user_id`, which is where clients of before /sync look for the sender."""
+        shown = self.presenter.show_state(room_id, events)
+        return [
+            b'{"user_id":%b,%b' % (orjson.dumps(event.sender), body[1:])
+            for event, body in zip(events, shown, strict=True)
+        ]

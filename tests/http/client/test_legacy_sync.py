@@ -126,6 +126,7 @@ async def test_the_event_stream_tells_of_receipts_typing_and_presence(server: Se
     assert bob.user_id in {event["content"]["user_id"] for event in first["presence"]}
     look = await alice.get(("rooms", room_id, "initialSync"))
     assert {event["content"]["user_id"] for event in look["presence"]} == {alice.user_id, bob.user_id}
+    assert {event["user_id"] for event in look["state"]} == {alice.user_id, bob.user_id}
     assert look["receipts"][0]["content"] == told["m.receipt"]["content"]
 
 

@@ -180,3 +180,11 @@ async def test_a_room_that_only_claims_to_follow_another_gets_nothing(server: Se
     trap = await mallory.create_room(preset="public_chat", creation_content=claimed)
     await alice.join(trap)
     assert await alice.get(("user", alice.user_id, "rooms", trap, "tags")) == {"tags": {}}
+
+
+async def test_a_room_is_not_its_own_successor(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    circle = {"body": "round and round", "replacement_room": room_id}
+    for path in (("send", "m.room.tombstone", "t1"), ("state", "m.room.tombstone", "")):
+        await alice.put(("rooms", room_id, *path), circle, expect=(400, "M_INVALID_PARAM"))
