@@ -21,7 +21,7 @@ Accept = Callable[[TimelineEvent], bool]
 # How many events of each room are looked at, statement by statement, for as many as are wanted. Whoever filters for
 # what is rarer than that gets a limited timeline, and pages on with /messages.
 MORE_LOOKS = (200, 1000)
-# Rows of one statement, so that a sync of very many rooms does not fill the memory.
+# Rows of one statement and events of one answer, so that a sync of very many rooms does not fill the memory.
 MAX_ROWS = 50_000
 SUMMARY_TYPES = frozenset(("m.room.member", "m.room.name", "m.room.canonical_alias"))
 
@@ -113,6 +113,8 @@ class Timelines:
             for window in windows:
                 _show_nothing(window)
             return
+        # Of very many rooms everybody gets less of each: the answer is made in memory.
+        limit = min(limit, max(1, MAX_ROWS // max(1, len(windows))))
         accept = acceptance(wanted, ignored)
         cold = []
         for window in windows:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from homeserver.services.sync import timelines
 from homeserver.services.sync.engine import MAX_INITIAL_OF_USER, Sync
 from homeserver.services.tokens import StreamToken
 from tests.cast import Server
@@ -58,3 +59,20 @@ async def test_few_initial_syncs_of_one_user_run_at_once(server: Server, monkeyp
     await asyncio.sleep(0.05)
     go_on.set()
     assert len(await asyncio.gather(*running)) == MAX_INITIAL_OF_USER + 2
+
+
+async def test_very_many_rooms_have_shorter_timelines(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timelines, "MAX_ROWS", 6)
+    mallory = await server.register("mallory")
+    rooms = [await mallory.create_room() for _ in range(3)]
+    for room_id in rooms:
+        for _ in range(3):
+            await mallory.send(room_id, "hello")
+    cache = server.application.base.cache
+    cache.retire(await cache.get(rooms[0]))
+    answer = await mallory.sync(since=None, filter='{"room":{"timeline":{"limit":100}}}')
+    for room_id in rooms:
+        room = answer.room(room_id)
+        assert (len(room["timeline"]["events"]), room["timeline"]["limited"]) == (2, True)
+        older = await mallory.messages(room_id, dir="b", limit=1, **{"from": room["timeline"]["prev_batch"]})
+        assert older["chunk"][0]["content"]["body"] == "hello"
