@@ -26,6 +26,11 @@ _ALIASES = (
 )
 # Client-server API, "Common error codes": "can be returned by any API endpoint", so these need not be documented.
 _COMMON_ERRORS = {400, 401, 403, 404, 405, 409, 413, 429, 500, 502, 503, 504}
+# Where the schema says less than the prose, and clients live by what servers have always answered.
+_UNCHECKED = {
+    # "This will stream new events as they come in": typing, receipts and presence too, which have no id and no sender.
+    ("GET", "/_matrix/client/v3/events"),
+}
 # data/string-formats.yaml of the specification; those without a pattern there are checked here in spirit.
 _FORMATS = {
     "mx-user-id": r"^@[^:]*:.+",
@@ -145,6 +150,8 @@ def _check_error(operation: Operation | None, status: int, headers: Mapping[str,
 
 
 def _check_content(operation: Operation, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[str]:
+    if (operation.method, operation.path) in _UNCHECKED and status == 200:
+        return
     content = operation.definition["responses"][str(status)].get("content", {})
     if "application/json" not in content:
         return

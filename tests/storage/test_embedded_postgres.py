@@ -112,6 +112,10 @@ async def test_a_killed_postgres_comes_back_with_its_data(tmp_path: Path) -> Non
         assert postgres.pid is not None
         killed = postgres.pid
         os.kill(killed, signal.SIGKILL)
+        # Its orphaned sessions answer for a moment longer: wait for the new one.
+        async with asyncio.timeout(30):
+            while not postgres.restarts:
+                await asyncio.sleep(0.01)
         assert await patiently(database, "SELECT count(*) FROM t") == 1000
         assert (postgres.restarts, postgres.pid != killed) == (1, True)
         await database.close()

@@ -97,7 +97,7 @@ async def test_tokens_answer_where_they_came_from(server: Server) -> None:
         {"from": "nonsense"}, {"from": ""}, {"to": "t"}, {"from": "t1.5"}, {"from": "s1"}, {"from": "t9" * 200},
         {"from": "t99999999999999999999"}, {"to": "s1_2_3_4_5_6_x"}, {"limit": "-1"}, {"limit": "many"},
         {"dir": "sideways"}, {"filter": "[]"}, {"filter": "{"}, {"filter": '{"types": "m.room.message"}'},
-        {"filter": '{"limit": 0}'},
+        {"filter": '{"limit": -1}'},
     ],
 )  # fmt: skip
 async def test_wrong_parameters_are_refused_with_400(server: Server, query: dict[str, str]) -> None:
