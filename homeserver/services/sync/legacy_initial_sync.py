@@ -40,7 +40,8 @@ class FirstAnswer:
         return {
             "end": end,
             "presence": in_old_form(body["presence"]["events"]),
-            "account_data": body["account_data"]["events"],
+            # Push rules were not account data yet: their clients ask for them by themselves.
+            "account_data": [each for each in body["account_data"]["events"] if each["type"] != "m.push_rules"],
             "receipts": list(_receipts(body)),
             "rooms": [
                 {**room, "visibility": "public" if room["room_id"] in published else "private"}
