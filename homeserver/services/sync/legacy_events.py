@@ -49,6 +49,8 @@ class EventStream:
 
     async def __call__(self, requester: Requester, start: str | None, timeout_ms: int) -> EventChunk:
         """New events of the reader's rooms, invites included, and whatever else is new for him. Raises InvalidParam."""
+        if requester.device_id is not None:
+            await self.sync.streams.presence.seen(requester.user_id, requester.device_id, "online")
         since = self.sync.streams.now() if start is None else StreamToken.parse(start)
         # Without the device: this stream has no place for its letters, so it must not take them for read.
         reader = replace(requester, device_id=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from homeserver.protocol.filters import Filter, RoomEventFilter, RoomFilter
+from homeserver.protocol.filters import RoomEventFilter, RoomFilter, parse_filter
 from homeserver.services.presence.old_form import in_old_form
 from homeserver.services.requester import Requester
 from homeserver.services.sync.engine import Sync
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 STATE = "state_after"
+# Clients of before /sync ask for push rules at /pushrules.
+NO_PUSH_RULES = parse_filter({"account_data": {"not_types": ["m.push_rules"]}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,12 @@ class FirstAnswer:
     async def __call__(self, requester: Requester, limit: int, *, archived: bool) -> dict[str, Any]:
         """All rooms with their current state and newest events; with `archived` those that were left too."""
         rooms = RoomFilter(include_leave=archived, timeline=RoomEventFilter(limit=limit))
+        if requester.device_id is not None:
+            await self.sync.streams.presence.seen(requester.user_id, requester.device_id, "online")
         # Without the device: messages to it wait for /sync.
         reader = replace(requester, device_id=None)
-        body = orjson.loads(await self.sync(SyncRequest(reader, Filter(room=rooms), state_after=(STATE,))))
+        wanted = replace(NO_PUSH_RULES, room=rooms)
+        body = orjson.loads(await self.sync(SyncRequest(reader, wanted, state_after=(STATE,))))
         published = {room.room_id for room in await self.directory.published(self.queries)}
         end: str = body["next_batch"]
         return {

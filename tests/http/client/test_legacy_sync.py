@@ -109,6 +109,8 @@ async def test_the_event_stream_tells_of_receipts_typing_and_presence(server: Se
     alice, bob, room_id = await two_in_a_room(server)
     sent = await alice.send(room_id, "hello")
     end = (await alice.get("initialSync"))["end"]
+    # Changes of presence are told together, at most once a second.
+    server.clock.advance(ms=1_500)
     await alice.put(("user", alice.user_id, "rooms", room_id, "tags", "u.work"), {})
     await alice.put(("user", alice.user_id, "account_data", "m.direct"), {bob.user_id: [room_id]})
     await bob.post(("rooms", room_id, "receipt", "m.read", sent))
@@ -123,7 +125,9 @@ async def test_the_event_stream_tells_of_receipts_typing_and_presence(server: Se
     assert told["m.typing"]["content"] == {"user_ids": [bob.user_id]}
     assert told["m.presence"]["content"]["user_id"] == bob.user_id
     first = await alice.get("initialSync")
-    assert bob.user_id in {event["content"]["user_id"] for event in first["presence"]}
+    # Whoever uses these endpoints is there too.
+    assert {event["content"]["user_id"] for event in first["presence"]} == {alice.user_id, bob.user_id}
+    assert first["account_data"] == [{"type": "m.direct", "content": {bob.user_id: [room_id]}}]
     look = await alice.get(("rooms", room_id, "initialSync"))
     assert {event["content"]["user_id"] for event in look["presence"]} == {alice.user_id, bob.user_id}
     assert {event["user_id"] for event in look["state"]} == {alice.user_id, bob.user_id}
