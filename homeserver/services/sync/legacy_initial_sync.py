@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 STATE = "state_after"
-# Clients of before /sync ask for push rules at /pushrules.
+# Push rules were not account data yet: clients of then ask for them by themselves.
 NO_PUSH_RULES = parse_filter({"account_data": {"not_types": ["m.push_rules"]}})
 
 
@@ -45,8 +45,7 @@ class FirstAnswer:
         return {
             "end": end,
             "presence": in_old_form(body["presence"]["events"]),
-            # Push rules were not account data yet: their clients ask for them by themselves.
-            "account_data": [each for each in body["account_data"]["events"] if each["type"] != "m.push_rules"],
+            "account_data": body["account_data"]["events"],
             "receipts": list(_receipts(body)),
             "rooms": [
                 {**room, "visibility": "public" if room["room_id"] in published else "private"}
