@@ -16,7 +16,6 @@ from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.sync import SyncServices, build_sync
-from homeserver.http.limits import RateLimiter
 from homeserver.http.observer import Observer
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock, SystemClock
@@ -61,16 +60,16 @@ def build_application(
     """Connect everything. The database has been migrated; nothing is asked of it yet."""
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock)
-    accounts = build_accounts(base, settings, public_baseurl)
+    limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
+    accounts = build_accounts(base, settings, public_baseurl, limiter)
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
-    rooms = build_rooms(base, settings, accounts, readers, kernel)
+    rooms = build_rooms(base, settings, accounts, readers, kernel, limiter)
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption)
 
-    limiter: RateLimiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
     observability = build_observability(base, settings)
     groups = (observability, accounts, readers, rooms, reading, encryption, media, sync)
     endpoints = describe(base, settings, public_baseurl, [each for group in groups for each in group.endpoints])

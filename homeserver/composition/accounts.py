@@ -24,6 +24,7 @@ from homeserver.services.accounts.openid_tokens import OpenIdTokens
 from homeserver.services.devices import Devices
 from homeserver.services.filters.filters import Filters
 from homeserver.services.profiles.profiles import Profiles
+from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.setup_link import SetupLinks
 from homeserver.services.sessions.authenticator import Authenticator
@@ -50,10 +51,12 @@ class AccountServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_accounts(base: Foundation, settings: Settings, public_baseurl: str) -> AccountServices:
+def build_accounts(
+    base: Foundation, settings: Settings, public_baseurl: str, limiter: AnyRateLimiter
+) -> AccountServices:
     """Hooks (`devices.hooks`, `accounts.on_deactivated`) are filled by the groups that have to know."""
     database, clock = base.database, base.clock
-    identity = build_identity(base, settings)
+    identity = build_identity(base, settings, limiter)
     registration = build_registration(base, settings, identity, public_baseurl)
     login_tokens = LoginTokens(database, LoginTokenRows(), clock)
     login = Login(identity.credentials, identity.sessions, login_tokens, _cross_signing_lookup(base))

@@ -10,7 +10,7 @@ from homeserver.composition.life import Step
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
 from homeserver.services.devices import Devices
-from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
+from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.captcha import CaptchaVerifier
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
@@ -50,11 +50,10 @@ class Identity:
     ui_auth: UiAuth
 
 
-def build_identity(base: Foundation, settings: Settings) -> Identity:
+def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter) -> Identity:
     """Sessions first, then what they are opened with."""
     database, clock, users, tokens = base.database, base.clock, Users(), SessionTokens()
     last_seen = LastSeen(database, DeviceRows(), clock)
-    limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
     authenticator = Authenticator(database, tokens, last_seen, clock, limiter)
     devices = Devices(database, DeviceRows(), authenticator, last_seen)
     lifetimes = SessionLifetimes(

@@ -16,6 +16,7 @@ from homeserver.http.client.room_creation import RoomCreationEndpoints
 from homeserver.http.client.room_events import RoomEventEndpoints
 from homeserver.http.client.room_upgrade import RoomUpgradeEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.creation.create_room import CreateRoom
 from homeserver.services.rooms.creation.founder import RoomFounder
 from homeserver.services.rooms.event_checks.canonical_alias import CheckCanonicalAlias
@@ -44,7 +45,12 @@ class RoomServices:
 
 
 def build_rooms(
-    base: Foundation, settings: Settings, accounts: AccountServices, readers: ReaderServices, kernel: Kernel
+    base: Foundation,
+    settings: Settings,
+    accounts: AccountServices,
+    readers: ReaderServices,
+    kernel: Kernel,
+    limiter: AnyRateLimiter,
 ) -> RoomServices:
     """Everything that writes into rooms goes through the kernel's appender."""
     database, cache, clock, appender = base.database, base.cache, base.clock, kernel.appender
@@ -74,7 +80,7 @@ def build_rooms(
     upgrade = UpgradeRoom(cache, appender, found, aliases, listed, directory.published, members.profiles, carry)
     _follow_accounts(accounts, kernel, members, readers)
     endpoints = endpoints_of(
-        RoomCreationEndpoints(create, base.server_name),
+        RoomCreationEndpoints(create, base.server_name, limiter),
         RoomEventEndpoints(send, set_state, redact),
         RoomUpgradeEndpoints(upgrade),
         MembershipEndpoints(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from homeserver.protocol.errors import LimitExceeded
 from homeserver.services.clock import Clock
@@ -33,6 +33,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "room_create": Rate(burst=20, interval_ms=2_000),
     "join": Rate(burst=30, interval_ms=1_000),
     "invite": Rate(burst=50, interval_ms=1_000),
+    # Those that come with a new room, one by one: a community that moves brings everybody along.
+    "room_create_invite": Rate(burst=500, interval_ms=1_000),
     "login": Rate(burst=20, interval_ms=5_000),
     "registration": Rate(burst=20, interval_ms=5_000),
     "refresh": Rate(burst=30, interval_ms=1_000),
@@ -108,6 +110,9 @@ class NoRateLimiter:
 
     def check_left(self, limit: str, key: str) -> None:
         """Do nothing."""
+
+
+AnyRateLimiter: TypeAlias = BucketRateLimiter | NoRateLimiter
 
 
 def network_of(address: str) -> str:

@@ -146,3 +146,13 @@ async def test_who_does_not_read_an_answer_is_cut_off() -> None:
         writer.close()
     finally:
         await runner.cleanup()
+
+
+async def test_people_brought_along_into_new_rooms_are_counted(server: Server, clock: FakeClock) -> None:
+    mallory = await server.register("mallory")
+    crowd = [f"@victim{number}:test" for number in range(200)]
+    for _ in range(2):
+        await mallory.create_room(invite=crowd)
+    await mallory.post("createRoom", {"invite": crowd}, expect=(429, "M_LIMIT_EXCEEDED"))
+    clock.advance(minutes=10)
+    await mallory.create_room(invite=crowd)

@@ -12,6 +12,7 @@ from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.protocol.errors import ThreepidDenied
 from homeserver.services.directory.names import new_alias
+from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.creation.create_room import CreateRoom
 from homeserver.services.rooms.creation.wishes import InitialState, RoomWishes
 
@@ -43,11 +44,14 @@ class RoomCreationEndpoints:
 
     create: CreateRoom
     server_name: str
+    limiter: AnyRateLimiter
 
     @endpoint("POST", "/_matrix/client/v3/createRoom", body=CreateRoomBody, limit="room_create")
     async def create_room(self, request: Request[CreateRoomBody]) -> Response:
         if request.body.invite_3pid:
             raise ThreepidDenied("This server has no identity server: invite people by their user id")
+        for _ in request.body.invite or ():
+            self.limiter.count("room_create_invite", request.requester.user_id)
         return {"room_id": await self.create(request.requester, self._wishes(request.body))}
 
     def _wishes(self, body: CreateRoomBody) -> RoomWishes:
