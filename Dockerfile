@@ -9,7 +9,7 @@ FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements.lock .
 RUN python -m venv /app/.venv \
-    && /app/.venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+    && /app/.venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 
 FROM python:3.13-slim
 # A number with an entry: PostgreSQL insists on one, and refuses to run as root.

@@ -196,6 +196,48 @@ class DelayedEventSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioSettings:
+    bitrate: int = key(64_000, "Opus bits per second; channels may choose another.", minimum=24_000, maximum=96_000)
+    frame_ms: int = key(20, "Milliseconds of sound in a packet.", minimum=10, maximum=60)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    uris: tuple[str, ...] = key((), "turn: and turns: URIs told to clients; none without them.")
+    shared_secret: str | None = key(None, "static-auth-secret of coturn.", secret=True)
+    lifetime_ms: int = key(DAY_MS, "How long credentials are valid.", unit="duration")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitSettings:
+    region: str = key("default", "Name of this cluster; the first one serves channels without a region.")
+    url: str = key("", "wss:// URL at which clients reach it.")
+    api_url: str | None = key(None, "http:// URL at which we reach it, where it is another one.", unit="http")
+    api_key: str = key("", "Key of livekit.yaml.")
+    api_secret: str = key("", "Its secret.", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    enabled: bool = key(True, "Whether there are calls.")
+    backend: Literal["embedded", "livekit"] = key("embedded", "Who forwards: our own workers, or LiveKit.")
+    bind: str = key("::", "Address of the media sockets; :: and 0.0.0.0 mean all.")
+    port: int = key(
+        10000, "First media port, UDP and TCP; worker n uses port + n. 0: any (tests).", minimum=0, maximum=65000
+    )
+    workers: int | None = key(
+        None, "Processes that forward media; one per core if not given, 0: inside the server.", minimum=0, maximum=100
+    )
+    advertise: tuple[str, ...] = key((), "Addresses told to clients; found out if not given.")
+    max_participants: int = key(50, "In one voice channel, where it sets no limit itself.", minimum=2, maximum=1000)
+    top_speakers: int = key(5, "How many are heard at once in rooms above the next number.", minimum=1, maximum=50)
+    top_speakers_above: int = key(20, "Rooms with more open microphones forward the loudest only.", minimum=2)
+    audio: AudioSettings = key(AudioSettings, "Sound.")
+    turn: TurnSettings = key(TurnSettings, "TURN server for restrictive networks and calls between two people.")
+    livekit: tuple[LiveKitSettings, ...] = key((), "LiveKit clusters, with backend: livekit.")
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = key("INFO", "How much is written.")
     to: str = key("stdout", "stdout, stderr, or the path of a file.", unit="log_target")
@@ -244,6 +286,7 @@ class Settings:
     media: MediaSettings = key(MediaSettings, "Files.")
     url_previews: UrlPreviewSettings = key(UrlPreviewSettings, "Previews of links.")
     delayed_events: DelayedEventSettings = key(DelayedEventSettings, "Delayed events.")
+    voice: VoiceSettings = key(VoiceSettings, "Calls.")
     log: LogSettings = key(LogSettings, "The log.")
     metrics: MetricsSettings = key(MetricsSettings, "Metrics.")
     well_known: WellKnownSettings = key(WellKnownSettings, "/.well-known/matrix.")

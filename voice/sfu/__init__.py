@@ -1,0 +1,1 @@
+"""Selective forwarding: the interface, and the two that implement it."""

@@ -1,0 +1,1 @@
+"""Our own selective forwarding unit, speaking LiveKit's client protocol."""
