@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
+from homeserver.composition.call_page import build_call_page
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
 from homeserver.composition.foundation import Foundation, build_foundation
@@ -71,7 +72,7 @@ def build_application(
     sync = build_sync(base, accounts, readers, kernel, reading, encryption)
 
     observability = build_observability(base, settings)
-    groups = (observability, accounts, readers, rooms, reading, encryption, media, sync)
+    groups = (observability, build_call_page(settings), accounts, readers, rooms, reading, encryption, media, sync)
     endpoints = describe(base, settings, public_baseurl, [each for group in groups for each in group.endpoints])
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or observability.observer)
     return Application(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-COMMANDS = ("up", "serve", "user", "config", "doctor", "test")
+COMMANDS = ("up", "serve", "user", "config", "doctor", "call-page", "test")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _module(name: str) -> ModuleType:
-    return import_module(f"homeserver.commands.{name}")
+    return import_module(f"homeserver.commands.{name.replace('-', '_')}")
 
 
 def _run(module: ModuleType, parsed: argparse.Namespace) -> int:

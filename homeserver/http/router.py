@@ -25,6 +25,7 @@ RESOURCES: Final = (
     ("/_matrix/client/v1/media/", "media"),
     ("/_matrix/client/", "client"),
     ("/setup", "client"),
+    ("/_voicechat/call", "voice"),
     ("/_matrix/media/", "media"),
     ("/_matrix/federation/v1/media/", "media"),
     ("/_matrix/federation/", "federation"),

@@ -1,0 +1,1 @@
+"""An optional page that opens a call in a browser, for guests with a link and people without a client."""
