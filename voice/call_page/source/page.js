@@ -73,3 +73,4 @@ element("enter").addEventListener("submit", async (event) => {
         element("join").disabled = false;
     }
 });
+element("join").disabled = false;
