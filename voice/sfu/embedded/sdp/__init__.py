@@ -3,6 +3,7 @@
 from voice.sfu.embedded.sdp.answering import answer
 from voice.sfu.embedded.sdp.codecs import VIDEO_CODECS, AudioPolicy
 from voice.sfu.embedded.sdp.description import Description, Fingerprint, SdpError, Section
+from voice.sfu.embedded.sdp.offering import SubscriberSections
 from voice.sfu.embedded.sdp.parsing import parse
 from voice.sfu.embedded.sdp.plan import Answer, LocalDescription, Offer, SectionPlan, SentTrack
 
@@ -18,6 +19,7 @@ __all__ = [
     "Section",
     "SectionPlan",
     "SentTrack",
+    "SubscriberSections",
     "answer",
     "parse",
 ]

@@ -22,6 +22,8 @@ _FEEDBACK: Mapping[str, tuple[str, ...]] = {
     "audio": ("nack",),
     "video": ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"),
 }
+_OUR_PAYLOAD_TYPES = {"opus": 111, "VP8": 96, "H264": 102}
+"""Of our own offers; the repair stream of each has the next one."""
 _DEFAULT_H264_PROFILE = "420010"
 """RFC 6184 section 8.1: Baseline, where profile-level-id is not written."""
 
@@ -86,6 +88,16 @@ def with_policy(codec: Codec, policy: AudioPolicy) -> Codec:
     if stereo:
         parameters.append("stereo=1")
     return replace(codec, parameters=";".join(parameters))
+
+
+def offered_form(codec: Codec) -> Codec:
+    """What a track's codec is called in our own offers: our payload type, the publisher's profile, all our feedback."""
+    name = _known_name(codec)
+    kind = "audio" if name == "opus" else "video"
+    parameters = "minptime=10;useinbandfec=1" if kind == "audio" else codec.parameters
+    return replace(
+        codec, payload_type=_OUR_PAYLOAD_TYPES[name], name=name, parameters=parameters, feedback=_FEEDBACK[kind]
+    )
 
 
 def _known_name(codec: Codec) -> str:

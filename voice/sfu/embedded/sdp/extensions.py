@@ -18,8 +18,8 @@ _HIGHEST_ONE_BYTE_ID = 14
 """RFC 8285 section 4.2. We never agree to extmap-allow-mixed, so nobody sends the two-byte form."""
 
 OURS: Mapping[str, Mapping[str, int]] = {
-    "audio": {MID: 1, AUDIO_LEVEL: 2},
-    "video": {MID: 1, ABS_SEND_TIME: 3, TRANSPORT_CC: 4},
+    "audio": {},
+    "video": {ABS_SEND_TIME: 3, TRANSPORT_CC: 4},
 }
 """The ids of our own offers; one id means one thing in all sections of a bundle (RFC 8843 section 9.2)."""
 
