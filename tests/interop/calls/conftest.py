@@ -22,7 +22,7 @@ WATCHER = Path(__file__).with_name("watcher.js")
 class Browsers(Protocol):
     """Opens a browser of its own for somebody."""
 
-    async def __call__(self, name: str) -> Chromium: ...
+    async def __call__(self, name: str, *arguments: str) -> Chromium: ...
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +50,8 @@ async def browsers(tmp_path: Path) -> AsyncIterator[Browsers]:
     opened: list[Chromium] = []
     numbers = itertools.count(1)
 
-    async def open_browser(name: str) -> Chromium:
-        browser = await Chromium.start(program, tmp_path / f"{next(numbers)}-{name}")
+    async def open_browser(name: str, *arguments: str) -> Chromium:
+        browser = await Chromium.start(program, tmp_path / f"{next(numbers)}-{name}", *arguments)
         opened.append(browser)
         await browser.before_each_document(WATCHER.read_text())
         return browser

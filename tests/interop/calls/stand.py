@@ -61,17 +61,17 @@ def call_page() -> Path:
     return directory
 
 
-def start_server(directory: Path, **voice: Any) -> Target:
-    """Our server with open registration, guests, and media on this machine only."""
+def start_server(directory: Path, listener_bind: str = "127.0.0.1", **voice: Any) -> Target:
+    """Our server with open registration, guests, and media on this machine only; `voice` changes that section."""
     port = free_port()
     data = directory / "data"
     data.mkdir(parents=True)
     shutil.copytree(call_page(), data / "call-page")
     config = {
         "server_name": SERVER_NAME,
-        "public_baseurl": f"http://127.0.0.1:{port}",
+        "public_baseurl": f"http://{listener_bind}:{port}",
         "data_dir": str(data),
-        "listeners": [{"bind": "127.0.0.1", "port": port}],
+        "listeners": [{"bind": listener_bind, "port": port}],
         "registration": {"enabled": True, "require_verification": False, "guests": True},
         "passwords": {"hash_cost": "minimum"},
         "rate_limits": {"enabled": False},
@@ -83,7 +83,7 @@ def start_server(directory: Path, **voice: Any) -> Target:
     with log.open("wb") as output:
         command = [sys.executable, "-m", "homeserver", "--config", str(file)]
         process = subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT)
-    target = Target(f"http://127.0.0.1:{port}", log, process)
+    target = Target(f"http://{listener_bind}:{port}", log, process)
     _await_ready(target)
     return target
 
@@ -120,3 +120,15 @@ async def call_members(http: aiohttp.ClientSession, account: Account, room_id: s
         for event in state
         if event["type"] == "org.matrix.msc3401.call.member" and event["content"].get("application") == "m.call"
     }
+
+
+async def call_token(http: aiohttp.ClientSession, account: Account, room_id: str) -> dict[str, str]:
+    """`url` and `jwt` of the media server, got in the way of Element Call: transports, OpenID token, token service."""
+    found = await account.ask(http, "GET", "/_matrix/client/unstable/org.matrix.msc4143/rtc/transports")
+    service = found["rtc_transports"][0]["livekit_service_url"]
+    openid = await account.ask(http, "POST", f"/_matrix/client/v3/user/{account.user_id}/openid/request_token", {})
+    body = {"room": room_id, "openid_token": openid, "device_id": account.device_id}
+    async with http.post(f"{service}/sfu/get", json=body) as answer:
+        made = await answer.json()
+        assert answer.status == 200, made
+        return dict(made)
