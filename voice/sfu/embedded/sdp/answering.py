@@ -24,13 +24,15 @@ _NOTHING = SectionPlan()
 def answer(offer: Description, local: LocalDescription, plans: Mapping[str, SectionPlan]) -> Answer:
     """Answer with what `plans` (by mid) want; sections without a plan stay open and inactive.
 
-    Raises SdpError where the offer leaves us no DTLS server role. What a plan asks for and the offer does not allow is
+    Raises SdpError where the offer leaves us no DTLS server role, or nothing that can be accepted. What a plan asks for and the offer does not allow is
     left out of `received` and `sent`, never an error.
     """
     if offer.setup not in ("actpass", "active", ""):
         raise SdpError("We answer as DTLS server: offer a=setup:actpass.")
     answered = [_answered(section, offer, plans.get(section.mid, _NOTHING)) for section in offer.sections]
     _keep_one_data_section(answered)
+    if not any(part.accepted for part in answered):
+        raise SdpError("There is no section we can accept.")
     lines = writing.session(local, (part.section.mid for part in answered if part.accepted))
     first = True
     for part in answered:
@@ -106,7 +108,7 @@ def _media(section: Section, kind: Kind, plan: SectionPlan) -> _Part:
         lines += writing.codec(codec, repair_of(section, codec))
     lines += writing.extensions(extensions.agreed(kind, section.extensions))
     if received:
-        lines += _how_to_send(received, plan)
+        lines += _how_to_send(section, received, plan)
     if sent and plan.send:
         lines += writing.stream(plan.send, repaired=sent.rtx is not None)
     return _Part(section, lines, received=received, sent=sent)
@@ -143,7 +145,7 @@ def _received(section: Section, kind: Kind, plan: SectionPlan) -> ReceivedSectio
         codecs=(with_policy(codec, plan.audio) if kind == "audio" else codec,),
         rtx={repair.payload_type: codec.payload_type} if repair else {},
         extensions=extensions.agreed(kind, section.extensions),
-        rids=rids,
+        rids=_lowest_first(rids),
         ssrcs=() if rids else section.ssrcs,
         rtx_ssrcs=dict(section.rtx_ssrcs) if repair and not rids else {},
     )
@@ -162,10 +164,16 @@ def _sent(section: Section, kind: Kind, track: SentTrack) -> SentSection | None:
     )
 
 
-def _how_to_send(received: ReceivedSection, plan: SectionPlan) -> list[str]:
+def _lowest_first(rids: tuple[str, ...]) -> tuple[str, ...]:
+    """Clients call them q, h and f, and write them in either order."""
+    return tuple(sorted(rids, key="qhf".index)) if set(rids) <= {"q", "h", "f"} else rids
+
+
+def _how_to_send(section: Section, received: ReceivedSection, plan: SectionPlan) -> list[str]:
+    """Layers in the order of the offer, as RFC 8853 section 5.3.2 has it."""
     if received.kind == "audio":
         return [f"a=ptime:{plan.audio.frame_ms}", f"a=maxptime:{max(60, plan.audio.frame_ms)}"]
     if not received.rids:
         return []
-    layers = [f"a=rid:{rid} recv" for rid in received.rids]
-    return [*layers, f"a=simulcast:recv {';'.join(received.rids)}"]
+    layers = [rid for rid in section.rids if rid in received.rids]
+    return [*(f"a=rid:{rid} recv" for rid in layers), f"a=simulcast:recv {';'.join(layers)}"]

@@ -38,8 +38,8 @@ class AudioPolicy:
     """10, 20, 40 or 60."""
     dtx: bool = True
     """Send next to nothing in silence."""
-    stereo: bool | None = None
-    """None: as the client offers."""
+    stereo: bool = False
+    """Ask for two channels even where the offer does not announce them (sprop-stereo)."""
 
 
 def receivable(section: Section, preference: Sequence[str] = VIDEO_CODECS) -> Codec | None:
@@ -51,13 +51,13 @@ def receivable(section: Section, preference: Sequence[str] = VIDEO_CODECS) -> Co
     wanted = [_known_name(codec) for codec in candidates]
     for name in ("opus",) if section.kind == "audio" else preference:
         if name in wanted:
-            return _with_our_feedback(section, candidates[wanted.index(name)])
+            return _with_our_feedback(candidates[wanted.index(name)])
     return None
 
 
 def all_acceptable(section: Section) -> tuple[Codec, ...]:
     """Everything we could one day send here; keeps a section open that carries nothing now."""
-    return tuple(_with_our_feedback(section, codec) for codec in section.codecs if _is_acceptable(section, codec))
+    return tuple(_with_our_feedback(codec) for codec in section.codecs if _is_acceptable(section, codec))
 
 
 def sendable(section: Section, codec: Codec) -> Codec | None:
@@ -66,7 +66,7 @@ def sendable(section: Section, codec: Codec) -> Codec | None:
     same = [theirs for theirs in section.codecs if theirs.name.lower() == name and _is_acceptable(section, theirs)]
     if name == "h264":
         same = _h264_decoders(same, codec)
-    return _with_our_feedback(section, same[0]) if same else None
+    return _with_our_feedback(same[0]) if same else None
 
 
 def repair_of(section: Section, codec: Codec) -> Codec | None:
@@ -78,11 +78,11 @@ def repair_of(section: Section, codec: Codec) -> Codec | None:
 
 
 def with_policy(codec: Codec, policy: AudioPolicy) -> Codec:
-    """The Opus format of an answer: RFC 7587 section 7 reads these as what the answerer wants to be sent."""
-    offered = codec.parameters
-    stereo = policy.stereo
-    if stereo is None:
-        stereo = "1" in (parameter(offered, "stereo"), parameter(offered, "sprop-stereo"))
+    """The Opus format of an answer: RFC 7587 section 7 reads these as what the answerer wants to be sent.
+
+    `stereo=1` of an offer says nothing of what will be sent: LiveKit's clients write it into every section.
+    """
+    stereo = policy.stereo or parameter(codec.parameters, "sprop-stereo") == "1"
     parameters = [f"minptime={min(10, policy.frame_ms)}", "useinbandfec=1", f"usedtx={int(policy.dtx)}"]
     parameters.append(f"maxaveragebitrate={policy.bitrate}")
     if stereo:
@@ -113,9 +113,16 @@ def _is_acceptable(section: Section, codec: Codec) -> bool:
     )
 
 
-def _with_our_feedback(section: Section, codec: Codec) -> Codec:
-    ours = _FEEDBACK.get(section.media, ())
-    return replace(codec, name=_known_name(codec), feedback=tuple(kind for kind in codec.feedback if kind in ours))
+def _with_our_feedback(codec: Codec) -> Codec:
+    """Feedback for video as offered. NACK for audio always: no browser offers it, all of them use it when asked.
+
+    (libwebrtc takes what it keeps for resending from the answer alone; RFC 4585 section 4.2 would have it offered.)
+    """
+    name = _known_name(codec)
+    feedback = _FEEDBACK["audio"]
+    if name != "opus":
+        feedback = tuple(kind for kind in codec.feedback if kind in _FEEDBACK["video"])
+    return replace(codec, name=name, feedback=feedback)
 
 
 # --- H.264 -----------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ class Section:
     """SSRC of the repair stream -> SSRC it repairs."""
     cname: str = ""
     rids: tuple[str, ...] = ()
-    """Simulcast layers its writer offers to send, lowest first."""
+    """Simulcast layers its writer offers to send, in the order written."""
     sctp_port: int = 0
     max_message_size: int = 65_536
     """Bytes; RFC 8841 says 64 K where it is not written."""

@@ -108,7 +108,7 @@ class SectionReader:
             ssrcs=tuple(ssrc for ssrc in self._ssrcs if ssrc not in self._rtx_ssrcs),
             rtx_ssrcs=self._rtx_ssrcs,
             cname=self._cname,
-            rids=self._layers(),
+            rids=tuple(rid for rid in self._simulcast if rid in self._rids),
             sctp_port=self._sctp_port,
             max_message_size=self._max_message_size,
             candidates=tuple(self._candidates),
@@ -150,13 +150,6 @@ class SectionReader:
                 if repaired.isdecimal() and len(repaired) <= 3 and int(repaired) in self._maps:
                     repairs[payload_type] = int(repaired)
         return repairs
-
-    def _layers(self) -> tuple[str, ...]:
-        """Lowest first. Clients name them q, h and f, but do not agree in which order they write them."""
-        layers = [rid for rid in self._simulcast if rid in self._rids]
-        if set(layers) <= {"q", "h", "f"}:
-            layers.sort(key="qhf".index)
-        return tuple(layers)
 
     # --- attributes --------------------------------------------------------------------------------------------
 
