@@ -24,8 +24,8 @@ _NOTHING = SectionPlan()
 def answer(offer: Description, local: LocalDescription, plans: Mapping[str, SectionPlan]) -> Answer:
     """Answer with what `plans` (by mid) want; sections without a plan stay open and inactive.
 
-    Raises SdpError where the offer leaves us no DTLS server role, or nothing that can be accepted. What a plan asks for and the offer does not allow is
-    left out of `received` and `sent`, never an error.
+    Raises SdpError where the offer leaves us no DTLS server role, or nothing that can be accepted. What a plan asks for
+    and the offer does not allow is left out of `received` and `sent`, never an error.
     """
     if offer.setup not in ("actpass", "active", ""):
         raise SdpError("We answer as DTLS server: offer a=setup:actpass.")
