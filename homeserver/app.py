@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
 from homeserver.composition.call_page import build_call_page
+from homeserver.composition.calls import CallServices, NothingDelayed, build_calls
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
 from homeserver.composition.foundation import Foundation, build_foundation
@@ -22,6 +23,7 @@ from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock, SystemClock
 from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
 from homeserver.storage.database import Database
+from voice.sfu.backend import SfuBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Application:
     reading: ReadingServices
     encryption: EncryptionServices
     media: MediaServices
+    calls: CallServices
     sync: SyncServices
     edge: EdgeParts
 
@@ -57,8 +60,12 @@ def build_application(
     public_baseurl: str,
     clock: Clock | None = None,
     observer: Observer | None = None,
+    sfu: SfuBackend | None = None,
 ) -> Application:
-    """Connect everything. The database has been migrated; nothing is asked of it yet."""
+    """Connect everything. The database has been migrated; nothing is asked of it yet.
+
+    `sfu` takes the place of the one that the settings ask for (tests).
+    """
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock)
     limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
@@ -69,12 +76,25 @@ def build_application(
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
+    calls = build_calls(base, settings, accounts, public_baseurl, sfu, NothingDelayed())
     sync = build_sync(base, accounts, readers, kernel, reading, encryption)
 
     observability = build_observability(base, settings)
-    groups = (observability, build_call_page(settings), accounts, readers, rooms, reading, encryption, media, sync)
-    endpoints = describe(base, settings, public_baseurl, [each for group in groups for each in group.endpoints])
+    groups = (
+        observability,
+        build_call_page(settings),
+        accounts,
+        readers,
+        rooms,
+        reading,
+        encryption,
+        media,
+        calls,
+        sync,
+    )
+    endpoints = [each for group in groups for each in group.endpoints]
+    endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or observability.observer)
     return Application(
-        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, sync, edge
+        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, calls, sync, edge
     )  # fmt: skip

@@ -14,6 +14,7 @@ from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
 from tests.postgres import TestServer, running_server
+from voice.sfu.backend import SfuBackend
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +52,15 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def server(database_dsn: str, clock: FakeClock, settings: Settings) -> AsyncIterator[Server]:
+def sfu() -> SfuBackend | None:
+    """What forwards calls; a test module that joins some overrides it with tests/voice/recording_backend.py."""
+    return None
+
+
+@pytest.fixture
+async def server(
+    database_dsn: str, clock: FakeClock, settings: Settings, sfu: SfuBackend | None
+) -> AsyncIterator[Server]:
     """The whole homeserver, listening, with a fresh database and a clock that stands still."""
-    async with running_homeserver(settings, database_dsn, clock) as server:
+    async with running_homeserver(settings, database_dsn, clock, sfu) as server:
         yield server

@@ -23,6 +23,7 @@ from homeserver.storage.database import Database
 from homeserver.storage.pool import PoolLimits
 from tests.cast import Server
 from tests.clock import FakeClock
+from voice.sfu.backend import SfuBackend
 
 SERVER_NAME = "test"
 SIGNING_KEY = SigningKey.from_seed("a_test", bytes(32))
@@ -44,11 +45,13 @@ def server_settings(data_dir: Path, **changes: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running_homeserver(settings: Settings, dsn: str, clock: FakeClock) -> AsyncIterator[Server]:
+async def running_homeserver(
+    settings: Settings, dsn: str, clock: FakeClock, sfu: SfuBackend | None = None
+) -> AsyncIterator[Server]:
     """Start, serve, stop."""
     database = Database(dsn, PoolLimits(max_connections=5, wait_seconds=5))
     application = build_application(
-        settings, database, SIGNING_KEY, public_baseurl="http://localhost:8008", clock=clock
+        settings, database, SIGNING_KEY, public_baseurl="http://localhost:8008", clock=clock, sfu=sfu
     )
     await application.start()
     listeners = await open_listeners(application)

@@ -48,6 +48,7 @@ class AccountServices:
     profiles: Profiles
     filters: Filters
     ui_auth: UiAuth
+    openid_tokens: OpenIdTokens
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -88,6 +89,7 @@ def build_accounts(
         profiles=profiles,
         filters=filters,
         ui_auth=identity.ui_auth,
+        openid_tokens=openid_tokens,
         endpoints=[*registration.endpoints, *endpoints],
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from config.settings import ListenerSettings, Settings
 from homeserver.composition.foundation import Foundation
@@ -29,8 +30,14 @@ class EdgeParts:
     observer: Observer
 
 
-def describe(base: Foundation, settings: Settings, public_baseurl: str, endpoints: list[Endpoint]) -> list[Endpoint]:
-    """All endpoints: the given ones, and those that tell clients about them."""
+def describe(
+    base: Foundation,
+    settings: Settings,
+    public_baseurl: str,
+    endpoints: list[Endpoint],
+    client_extra: Mapping[str, Any],
+) -> list[Endpoint]:
+    """All endpoints: the given ones, and those that tell clients about them. `client_extra` goes into the well-known."""
 
     async def check() -> None:
         await base.database.fetchval("SELECT 1")
@@ -40,7 +47,9 @@ def describe(base: Foundation, settings: Settings, public_baseurl: str, endpoint
         *endpoints,
         *endpoints_of(
             CapabilityEndpoints(settings.rooms.default_version, list(ROOM_VERSIONS), login_tokens=True),
-            WellKnownEndpoints(public_baseurl, well_known.server, _contacts(settings), well_known.support_page),
+            WellKnownEndpoints(
+                public_baseurl, well_known.server, _contacts(settings), well_known.support_page, client_extra
+            ),
             HealthEndpoints(check),
         ),
     ]

@@ -26,6 +26,7 @@ RESOURCES: Final = (
     ("/_matrix/client/", "client"),
     ("/setup", "client"),
     ("/_voicechat/call", "voice"),
+    ("/livekit/", "voice"),
     ("/_matrix/media/", "media"),
     ("/_matrix/federation/v1/media/", "media"),
     ("/_matrix/federation/", "federation"),

@@ -47,6 +47,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "login_token": Rate(burst=6, interval_ms=30_000),
     # Each change of a name is an event in every room.
     "profile": Rate(burst=20, interval_ms=2_000),
+    # By address where the token service is asked: everybody of a house may come to a call at once.
+    "call_token": Rate(burst=100, interval_ms=200),
     "key_claim": Rate(burst=200, interval_ms=50),
     "directory": Rate(burst=50, interval_ms=200),
     "media_upload": Rate(burst=50, interval_ms=500),

@@ -25,7 +25,13 @@ DELEGATE = """
 UPDATE voice_identities SET delay_id = $3, delay_ms = $4 WHERE sfu_room = $1 AND identity = $2
 """
 
-# Parallel arrays of rooms and identities.
+# Here and below: parallel arrays of rooms and identities.
+END_DELEGATIONS = """
+UPDATE voice_identities v SET delay_id = NULL, delay_ms = NULL
+FROM unnest($1::text[], $2::text[]) AS ended(sfu_room, identity)
+WHERE v.sfu_room = ended.sfu_room AND v.identity = ended.identity
+"""
+
 SEEN = """
 UPDATE voice_identities v SET seen_ms = $3
 FROM unnest($1::text[], $2::text[]) AS there(sfu_room, identity)
@@ -70,9 +76,13 @@ class VoiceIdentityRows:
             PUT, of.sfu_room, of.identity, of.room_id, of.slot_id, of.user_id, of.device_id, of.member_id, of.seen_ms
         )
 
-    async def delegate(self, q: Queries, key: tuple[str, str], delay_id: str | None, delay_ms: int | None) -> None:
-        """Remember the delayed event that says that he left; None: there is none any more."""
+    async def delegate(self, q: Queries, key: tuple[str, str], delay_id: str, delay_ms: int) -> None:
+        """Remember the delayed event that says that he left."""
         await q.execute(DELEGATE, *key, delay_id, delay_ms)
+
+    async def end_delegations(self, q: Queries, keys: Sequence[tuple[str, str]]) -> None:
+        """There are none any more."""
+        await q.execute(END_DELEGATIONS, [key[0] for key in keys], [key[1] for key in keys])
 
     async def seen(self, q: Queries, keys: Sequence[tuple[str, str]], now_ms: int) -> None:
         """They are in the call now."""

@@ -5,13 +5,13 @@ Memory holds all of them and answers; the table is there for the next start, bec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from homeserver.protocol.errors import Forbidden, LimitExceeded, Unavailable
 from homeserver.storage.voice_identities import VoiceIdentity, VoiceIdentityRows
-from voice.sfu.backend import Joined, LeaveReason, Left, RoomsLost, SfuEvent
+from voice.sfu.backend import Grant, Joined, LeaveReason, Left, RoomsLost, SfuEvent
 from voice.tokens import LIFETIME_S
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class VoiceIdentities:
     _by_room: dict[str, set[Key]] = field(default_factory=dict)
     _of_user: dict[str, set[Key]] = field(default_factory=dict)
     _present: set[Key] = field(default_factory=set)
+    _grants: dict[Key, Grant | None] = field(default_factory=dict)
 
     async def start(self) -> None:
         """Before the first request: remember what was known before the restart."""
@@ -70,6 +71,19 @@ class VoiceIdentities:
         """Whether the SFU has said that he came, and not that he went."""
         return (sfu_room, identity) in self._present
 
+    def note_grant(self, key: Key, grant: Grant | None) -> None:
+        """What the SFU knows that he may do; None: nothing, his tokens are void."""
+        if key in self._known:
+            self._grants[key] = grant
+
+    def forget_grant(self, key: Key) -> None:
+        """What the SFU knows of him is not known."""
+        self._grants.pop(key, None)
+
+    def is_granted(self, key: Key, grant: Grant | None) -> bool:
+        """Whether the SFU knows exactly this."""
+        return key in self._grants and self._grants[key] == grant
+
     def with_delegation(self) -> Iterator[VoiceIdentity]:
         """Those who handed us their leave event."""
         return (each for each in self._known.values() if each.delay_id is not None)
@@ -89,12 +103,20 @@ class VoiceIdentities:
         await self.rows.put(self.queries, held)
         return held
 
-    async def delegate(self, of: VoiceIdentity, delay_id: str | None, delay_ms: int | None) -> None:
-        """He hands us the delayed event that says that he left; None: it is done with."""
+    async def delegate(self, of: VoiceIdentity, delay_id: str, delay_ms: int) -> None:
+        """He hands us the delayed event that says that he left."""
         held = self._known.get(of.key)
         if held is not None:
             self._known[of.key] = replace(held, delay_id=delay_id, delay_ms=delay_ms)
         await self.rows.delegate(self.queries, of.key, delay_id, delay_ms)
+
+    async def end_delegations(self, keys: Sequence[Key]) -> None:
+        """Those events are done with."""
+        for key in keys:
+            if key in self._known:
+                self._known[key] = replace(self._known[key], delay_id=None, delay_ms=None)
+        if keys:
+            await self.rows.end_delegations(self.queries, keys)
 
     def follow(self, event: SfuEvent) -> None:
         """Keep track of who is there. A listener of the SFU, before all others."""
@@ -136,6 +158,7 @@ class VoiceIdentities:
 
     def _drop(self, key: Key) -> None:
         known = self._known.pop(key)
+        self._grants.pop(key, None)
         _discard(self._by_room, known.room_id, key)
         _discard(self._of_user, known.user_id, key)
 

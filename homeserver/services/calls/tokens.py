@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from homeserver.protocol.errors import Forbidden, InvalidParam, NotFound, Unavailable
-from homeserver.protocol.identifiers import is_room_id
+from homeserver.protocol.identifiers import is_room_id, server_name_of
 from homeserver.services.calls.channel_options import options_of
 from homeserver.services.calls.permissions import rights_in_call
 from homeserver.services.text_limits import check_text
@@ -98,15 +98,17 @@ class CallTokens:
             url = await self._open(room, member)
         except SfuUnavailable as error:
             raise Unavailable("Calls do not work at the moment; try again") from error
-        known = await self.identities.remember(_identity_of(member))
+        known = await self.identities.remember(identity_of(member))
         # From here on nothing is awaited: who lost his rights meanwhile is refused, who loses them later is found.
         room = self.cache.peek(member.room_id) or await self._room(member.room_id)
         grant = grant_of(known, rights_in_call(room, member.user_id, member.slot_id), self.is_local(member.user_id))
-        return CallToken(url, self._mint(grant))
+        jwt = self._mint(grant)
+        self.identities.note_grant(known.key, grant)
+        return CallToken(url, jwt)
 
     def is_local(self, user_id: str) -> bool:
         """Whether he is one of ours: only those publish here (MSC4195), and open calls."""
-        return user_id.endswith(f":{self.server_name}")
+        return server_name_of(user_id) == self.server_name
 
     async def _room(self, room_id: str) -> LiveRoom:
         """Raises Forbidden also where there is no such room: who is not in a room learns nothing of it."""
@@ -154,7 +156,8 @@ def grant_of(known: VoiceIdentity, rights: Rights, is_local: bool) -> Grant:
     )
 
 
-def _identity_of(member: CallMember) -> VoiceIdentity:
+def identity_of(member: CallMember) -> VoiceIdentity:
+    """The record of him."""
     return VoiceIdentity(
         member.sfu_room,
         member.identity,
