@@ -1,0 +1,1 @@
+"""Participants, what they publish and hear, and the rooms they are in."""

@@ -1,0 +1,34 @@
+"""Whom a publisher lets hear and see what he publishes (`SubscriptionPermission`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    everybody: bool = True
+    all_tracks: frozenset[str] = frozenset()
+    """Identities and sids of those who may have every track."""
+    tracks: frozenset[tuple[str, str]] = frozenset()
+    """(identity or sid, track sid)."""
+
+    def admits(self, identity: str, sid: str, track_sid: str) -> bool:
+        if self.everybody or identity in self.all_tracks or sid in self.all_tracks:
+            return True
+        return (identity, track_sid) in self.tracks or (sid, track_sid) in self.tracks
+
+
+def of_request(request: Any) -> Audience:
+    """The caller bounds the message's size."""
+    if request.all_participants:
+        return Audience()
+    all_tracks: set[str] = set()
+    tracks: set[tuple[str, str]] = set()
+    for permission in request.track_permissions:
+        who = permission.participant_identity or permission.participant_sid
+        if permission.all_tracks:
+            all_tracks.add(who)
+        tracks.update((who, track_sid) for track_sid in permission.track_sids)
+    return Audience(False, frozenset(all_tracks), frozenset(tracks))

@@ -1,0 +1,1 @@
+"""The LiveKit signalling protocol, on WebSockets."""
