@@ -31,8 +31,8 @@ ARGUMENTS = (
 
 
 def find_chromium() -> str | None:
-    """VOICECHAT_CHROMIUM, or the first known name on the PATH."""
-    given = os.environ.get("VOICECHAT_CHROMIUM")
+    """VOICECHAT_TEST_CHROMIUM, or the first known name on the PATH."""
+    given = os.environ.get("VOICECHAT_TEST_CHROMIUM")
     return given or next(filter(None, map(shutil.which, NAMES)), None)
 
 

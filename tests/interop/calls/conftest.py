@@ -46,7 +46,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def browsers(tmp_path: Path) -> AsyncIterator[Browsers]:
     program = find_chromium()
     if program is None:
-        pytest.skip("no Chromium on this machine (Debian: apt install chromium; or VOICECHAT_CHROMIUM)")
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium; or VOICECHAT_TEST_CHROMIUM)")
     opened: list[Chromium] = []
     numbers = itertools.count(1)
 

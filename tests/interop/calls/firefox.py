@@ -29,7 +29,7 @@ OURS, THEIRS = "10.203.77.1", "10.203.77.2"
 
 
 def find_firefox() -> str | None:
-    given = os.environ.get("VOICECHAT_FIREFOX")
+    given = os.environ.get("VOICECHAT_TEST_FIREFOX")
     return given or shutil.which("firefox-esr") or shutil.which("firefox")
 
 

@@ -1,0 +1,159 @@
+"""A bot in a call: Matrix says who is there and carries the keys, the LiveKit SDK carries the sound."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from livekit import rtc
+
+from voice.bot.matrix import MatrixClient
+from voice.bot.media_keys import EVENT_TYPE as KEYS_EVENT
+from voice.bot.media_keys import MediaKeys
+from voice.bot.membership import Membership, members_of
+from voice.bot.olm_device import OlmDevice
+from voice.bot.sound import RATE, Sound
+
+log = logging.getLogger(__name__)
+
+UNSTABLE_TRANSPORTS = "/_matrix/client/unstable/org.matrix.msc4143/rtc/transports"
+Heard = Callable[[str, bytes], None]
+"""Identity at the SFU, and 16 bit mono samples at 48 kHz."""
+
+
+class NoCall(Exception):  # noqa: N818
+    """The homeserver has no calls that we understand."""
+
+
+@dataclass(slots=True)
+class BotCall:
+    """One call in one room. `heard` gets everybody's sound; without it nothing is subscribed to."""
+
+    client: MatrixClient
+    room_id: str
+    encrypted: bool
+    heard: Heard | None = None
+    room: rtc.Room = field(default_factory=rtc.Room)
+    _device: OlmDevice | None = None
+    _keys: MediaKeys | None = None
+    _membership: Membership | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def enter(self) -> None:
+        """In the call, heard and seen by the others. Raises NoCall, matrix.Refused, rtc.ConnectError."""
+        if self.encrypted:
+            self._device = OlmDevice(self.client)
+            await self._device.publish()
+        await self.client.sync()
+        service = await self._service_url()
+        access = await self._token(service)
+        self._membership = Membership(self.client, self.room_id, service)
+        self.room.on("track_subscribed", self._subscribed)
+        await self.room.connect(access["url"], access["jwt"], self._options())
+        if self._device is not None:
+            provider = self.room.e2ee_manager.key_provider
+            assert provider is not None
+            self._keys = MediaKeys(self._device, self.room_id, provider.set_key)
+            self._keys.use_own()
+        await self._membership.enter()
+        self._start(self._follow())
+
+    async def leave(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(aiohttp.ClientError):
+            if self._membership is not None:
+                await self._membership.leave()
+        await self.room.disconnect()
+
+    async def play(self, sound: Sound) -> None:
+        """Speak the sound, in its own time; returns when it ended."""
+        source = rtc.AudioSource(sound.rate, sound.channels, queue_size_ms=200)
+        track = rtc.LocalAudioTrack.create_audio_track("bot", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        publication = await self.room.local_participant.publish_track(track, options)
+        try:
+            for piece in sound.pieces:
+                frame = rtc.AudioFrame(piece, sound.rate, sound.channels, len(piece) // (2 * sound.channels))
+                await source.capture_frame(frame)
+            await source.wait_for_playout()
+        finally:
+            with contextlib.suppress(Exception):
+                await self.room.local_participant.unpublish_track(publication.sid)
+            await source.aclose()
+
+    async def _service_url(self) -> str:
+        answer = await self.client.ask("GET", UNSTABLE_TRANSPORTS)
+        for transport in answer.get("rtc_transports", []):
+            if transport.get("type") == "livekit":
+                return str(transport["livekit_service_url"])
+        raise NoCall("the homeserver names no transport of type livekit")
+
+    async def _token(self, service: str) -> dict[str, Any]:
+        openid = await self.client.openid()
+        body = {"room": self.room_id, "openid_token": openid, "device_id": self.client.device_id}
+        return dict(await self.client.ask("POST", f"{service}/sfu/get", body))
+
+    def _options(self) -> rtc.RoomOptions:
+        encryption = None
+        if self.encrypted:
+            # As Element Call has it: a key for each participant, derived by HKDF, a window of ten ratchet steps.
+            keys = rtc.KeyProviderOptions(
+                shared_key=None,
+                ratchet_window_size=10,
+                key_ring_size=256,
+                failure_tolerance=-1,
+                key_derivation_function=rtc.KeyDerivationFunction.HKDF,
+            )
+            encryption = rtc.E2EEOptions(key_provider_options=keys)
+        return rtc.RoomOptions(auto_subscribe=self.heard is not None, encryption=encryption)
+
+    async def _follow(self) -> None:
+        """Keys for those who come, and keys from those who are there."""
+        if self._keys is not None:
+            await self._keys.tell(members_of(await self.client.state(self.room_id)))
+        while True:
+            try:
+                await self._look(await self.client.sync())
+            except (aiohttp.ClientError, TimeoutError) as error:
+                log.warning("sync failed: %s", error)
+                await asyncio.sleep(1)
+
+    async def _look(self, answer: dict[str, Any]) -> None:
+        if self._device is None or self._keys is None:
+            return
+        for event in answer.get("to_device", {}).get("events", []):
+            opened = self._device.open(event) if event.get("type") == "m.room.encrypted" else None
+            if opened is not None and opened.event_type == KEYS_EVENT:
+                self._keys.take(opened)
+        if self.room_id in answer.get("rooms", {}).get("join", {}):
+            await self._keys.tell(members_of(await self.client.state(self.room_id)))
+
+    def _subscribed(self, track: rtc.Track, _: object, participant: rtc.RemoteParticipant) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO and self.heard is not None:
+            self._start(self._listen(track, participant.identity))
+
+    async def _listen(self, track: rtc.Track, identity: str) -> None:
+        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1)
+        try:
+            async for event in stream:
+                if self.heard is not None:
+                    self.heard(identity, bytes(event.frame.data))
+        finally:
+            await stream.aclose()
+
+    def _start(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("the bot lost a part of itself", exc_info=task.exception())
