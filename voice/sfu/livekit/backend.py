@@ -32,6 +32,7 @@ from voice.sfu.backend import (
 )
 from voice.sfu.livekit.cluster import Cluster, ClusterAddress
 from voice.sfu.livekit.states import is_person, is_there, reason_of, state_of
+from voice.sfu.livekit.void_tokens import VoidTokens
 from voice.sfu.livekit.webhooks import read_webhook
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,9 @@ class LiveKitBackend:
     _people: dict[str, dict[str, ParticipantState]] = field(default_factory=dict)
     """Room -> identity -> as it was last told."""
     _failed_polls: dict[str, int] = field(default_factory=dict)
+    _void: dict[str, VoidTokens] = field(default_factory=dict)
+    """By region."""
+    _sent_away: set[asyncio.Task[bool]] = field(default_factory=set)
     _poller: asyncio.Task[None] | None = None
 
     def on_event(self, listener: SfuListener) -> None:
@@ -62,6 +66,7 @@ class LiveKitBackend:
         """Does not wait for LiveKit: chat works without it."""
         for address in self.addresses:
             cluster = self._clusters[address.region] = Cluster(address)
+            self._void[address.region] = VoidTokens(address.api_secret.encode())
             await cluster.open()
         self._poller = asyncio.create_task(self._poll(), name="livekit-poll")
 
@@ -80,15 +85,18 @@ class LiveKitBackend:
         return cluster.address.url
 
     def mint_token(self, grant: Grant) -> str:
-        address = self._of(grant.room).address
-        return tokens.mint(address.api_key, address.api_secret, grant, self.now_s())
+        address, now_s = self._of(grant.room).address, self.now_s()
+        stamped = self._void[address.region].stamped(grant, int(now_s * 1000))
+        return tokens.mint(address.api_key, address.api_secret, stamped, now_s)
 
     async def participants(self, room: str) -> Sequence[ParticipantState]:
         found = await self._of(room).participants(room)
         return [state_of(each) for each in found if is_person(each) and is_there(each)]
 
     async def remove(self, room: str, identity: str, reason: LeaveReason = LeaveReason.REMOVED) -> bool:
-        removed = await self._of(room).remove(room, identity, int(self.now_s()))
+        cluster = self._of(room)
+        self._void[cluster.address.region].remove(room, identity, self._now_ms)
+        removed = await cluster.remove(room, identity, int(self.now_s()))
         if removed:
             self._left(room, identity, reason)
         return removed
@@ -108,6 +116,10 @@ class LiveKitBackend:
 
     # --- what is known ---------------------------------------------------------------------------------------
 
+    @property
+    def _now_ms(self) -> int:
+        return int(self.now_s() * 1000)
+
     def _first(self) -> Cluster:
         return self._clusters[self.addresses[0].region]
 
@@ -117,7 +129,7 @@ class LiveKitBackend:
     def _apply(self, event: WebhookEvent) -> None:
         room, who = event.room.name, event.participant
         if event.event == "participant_joined" and is_person(who):
-            self._seen(room, state_of(who))
+            self._seen(room, who)
         elif event.event in ("participant_left", "participant_connection_aborted"):
             known = self._people.get(room, {}).get(who.identity)
             # Somebody who joined again has another sid; the report of his first leave may come late.
@@ -128,7 +140,22 @@ class LiveKitBackend:
                 self._left(room, identity, LeaveReason.ROOM_ENDED)
             self._cluster_of.pop(room, None)
 
-    def _seen(self, room: str, state: ParticipantState) -> None:
+    def _seen(self, room: str, info: models.ParticipantInfo) -> None:
+        cluster = self._of(room)
+        if self._void[cluster.address.region].is_void(room, info.identity, info.attributes, self._now_ms):
+            task = asyncio.create_task(cluster.remove(room, info.identity, int(self.now_s())))
+            self._sent_away.add(task)
+            task.add_done_callback(self._was_sent_away)
+            return
+        self._note(room, state_of(info))
+
+    def _was_sent_away(self, task: asyncio.Task[bool]) -> None:
+        self._sent_away.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # The next look at the room tries again.
+            log.warning("somebody with a void token could not be sent away: %s", task.exception())
+
+    def _note(self, room: str, state: ParticipantState) -> None:
         people = self._people.setdefault(room, {})
         known = people.get(state.identity)
         people[state.identity] = state
@@ -184,7 +211,7 @@ class LiveKitBackend:
         for identity in [each for each in self._people.get(room, {}) if each not in there]:
             self._left(room, identity, LeaveReason.VANISHED)
         for info in there.values():
-            self._seen(room, state_of(info))
+            self._seen(room, info)
 
     def _failed(self, region: str, error: SfuUnavailable) -> None:
         failures = self._failed_polls[region] = self._failed_polls.get(region, 0) + 1

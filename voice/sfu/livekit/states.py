@@ -7,6 +7,7 @@ from typing import Final
 from livekit.protocol import models
 
 from voice.sfu.backend import Grant, LeaveReason, ParticipantState, Source
+from voice.sfu.livekit.void_tokens import ATTRIBUTE
 
 TRACK_SOURCES: Final[dict[Source, models.TrackSource]] = {
     "camera": models.TrackSource.CAMERA,
@@ -36,7 +37,7 @@ def state_of(info: models.ParticipantInfo) -> ParticipantState:
         microphone="none" if microphone is None else "muted" if microphone.muted else "on",
         camera=_is_live(by_source.get(models.TrackSource.CAMERA)),
         screen=_is_live(by_source.get(models.TrackSource.SCREEN_SHARE)),
-        attributes=dict(info.attributes),
+        attributes={name: value for name, value in info.attributes.items() if name != ATTRIBUTE},
     )
 
 
