@@ -17,6 +17,7 @@ from homeserver.composition.observability import build_observability
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.rooms import RoomServices, build_rooms
+from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.sync import SyncServices, build_sync
 from homeserver.http.observer import Observer
 from homeserver.protocol.signing import SigningKey
@@ -40,6 +41,7 @@ class Application:
     encryption: EncryptionServices
     media: MediaServices
     calls: CallServices
+    rosters: RosterServices
     sync: SyncServices
     edge: EdgeParts
 
@@ -77,7 +79,8 @@ def build_application(
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
     calls = build_calls(base, settings, accounts, public_baseurl, sfu, NothingDelayed())
-    sync = build_sync(base, accounts, readers, kernel, reading, encryption)
+    rosters = build_rosters(base, rooms, reading, calls, sfu)
+    sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
 
     observability = build_observability(base, settings)
     groups = (
@@ -90,11 +93,12 @@ def build_application(
         encryption,
         media,
         calls,
+        rosters,
         sync,
     )
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or observability.observer)
     return Application(
-        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, calls, sync, edge
+        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, calls, rosters, sync, edge
     )  # fmt: skip

@@ -27,6 +27,7 @@ from homeserver.services.sync.quick import QuickAnswers
 from homeserver.services.sync.room_parts import RoomParts
 from homeserver.services.sync.room_previews import RoomPreview, RoomWaiters
 from homeserver.services.sync.rooms_invited import StrippedRooms
+from homeserver.services.sync.sources import VoiceSource
 from homeserver.services.sync.state_delta import StateDelta
 from homeserver.services.sync.streams import Streams
 from homeserver.services.sync.summary import Summaries
@@ -52,6 +53,7 @@ def build_sync(
     kernel: Kernel,
     reading: ReadingServices,
     encryption: EncryptionServices,
+    voice: VoiceSource,
 ) -> SyncServices:
     """The last of all groups: it reads what the others write."""
     streams = Streams(
@@ -64,6 +66,7 @@ def build_sync(
         device_lists=encryption.device_lists,
         unread=readers.unread,
         key_counts=encryption.key_counts,
+        voice=voice,
     )
     sync = build_engine(base, kernel, reading, streams)
     legacy = _build_legacy(base, reading, sync)
@@ -91,11 +94,11 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
         changes=changes,
         parts=parts,
         stripped=StrippedRooms(base.database, storage, base.cache),
-        ephemeral=Ephemeral(streams.receipts, streams.typing),
+        ephemeral=Ephemeral(streams.receipts, streams.typing, streams.voice),
         device_lists=DeviceListChanges(base.database, storage, base.awake, streams.device_lists, changes),
         clock=base.clock,
     )
-    quick = QuickAnswers(kernel.writer.recent, streams.unread, lazy, base.clock)
+    quick = QuickAnswers(kernel.writer.recent, streams.unread, streams.voice, lazy, base.clock)
     sync = Sync(streams, base.awake, base.announcer, answers, quick, polls)
     base.life.reports_memory("lazy_members", lazy.memory_usage)
     base.life.reports_memory("sync", sync.memory_usage)

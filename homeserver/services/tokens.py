@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 
 from homeserver.protocol.errors import InvalidParam
 
-# 18 digits: always within the database's bigint.
+# 18 digits: always within the database's bigint. Tokens of before there was voice have seven numbers.
 _TIMELINE = re.compile(r"t(-?[0-9]{1,18})", re.ASCII)
-_STREAMS = re.compile(r"s([0-9]{1,18}(?:_[0-9]{1,18}){6})", re.ASCII)
+_STREAMS = re.compile(r"s([0-9]{1,18}(?:_[0-9]{1,18}){6,7})", re.ASCII)
 MAX_TOKEN_CHARACTERS = 256
 
 
@@ -29,12 +29,13 @@ class StreamToken:
     account_data: int = 0
     to_device: int = 0
     device_lists: int = 0
+    voice: int = 0
 
     def format(self) -> str:
         """The token as clients get it."""
         return (
             f"s{self.events}_{self.receipts}_{self.typing}_{self.presence}"
-            f"_{self.account_data}_{self.to_device}_{self.device_lists}"
+            f"_{self.account_data}_{self.to_device}_{self.device_lists}_{self.voice}"
         )
 
     @classmethod

@@ -10,9 +10,9 @@ from homeserver.services.tokens import StreamToken, format_timeline_token, parse
 
 def test_a_sync_token_comes_back_as_it_went_out() -> None:
     token = StreamToken(
-        events=12, receipts=3, typing=1764000000000, presence=5, account_data=6, to_device=7, device_lists=8
+        events=12, receipts=3, typing=1764000000000, presence=5, account_data=6, to_device=7, device_lists=8, voice=9
     )
-    assert token.format() == "s12_3_1764000000000_5_6_7_8"
+    assert token.format() == "s12_3_1764000000000_5_6_7_8_9"
     assert StreamToken.parse(token.format()) == token
 
 
@@ -27,7 +27,7 @@ def test_a_sync_token_is_a_place_in_timelines() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "s", "t", "s1", "s1_2_3", "s1_2_3_4_5_6_7_8", "s-1_2_3_4_5_6_7", "s１_2_3_4_5_6_7", "t1 ", "t1_2", "x5",
+    ["", "s", "t", "s1", "s1_2_3", "s1_2_3_4_5_6_7_8_9", "s1_2_3_4_5_6", "s-1_2_3_4_5_6_7", "s１_2_3_4_5_6_7", "t1 ", "t1_2", "x5",
      "s1_2_3_4_5_6_" + "9" * 19, "t" + "9" * 400, "12"],
 )  # fmt: skip
 def test_what_we_never_made_is_refused(text: str) -> None:
@@ -35,3 +35,7 @@ def test_what_we_never_made_is_refused(text: str) -> None:
         parse_timeline_token(text)
     with pytest.raises(InvalidParam):
         StreamToken.parse(text)
+
+
+def test_a_token_of_before_there_was_voice_still_counts() -> None:
+    assert StreamToken.parse("s1_2_3_4_5_6_7") == StreamToken(1, 2, 3, 4, 5, 6, 7, voice=0)

@@ -47,6 +47,11 @@ class Snapshot:
     ignored: frozenset[str]
     key_counts: KeyCounts | None
 
+    @property
+    def joined(self) -> set[str]:
+        """Ids of the rooms the reader has joined."""
+        return {room_id for room_id, entry in self.rooms.items() if entry.membership == "join"}
+
 
 class Answer(NamedTuple):
     """The body, where the next sync begins, and whether it is worth ending a long poll for."""
@@ -121,13 +126,12 @@ class Answers:
         user_id, wanted, rooms, now = request.user_id, request.filter.room, snapshot.rooms, snapshot.now
         changes = await self.changes.between(user_id, rooms, since.events, now.events)
         ephemeral = EphemeralEvents()
-        if since.typing < now.typing or since.receipts < now.receipts:
-            joined = {room_id for room_id, entry in rooms.items() if entry.membership == "join"}
-            ephemeral = await self.ephemeral.changed(user_id, joined, since, now, wanted.ephemeral)
+        if since.typing < now.typing or since.receipts < now.receipts or since.voice < now.voice:
+            ephemeral = await self.ephemeral.changed(user_id, snapshot.joined, since, now, wanted.ephemeral)
         windows = incremental_windows(
             rooms, wanted, self.cache, changes, ephemeral.rooms | account_data.keys(), full_state=request.full_state
         )
-        await self._add_ephemeral_of_new_rooms(request, windows, ephemeral)
+        await self._add_ephemeral_of_new_rooms(request, snapshot, windows, ephemeral)
         left = rooms_left.newly_left(rooms, wanted, self.cache, changes)
         if request.full_state and wanted.include_leave:
             told = changes.own.keys()
@@ -141,7 +145,7 @@ class Answers:
         if wanted.include_leave:
             left.windows = await self._archived(request, snapshot, None)
         room_ids = [window.room_id for window in windows]
-        ephemeral = await self.ephemeral.everything(request.user_id, room_ids, wanted.ephemeral)
+        ephemeral = await self.ephemeral.everything(request.user_id, room_ids, wanted.ephemeral, snapshot.joined)
         return _Windows(windows, left, ephemeral, Sharing(set(), set()))
 
     async def _archived(
@@ -153,11 +157,12 @@ class Answers:
         )
 
     async def _add_ephemeral_of_new_rooms(
-        self, request: SyncRequest, windows: Iterable[Window], ephemeral: EphemeralEvents
+        self, request: SyncRequest, snapshot: Snapshot, windows: Iterable[Window], ephemeral: EphemeralEvents
     ) -> None:
         new = [window.room_id for window in windows if window.newly_joined]
         if new:
-            found = await self.ephemeral.everything(request.user_id, new, request.filter.room.ephemeral)
+            wanted = request.filter.room.ephemeral
+            found = await self.ephemeral.everything(request.user_id, new, wanted, snapshot.joined)
             ephemeral.by_room.update(found.by_room)
 
     async def _sharing(self, request: SyncRequest, snapshot: Snapshot, changes: RoomChanges) -> Sharing:

@@ -1,4 +1,4 @@
-"""Receipts and typing, by room: what the filter lets through, as events."""
+"""Receipts, typing and who is in voice channels, by room: what the filter lets through, as events."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from homeserver.protocol.filters import RoomEventFilter
-from homeserver.services.sync.sources import ReceiptSource, TypingSource
+from homeserver.services.sync.sources import ReceiptSource, TypingSource, VoiceSource
 from homeserver.services.tokens import StreamToken
 
 RECEIPT = "m.receipt"
 TYPING = "m.typing"
+VOICE = "org.voicechat.voice"
+VOICE_CHANNELS = "org.voicechat.voice_channels"
+"""In spaces."""
 
 
 @dataclass(slots=True)
@@ -25,10 +30,15 @@ class EphemeralEvents:
     def rooms(self) -> set[str]:
         return self.by_room.keys() | self.own_receipts
 
-    def add(self, room_id: str, event_type: str, content: Mapping[str, Any], wanted: RoomEventFilter) -> None:
+    def add(self, room_id: str, event_type: str, content: Any, wanted: RoomEventFilter) -> None:
         """Add one event if it is wanted."""
         if wanted.matches(event_type, room_id=room_id):
             self.by_room.setdefault(room_id, []).append({"type": event_type, "content": content})
+
+    def add_encoded(self, room_id: str, event_type: str, content: bytes | None, wanted: RoomEventFilter) -> None:
+        """The same with content that is JSON already, if there is any."""
+        if content is not None:
+            self.add(room_id, event_type, orjson.Fragment(content), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +47,12 @@ class Ephemeral:
 
     receipts: ReceiptSource
     typing: TypingSource
+    voice: VoiceSource
 
-    async def everything(self, user_id: str, room_ids: Sequence[str], wanted: RoomEventFilter) -> EphemeralEvents:
-        """All receipts and everybody who is typing in these rooms."""
+    async def everything(
+        self, user_id: str, room_ids: Sequence[str], wanted: RoomEventFilter, joined: Collection[str]
+    ) -> EphemeralEvents:
+        """All receipts and everybody who is typing or talks in these rooms. `joined`: all rooms the reader is in."""
         found = EphemeralEvents()
         if not room_ids:
             return found
@@ -47,6 +60,8 @@ class Ephemeral:
             users = self.typing.users(room_id)
             if users:
                 found.add(room_id, TYPING, {"user_ids": list(users)}, wanted)
+            found.add_encoded(room_id, VOICE, self.voice.roster(room_id), wanted)
+            found.add_encoded(room_id, VOICE_CHANNELS, self.voice.channels(room_id, joined), wanted)
         if wanted.types.includes(RECEIPT):
             for room_id, content in (await self.receipts.everything(user_id, room_ids)).items():
                 found.add(room_id, RECEIPT, content, wanted)
@@ -61,6 +76,8 @@ class Ephemeral:
             for room_id in self.typing.changed_rooms(since.typing, to.typing):
                 if room_id in room_ids:
                     found.add(room_id, TYPING, {"user_ids": list(self.typing.users(room_id))}, wanted)
+        if since.voice < to.voice:
+            self._add_voice(found, room_ids, since.voice, to.voice, wanted)
         if since.receipts < to.receipts:
             changed = await self.receipts.changed(user_id, room_ids, since.receipts, to.receipts)
             for room_id, content in changed.items():
@@ -68,6 +85,16 @@ class Ephemeral:
                 if _is_of(user_id, content):
                     found.own_receipts.add(room_id)
         return found
+
+    def _add_voice(
+        self, found: EphemeralEvents, room_ids: Collection[str], since: int, to: int, wanted: RoomEventFilter
+    ) -> None:
+        if wanted.types.includes(VOICE):
+            for room_id, content in self.voice.changed_rosters(room_ids, since, to).items():
+                found.add_encoded(room_id, VOICE, content, wanted)
+        if wanted.types.includes(VOICE_CHANNELS):
+            for space_id, content in self.voice.changed_channels(room_ids, since, to).items():
+                found.add_encoded(space_id, VOICE_CHANNELS, content, wanted)
 
 
 def _is_of(user_id: str, receipts: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from homeserver.services.sync.encode import Encoder
 from homeserver.services.sync.lazy_members import DeviceKey, LazyMembers
 from homeserver.services.sync.request import SyncRequest
 from homeserver.services.sync.rooms_answer import NOTHING_UNREAD, unread_json
-from homeserver.services.sync.sources import KeyCounts, UnreadSource
+from homeserver.services.sync.sources import KeyCounts, UnreadSource, VoiceSource
 from homeserver.services.tokens import StreamToken
 from homeserver.storage.memberships import Membership
 from homeserver.storage.recent import RecentChanges
@@ -39,6 +39,7 @@ class QuickAnswers:
 
     recent: RecentChanges[TimelineEvent]
     unread: UnreadSource
+    voice: VoiceSource
     lazy: LazyMembers
     clock: Clock
 
@@ -52,6 +53,9 @@ class QuickAnswers:
     ) -> NewEvents | None:
         """New events by room; None where this is not a plain case."""
         if not _only_events_moved(since, now) or not _takes_everything(request):
+            return None
+        # Somebody talks somewhere nearly always: what is said elsewhere is no reason for the long way.
+        if since.voice != now.voice and self.voice.concerns(rooms.keys(), since.voice, now.voice):
             return None
         recent = self.recent.since(since.events, now.events)
         if recent is None or len(recent) > MAX_RECENT:

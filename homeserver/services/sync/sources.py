@@ -39,6 +39,33 @@ class TypingSource(Protocol):
         ...
 
 
+class VoiceSource(Protocol):
+    """Who is in which voice channel; in memory only, so nothing is awaited. Contents are JSON already."""
+
+    @property
+    def position(self) -> StreamPosition: ...
+
+    def roster(self, room_id: str) -> bytes | None:
+        """Who is in this room's call; None where nobody is."""
+        ...
+
+    def concerns(self, room_ids: Collection[str], since: int, to: int) -> bool:
+        """Whether anything changed in (since, to] of which members of these rooms may be told."""
+        ...
+
+    def changed_rosters(self, room_ids: Collection[str], since: int, to: int) -> Mapping[str, bytes]:
+        """Rosters of these rooms that changed in (since, to], those that nobody is left in included."""
+        ...
+
+    def channels(self, space_id: str, joined: Collection[str]) -> bytes | None:
+        """Who is in the voice channels of a space that somebody who joined these rooms may see; None for none."""
+        ...
+
+    def changed_channels(self, joined: Collection[str], since: int, to: int) -> Mapping[str, bytes]:
+        """The same for those of the joined spaces where somebody came or went in (since, to]."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AccountDataEvents:
     """Account data as events, `{"type":..,"content":..}` in JSON."""

@@ -13,6 +13,7 @@ from homeserver.services.sync.sources import (
     ToDeviceSource,
     TypingSource,
     UnreadSource,
+    VoiceSource,
 )
 from homeserver.services.tokens import STREAM_NAMES, StreamToken
 from homeserver.storage.positions import StreamPosition
@@ -31,6 +32,7 @@ class Streams:
     device_lists: DeviceListSource
     unread: UnreadSource
     key_counts: KeyCountSource
+    voice: VoiceSource
 
     def now(self) -> StreamToken:
         """Up to where every stream is complete."""
@@ -42,6 +44,7 @@ class Streams:
             self.account_data.stream.current,
             self.to_device.stream.current,
             self.device_lists.stream.current,
+            self.voice.position.current,
         )
 
 

@@ -1,0 +1,1 @@
+"""Who is in which voice channel, and what the server does about it."""
