@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from voice.sfu.embedded.contracts import ReceivedSection
+from voice.sfu.backend import Source
+from voice.sfu.embedded.contracts import Kind, ReceivedSection
 from voice.sfu.embedded.media import MediaRoom, Receiver
 from voice.sfu.embedded.rooms.publications import Publication, Publications, mime_type
 from voice.sfu.embedded.sdp import AudioPolicy, Description, SectionPlan
+
+_SOURCELESS: Mapping[Kind, Source] = {"audio": "microphone", "video": "camera"}
+"""What a track counts as for media when its client does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Publishing:
             publication.sid,
             publication.participant_sid,
             publication.kind,
-            publication.source or "",
+            publication.source or _SOURCELESS[publication.kind],
             priority=self.priority(),
         )
         publication.set_muted(publication.info.muted)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from voice.sfu.backend import RoomOptions, SfuEvent
 from voice.sfu.embedded.media import MediaRoom
+from voice.sfu.embedded.media.audio_track import SendToMany
 from voice.sfu.embedded.rooms.clock import Clock
 from voice.sfu.embedded.rooms.limits import RoomLimits
 from voice.sfu.embedded.rooms.participant import Participant
@@ -24,6 +25,7 @@ class Registry:
     top_speakers: int
     top_speakers_above: int
     tell: Callable[[SfuEvent], None]
+    send_to_many: SendToMany
     rooms: dict[str, Room] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Room]:
@@ -48,7 +50,7 @@ class Registry:
         room = self.rooms[name] = Room(
             name=name,
             options=options,
-            media=MediaRoom(self.clock.monotonic_ns, self.top_speakers, self.top_speakers_above),
+            media=MediaRoom(self.clock.monotonic_ns, self.top_speakers, self.top_speakers_above, self.send_to_many),
             limits=self.limits,
             created_wall_ms=self.clock.wall_ms(),
             empty_since=self.clock.monotonic_ms(),

@@ -16,7 +16,8 @@ def sent_track(publication: Publication) -> SentTrack:
     media, codec = publication.media, publication.codec
     assert media is not None
     assert codec is not None
-    return SentTrack(publication.participant_sid, publication.sid, codec, media.ssrc, media.rtx_ssrc)
+    rtx_ssrc = media.rtx_ssrc if publication.kind == "video" else None
+    return SentTrack(publication.participant_sid, publication.sid, codec, media.ssrc, rtx_ssrc)
 
 
 @dataclass(slots=True)
@@ -24,9 +25,11 @@ class Sending:
     sender: Sender
 
     def start(self, following: Following, section: SentSection, followings: Followings) -> None:
-        """Nothing changes for one that flows already."""
+        """One that flows already goes on, perhaps with another payload type."""
         media = following.publication.media
-        if following.flow is None and media is not None:
+        if following.flow is not None:
+            following.flow.renegotiated(section)
+        elif media is not None:
             followings.started(following, self.sender.subscribe(media, section))
 
     def stop(self, following: Following) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from voice import tokens
 from voice.sfu.backend import Grant, LeaveReason, ParticipantState, RoomOptions, SfuEvent, SfuListener, Source
 from voice.sfu.embedded.contracts import MediaPort
+from voice.sfu.embedded.media.audio_track import SendToMany, send_one_by_one
 from voice.sfu.embedded.rooms import data_packets
 from voice.sfu.embedded.rooms.access import Gate
 from voice.sfu.embedded.rooms.attributes import merged
@@ -24,6 +25,12 @@ from voice.sfu.embedded.rooms.rounds import Rounds
 from voice.sfu.embedded.rooms.session import Session
 
 _log = logging.getLogger(__name__)
+
+
+def send_to_many(port: MediaPort) -> SendToMany:
+    """The quick way of ports that have one."""
+    quick: SendToMany = getattr(port, "send_rtp_to_many", send_one_by_one)
+    return quick
 
 
 @dataclass(slots=True)
@@ -46,7 +53,9 @@ class RoomServer:
 
     def __post_init__(self) -> None:
         limits, clock = self.limits, self.clock
-        self.registry = Registry(limits, clock, self.top_speakers, self.top_speakers_above, self._tell)
+        self.registry = Registry(
+            limits, clock, self.top_speakers, self.top_speakers_above, self._tell, send_to_many(self.port)
+        )
         self.revocations = Revocations(limits.longest_token_life, limits.revocations)
         gate = Gate(self.keys, limits.longest_token_life / 1000)
         self.door = Door(

@@ -9,6 +9,7 @@ from typing import Any
 from livekit.protocol import models, rtc
 
 from voice.sfu.backend import LeaveReason, Source
+from voice.sfu.embedded.media.audio_track import AudioTrack
 from voice.sfu.embedded.rooms import attributes, audience
 from voice.sfu.embedded.rooms.clock import Clock
 from voice.sfu.embedded.rooms.data_packets import routed
@@ -166,7 +167,7 @@ class Session:
         """Heard however many talk, or not any more; tracks that are open already as well."""
         self.participant.priority = priority
         for publication in self.participant.publications:
-            if publication.media is not None:
+            if isinstance(publication.media, AudioTrack):
                 publication.media.priority = priority
 
     # --- what he follows ---------------------------------------------------------------------------------------

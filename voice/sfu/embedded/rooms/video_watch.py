@@ -17,7 +17,7 @@ _QUALITIES = (models.LOW, models.MEDIUM, models.HIGH)
 
 @dataclass(slots=True)
 class VideoWatch:
-    _wanted: WeakKeyDictionary[Publication, int] = field(default_factory=WeakKeyDictionary)
+    _wanted: WeakKeyDictionary[Publication, int | None] = field(default_factory=WeakKeyDictionary)
     _paused: WeakKeyDictionary[Following, bool] = field(default_factory=WeakKeyDictionary)
 
     def look(self, room: Room) -> None:
@@ -36,7 +36,7 @@ class VideoWatch:
             return
         self._wanted[publication] = highest
         qualities = [
-            rtc.SubscribedQuality(quality=quality, enabled=highest >= 0 and quality <= highest)
+            rtc.SubscribedQuality(quality=quality, enabled=highest is not None and quality <= highest)
             for quality in _QUALITIES
         ]
         codec = rtc.SubscribedCodec(

@@ -29,9 +29,9 @@ def build_signalling(server: RoomServer, *, v1: bool = True) -> web.Application:
     """`v1=False` plays an older server: clients get 404 there, and use protocol v0."""
     application = web.Application()
     endpoints = Signalling(server)
-    paths = {"/rtc": False, "/rtc/v1": True} if v1 else {"/rtc": False}
-    for path, single_peer in paths.items():
-        application.router.add_get(path, endpoints.joining(single_peer))
+    handlers = {"/rtc": endpoints.join_v0, "/rtc/v1": endpoints.join_v1} if v1 else {"/rtc": endpoints.join_v0}
+    for path, handler in handlers.items():
+        application.router.add_get(path, handler)
         application.router.add_get(f"{path}/validate", endpoints.validate)
         application.router.add_route("OPTIONS", f"{path}/validate", _preflight)
     return application
@@ -53,10 +53,13 @@ class Signalling:
             return web.Response(status=refused.status, text=refused.text, headers=_CORS)
         return web.Response(text="success", headers=_CORS)
 
-    def joining(self, single_peer: bool) -> Joining:
-        return Joining(self, single_peer)
+    async def join_v0(self, request: web.Request) -> web.StreamResponse:
+        return await self._join(request, single_peer=False)
 
-    async def join(self, request: web.Request, single_peer: bool) -> web.StreamResponse:
+    async def join_v1(self, request: web.Request) -> web.StreamResponse:
+        return await self._join(request, single_peer=True)
+
+    async def _join(self, request: web.Request, *, single_peer: bool) -> web.StreamResponse:
         try:
             access = self.server.door.check(_token(request))
             intent = _intent(request.query, single_peer, self.server.limits.join_request)
@@ -95,17 +98,6 @@ class Signalling:
 
 
 _GOODBYE_S = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """The handler of one of the two protocols."""
-
-    signalling: Signalling
-    single_peer: bool
-
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
-        return await self.signalling.join(request, self.single_peer)
 
 
 def _token(request: web.Request) -> str:
