@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from aiohttp import web
@@ -32,8 +33,8 @@ class Exchange:
     url: str
     events: list[SfuEvent] = field(default_factory=list)
 
-    def token(self, identity: str, **changed: object) -> str:
-        return mint(KEY, SECRET, Grant(ROOM, identity, **changed), time.time())  # type: ignore[arg-type]
+    def token(self, identity: str, room: str = ROOM, **changed: Any) -> str:
+        return mint(KEY, SECRET, Grant(room, identity, **changed), time.time())
 
 
 @contextlib.asynccontextmanager
@@ -137,13 +138,18 @@ async def _hum(source: rtc.AudioSource, hertz: int) -> None:
         at += step
 
 
-async def heard(track: rtc.Track, seconds: float = 1.0) -> tuple[float, float]:
+async def heard(
+    track: rtc.Track, seconds: float = 1.0, *, patience_s: float = PATIENCE_S, after_s: float = 0
+) -> tuple[float, float]:
     """The loudest frequency in Hz, and the share of energy within 20 Hz of it; of sound that is no silence."""
     stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1)
     samples = np.zeros(0, dtype=np.int16)
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s + after_s):
+            skipped = time.monotonic() + after_s
             async for event in stream:
+                if time.monotonic() < skipped:
+                    continue
                 frame = np.frombuffer(event.frame.data, dtype=np.int16)
                 if len(samples) or np.abs(frame).max() > 3_000:
                     samples = np.concatenate([samples, frame])
@@ -160,3 +166,51 @@ def spectrum(samples: np.ndarray) -> tuple[float, float]:
     loudest = float(frequencies[int(np.argmax(power))])
     near = power[np.abs(frequencies - loudest) <= 20].sum()
     return loudest, float(near / power.sum())
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def filming(person: Caller, width: int = 640, height: int = 360) -> AsyncIterator[rtc.LocalTrackPublication]:
+    """A bright picture with some noise goes out in three sizes."""
+    source = rtc.VideoSource(width, height)
+    track = rtc.LocalVideoTrack.create_video_track("camera", source)
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=True)
+    published = await person.room.local_participant.publish_track(track, options)
+    task = asyncio.create_task(_film(source, width, height))
+    try:
+        yield published
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await source.aclose()
+
+
+async def _film(source: rtc.VideoSource, width: int, height: int) -> None:
+    randomness = np.random.default_rng(1)
+    while True:
+        pixels = np.full((height, width, 4), 200, dtype=np.uint8)
+        pixels[:40, :40] = randomness.integers(0, 255, (40, 40, 4), dtype=np.uint8)
+        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, pixels.tobytes()))
+        await asyncio.sleep(1 / 15)
+
+
+async def seen(track: rtc.Track, frames: int = 5) -> tuple[int, float]:
+    """Width of the last of some frames, and the brightness in its middle."""
+    stream = rtc.VideoStream(track, format=rtc.VideoBufferType.RGBA)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            async for event in stream:
+                frame, frames = event.frame, frames - 1
+                if not frames:
+                    break
+    finally:
+        await stream.aclose()
+    pixels = np.frombuffer(frame.data, dtype=np.uint8).reshape(frame.height, frame.width, 4)
+    return frame.width, float(pixels[frame.height // 2 :, frame.width // 2 :, 1].mean())
+
+
+def encryption(secret: bytes) -> rtc.E2EEOptions:
+    return rtc.E2EEOptions(key_provider_options=rtc.KeyProviderOptions(shared_key=secret))

@@ -63,12 +63,12 @@ class Door:
             access = self.gate.verify(token, self.clock.wall_ms() / 1000)
         except AccessDenied as denied:
             raise Refused(401, str(denied)) from denied
-        if self.revocations.is_void(access.room, access.identity, access.issued_s):
-            raise Refused(401, "invalid authorization token: it was revoked")
-        self._check_room(access)
+        self._check_now(access)
         return access
 
-    def _check_room(self, access: Access) -> None:
+    def _check_now(self, access: Access) -> None:
+        if self.revocations.is_void(access.room, access.identity, access.issued_s):
+            raise Refused(401, "invalid authorization token: it was revoked")
         room = self.registry.get(access.room)
         if room is None and not access.may_create_room:
             raise Refused(*NO_SUCH_ROOM)
@@ -82,6 +82,7 @@ class Door:
 
     def enter(self, access: Access, intent: JoinIntent, signal: Signal) -> Session | None:
         """Join, or go on with a session. None where the client was told to join anew. Raises Refused."""
+        self._check_now(access)  # much may have happened while the WebSocket opened
         if intent.reconnect:
             return self._resume(access, intent, signal)
         return self._join(access, intent, signal)

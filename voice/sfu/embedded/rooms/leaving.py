@@ -48,6 +48,7 @@ def farewell(reason: LeaveReason) -> Farewell:
 
 MEDIA_LOST = Farewell(LeaveReason.VANISHED, models.CONNECTION_TIMEOUT, rejoin=True)
 NEVER_CONNECTED = Farewell(LeaveReason.VANISHED, models.JOIN_FAILURE, rejoin=True)
+NOT_JOINED = Farewell(LeaveReason.REMOVED, models.JOIN_FAILURE)
 BAD_NEGOTIATION = Farewell(LeaveReason.VANISHED, models.STATE_MISMATCH)
 MISBEHAVED = Farewell(LeaveReason.REMOVED, models.STATE_MISMATCH)
 UNKNOWN_SESSION = Farewell(LeaveReason.VANISHED, models.STATE_MISMATCH, rejoin=True)

@@ -25,6 +25,8 @@ class RoomLimits:
     """Neither signalling nor media for so long: gone."""
     silence_without_signalling: int = 3_000
     """The same when the WebSocket ended without a `leave`. Browsers check a path every 2.5 s when they send nothing."""
+    media_failed: int = 1_000
+    """From the end of a transport to that of the session, if the client says nothing."""
     resume: int = 15_000
     """So long a participant whose media flows may be without a WebSocket."""
     join: int = 20_000

@@ -40,6 +40,8 @@ class Participant:
     heard_at: int
     """When signalling was heard last."""
     signal_lost_at: int | None = None
+    media_failed_at: int | None = None
+    """When a transport of his failed or was closed; it is of no use any more."""
     peer: Peer | None = None
     """None only while he is being made."""
     active: bool = False

@@ -14,7 +14,7 @@ from voice.sfu.embedded.rooms import attributes, audience
 from voice.sfu.embedded.rooms.clock import Clock
 from voice.sfu.embedded.rooms.data_packets import routed
 from voice.sfu.embedded.rooms.followings import Following, TrackSetting
-from voice.sfu.embedded.rooms.leaving import BAD_NEGOTIATION, MEDIA_LOST, Farewell, farewell
+from voice.sfu.embedded.rooms.leaving import BAD_NEGOTIATION, Farewell, farewell
 from voice.sfu.embedded.rooms.limits import RoomLimits
 from voice.sfu.embedded.rooms.participant import Participant
 from voice.sfu.embedded.rooms.permission import Permission
@@ -72,7 +72,11 @@ class Session:
     def lost(self, signal: Signal) -> None:
         """His WebSocket ended without a `leave`; he may come back with another one."""
         participant = self.participant
-        if participant.signal is signal and not participant.gone:
+        if participant.signal is not signal or participant.gone:
+            return
+        if participant.media_failed_at is not None:
+            self.end(farewell(LeaveReason.LEFT))  # he closed both
+        else:
             participant.lose_signal(self.clock.monotonic_ms())
 
     # --- negotiation -------------------------------------------------------------------------------------------
@@ -235,8 +239,9 @@ class Session:
         self.room.became_active(self.participant)
 
     def failed(self, reason: str) -> None:
-        if not self.participant.gone:
-            self.end(MEDIA_LOST)
+        """Clients that leave close their media first, and say so a moment later."""
+        if self.participant.media_failed_at is None:
+            self.participant.media_failed_at = self.clock.monotonic_ms()
 
     def published(self, publications: Sequence[Publication]) -> None:
         self.room.publish(self.participant, publications)

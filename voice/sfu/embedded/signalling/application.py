@@ -15,8 +15,9 @@ from aiohttp import web
 from voice.sfu.embedded.rooms.access import Access
 from voice.sfu.embedded.rooms.door import Refused
 from voice.sfu.embedded.rooms.intent import JoinIntent
+from voice.sfu.embedded.rooms.leaving import NOT_JOINED
 from voice.sfu.embedded.rooms.server import RoomServer
-from voice.sfu.embedded.signalling.connection import Connection
+from voice.sfu.embedded.signalling.connection import GOODBYE_S, Connection
 from voice.sfu.embedded.signalling.join import BadJoin, from_join_request, from_query
 
 REQUEST_LINE_LIMIT = 65_536
@@ -81,23 +82,21 @@ class Signalling:
         finally:
             connection.close()
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-                await asyncio.wait_for(writer, _GOODBYE_S)
+                await asyncio.wait_for(writer, GOODBYE_S)
         return socket
 
     async def _talk(self, connection: Connection, access: Access, intent: JoinIntent) -> None:
         try:
             session = self.server.door.enter(access, intent, connection)
         except Refused:
-            return  # the last place went while the WebSocket opened
+            connection.send(leave=NOT_JOINED.to_proto(intent.protocol))  # the last place went while the WebSocket opened
+            return
         if session is None:
             return
         try:
             await connection.read(session)
         finally:
             session.lost(connection)
-
-
-_GOODBYE_S = 5
 
 
 def _token(request: web.Request) -> str:

@@ -17,6 +17,9 @@ from voice.sfu.embedded.rooms.limits import RoomLimits
 from voice.sfu.embedded.rooms.rate import Rate
 from voice.sfu.embedded.rooms.session import Session
 
+GOODBYE_S = 5
+"""So long a client has to read the last messages and close."""
+
 
 @dataclass(slots=True, eq=False)
 class Connection:
@@ -46,12 +49,17 @@ class Connection:
         self._wake.set()
 
     def close(self) -> None:
-        self._ending = True
-        self._wake.set()
+        if not self._ending:
+            self._ending = True
+            self._wake.set()
+            asyncio.get_running_loop().call_later(GOODBYE_S, self._abort)  # it may be dead, and never read its goodbye
 
     def _cut(self) -> None:
         self._waiting.clear()
         self._ending = True
+        self._abort()
+
+    def _abort(self) -> None:
         if self.request.transport is not None:
             self.request.transport.abort()
 
