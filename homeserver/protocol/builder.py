@@ -19,6 +19,7 @@ from homeserver.protocol.events import Event
 from homeserver.protocol.hashing import encode_base64, encode_base64_url, event_id_from_hash, referenced_bytes
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
+from homeserver.protocol.sticky import STICKY_KEY
 
 _SORTED = orjson.OPT_SORT_KEYS
 _NOT_HASHED = ("unsigned", "signatures", "hashes")
@@ -29,7 +30,10 @@ _HASH_AND_SIGNATURE_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """What the author decides. `state_key` None: not a state event. `redacts`: only for `m.room.redaction`."""
+    """What the author decides. `state_key` None: not a state event. `redacts`: only for `m.room.redaction`.
+
+    `sticky_ms`: for how long everybody is to get it (MSC4354).
+    """
 
     type: str
     sender: str
@@ -37,6 +41,7 @@ class EventDraft:
     state_key: str | None = None
     redacts: str | None = None
     origin_server_ts: int | None = None
+    sticky_ms: int | None = None
 
     def repeats(self, standing: Event) -> bool:
         """Whether a state event says this already. To Python 1 and true are equal, to JSON they are not."""
@@ -84,6 +89,8 @@ def build_event(
         pdu["state_key"] = draft.state_key
     if draft.redacts is not None and not room_version.redacts_in_content:
         pdu["redacts"] = draft.redacts
+    if draft.sticky_ms is not None:
+        pdu[STICKY_KEY] = {"duration_ms": draft.sticky_ms}
     return hash_and_sign(pdu, room_version, server_name, signing_key)
 
 

@@ -1,9 +1,9 @@
 """The two byte strings an event is stored as, and how they are put together again.
 
 `body` is what clients see, without what depends on room or reader:
-`{"content":..,"event_id":..,"origin_server_ts":..,"redacts"?:..,"sender":..,"state_key"?:..,"type":..}`. `envelope`
-is the rest of the PDU: `auth_events`, `prev_events`, `depth`, `hashes`, `signatures`, `room_id`, and keys nobody
-knows.
+`{"content":..,"event_id":..,"msc4354_sticky"?:..,"origin_server_ts":..,"redacts"?:..,"sender":..,"state_key"?:..,
+"type":..}`. `envelope` is the rest of the PDU: `auth_events`, `prev_events`, `depth`, `hashes`, `signatures`, `room_id`,
+and keys nobody knows.
 
 Answers to clients are made by `render`, which splices bytes and parses nothing; `join` gives back exactly the PDU
 that was split.
@@ -18,8 +18,9 @@ import orjson
 from homeserver.protocol.canonical_json import decode_lenient, encode_canonical
 from homeserver.protocol.events import Event
 from homeserver.protocol.room_versions import RoomVersion
+from homeserver.protocol.sticky import STICKY_KEY
 
-_BODY_KEYS = ("content", "origin_server_ts", "sender", "state_key", "type")
+_BODY_KEYS = ("content", STICKY_KEY, "origin_server_ts", "sender", "state_key", "type")
 _NOTES = "unsigned"
 """Key of the envelope that holds our own notes: a PDU has `unsigned` nowhere in its hash, and `Event.pdu` never has
 it.

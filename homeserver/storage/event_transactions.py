@@ -14,10 +14,11 @@ WHERE user_id = $1 AND device_id = $2 AND created_ms >= $3
 ORDER BY created_ms DESC LIMIT $4
 """
 
-# The primary key begins with user and device: this goes through one device's transactions of a day.
+# The primary key begins with user and device: this goes through one device's transactions of a day. Delayed events have
+# no device.
 OF_EVENTS = """
 SELECT event_nid, txn_key FROM event_transactions
-WHERE user_id = $1 AND device_id = $2 AND event_nid = ANY($3::bigint[])
+WHERE user_id = $1 AND device_id IN ($2, '') AND event_nid = ANY($3::bigint[])
 """
 
 FIND = "SELECT event_id FROM event_transactions WHERE user_id = $1 AND device_id = $2 AND txn_key = $3"

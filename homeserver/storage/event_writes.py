@@ -86,6 +86,13 @@ pushed AS (
          AS p(event_nid, user_id, thread_id, notify, highlight) USING (event_nid)
 )"""
 
+STICKY = """
+sticking AS (
+    INSERT INTO sticky_events (room_nid, event_nid, expires_ms)
+    SELECT g.room_nid, g.event_nid, s.expires_ms
+    FROM given g JOIN unnest(${0}::bigint[], ${1}::bigint[]) AS s(event_nid, expires_ms) USING (event_nid)
+)"""
+
 REWRITTEN = """
 rewritten AS (
     UPDATE events e SET body = d.body, envelope = d.envelope, unsigned = d.unsigned, flags = d.flags
@@ -133,6 +140,8 @@ class EventWrites:
     transactions: Columns = field(default_factory=lambda: Columns(5))
     # event_nid, user_id, thread_id, notify, highlight
     push_actions: Columns = field(default_factory=lambda: Columns(5))
+    # event_nid, expires_ms
+    sticky: Columns = field(default_factory=lambda: Columns(2))
     # room_nid, event_id, body, envelope, unsigned, flags
     rewritten: Columns = field(default_factory=lambda: Columns(6))
     has_state: bool = False
@@ -147,6 +156,7 @@ class EventWrites:
             (RELATIONS, self.relations),
             (TRANSACTIONS, self.transactions),
             (PUSH_ACTIONS, self.push_actions),
+            (STICKY, self.sticky),
             (REWRITTEN, self.rewritten),
         ]
         present = [(part, columns) for part, columns in optional if columns.rows]

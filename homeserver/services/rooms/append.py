@@ -27,6 +27,8 @@ class Transaction:
     device_id: str
     key: str
     transaction_id: str
+    delayed: bool = False
+    """Whether `transaction_id` is the id of a delayed event, which all devices of the sender are told (MSC4140)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.protocol.sticky import sticks_until, sticky_duration
 from homeserver.services.clock import Clock
 from homeserver.services.rooms.live_room import LiveRoom
-from homeserver.services.rooms.timeline_event import HIGHLIGHTS, NOTIFIES, TimelineEvent
+from homeserver.services.rooms.timeline_event import HIGHLIGHTS, NOTIFIES, STICKY, TimelineEvent
 from homeserver.storage.event_writes import EventWrites
 
 if TYPE_CHECKING:
-    from homeserver.services.rooms.append import Append, NewEvent, NotificationRules
+    from homeserver.services.rooms.append import Append, NewEvent, NotificationRules, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class EventRows:
         flags = (NOTIFIES if notification.default_notifies else 0) | (
             HIGHLIGHTS if notification.default_highlights else 0
         )
+        duration_ms = sticky_duration(event.pdu)
+        if duration_ms is not None:
+            flags |= STICKY
+            until = sticks_until(duration_ms, event.origin_server_ts, self.clock.now_ms())
+            writes.sticky.rows.append((nid, until))
         writes.events.rows.append(
             (nid, room.room_nid, event.depth, event.origin_server_ts, flags, event.event_id, event.type,
              event.state_key, event.sender, new.body, new.envelope, new.unsigned)
@@ -80,8 +86,11 @@ class EventRows:
             body=new.body,
             unsigned=new.unsigned,
             content=event.content,
-            txn=None
-            if new.transaction is None
-            else (new.transaction.user_id, new.transaction.device_id, new.transaction.transaction_id),
+            txn=None if new.transaction is None else _shown(new.transaction),
             exceptions=notification.exceptions,
         )
+
+
+def _shown(transaction: Transaction) -> tuple[str, str | None, str]:
+    device_id = None if transaction.delayed else transaction.device_id
+    return transaction.user_id, device_id, transaction.transaction_id

@@ -53,7 +53,12 @@ class RedactEvent:
         return await self._once(requester, room_id, event_id, content, transaction)
 
     async def sent_as_event(
-        self, requester: Requester, room_id: str, content: Mapping[str, Any], transaction: Transaction
+        self,
+        requester: Requester,
+        room_id: str,
+        content: Mapping[str, Any],
+        transaction: Transaction,
+        sticky_ms: int | None = None,
     ) -> str:
         """A client that uses PUT /send/m.room.redaction, where `redacts` is in the content for all room versions."""
         redacts = content.get("redacts")
@@ -61,15 +66,21 @@ class RedactEvent:
             raise MissingParam("A redaction must say what it redacts")
         if not isinstance(redacts, str):
             raise BadJson("'redacts' must be an event id")
-        return await self._once(requester, room_id, check_event_id(redacts), content, transaction)
+        return await self._once(requester, room_id, check_event_id(redacts), content, transaction, sticky_ms)
 
     async def _once(
-        self, requester: Requester, room_id: str, event_id: str, content: Mapping[str, Any], transaction: Transaction
+        self,
+        requester: Requester,
+        room_id: str,
+        event_id: str,
+        content: Mapping[str, Any],
+        transaction: Transaction,
+        sticky_ms: int | None = None,
     ) -> str:
         if not isinstance(content.get("reason", ""), str):
             raise BadJson("'reason' must be a string")
         said = {key: value for key, value in content.items() if key != "redacts"}
-        draft = EventDraft("m.room.redaction", requester.user_id, said, redacts=event_id)
+        draft = EventDraft("m.room.redaction", requester.user_id, said, redacts=event_id, sticky_ms=sticky_ms)
         return await self.transactions.once(
             transaction, lambda: self._redact(requester, room_id, event_id, draft, transaction)
         )

@@ -10,7 +10,7 @@ from homeserver.protocol.events import Event
 from homeserver.protocol.redaction import redact
 from homeserver.services.rooms.append import Rewritten
 from homeserver.services.rooms.live_room import LiveRoom
-from homeserver.services.rooms.timeline_event import REDACTED, TimelineEvent
+from homeserver.services.rooms.timeline_event import REDACTED, STICKY, TimelineEvent
 from homeserver.services.rooms.unsigned import unsigned_for_redacted, unsigned_for_state
 
 
@@ -26,7 +26,9 @@ class RedactedForms:
         """The rows to write, once the redaction has its id."""
         body, envelope = split(self.redacted)
         because = render(redaction_body, room_id=self.redacted.room_id, unsigned=None)
-        event = self.target.with_form(body, unsigned_for_redacted(because), self.target.flags | REDACTED)
+        # "When a sticky event is redacted, the stickiness of the event is lost" (MSC4354).
+        flags = (self.target.flags | REDACTED) & ~STICKY
+        event = self.target.with_form(body, unsigned_for_redacted(because), flags)
         rewritten = [Rewritten(event, envelope)]
         return rewritten if self.follower is None else [*rewritten, self.follower]
 

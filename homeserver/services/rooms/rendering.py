@@ -1,7 +1,8 @@
 """Events as one reader gets them: stored bytes spliced together, nothing parsed.
 
 `unsigned` is what is stored for everybody, and behind it what differs by reader: `age`, the reader's `membership` when
-the event was sent, and the `transaction_id` for the device that sent it.
+the event was sent, the `transaction_id` for the device that sent it, the delay id of a delayed event for its sender, and
+how long a sticky event still sticks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from collections.abc import Iterable
 import orjson
 
 from homeserver.protocol.client_event import render
+from homeserver.protocol.sticky import TTL_KEY
 from homeserver.services.requester import Requester
-from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.timeline_event import STICKY, TimelineEvent
+
+TRANSACTION_ID = b'"transaction_id":'
+DELAY_ID = b'"org.matrix.msc4140.delay_id":'
+STICKY_TTL = b'"%b":' % TTL_KEY.encode()
 
 # The few values that there are; anything else is encoded when it is met.
 MEMBERSHIPS = {name: b'"membership":"%s"' % name.encode() for name in ("join", "invite", "leave", "ban", "knock")}
@@ -47,13 +53,30 @@ def render_state(events: Iterable[TimelineEvent], *, now_ms: int, room_id: str) 
     ]
 
 
+def is_told_transaction(event: TimelineEvent, reader: Requester) -> bool:
+    """Whether the reader's is the device that sent the event, or, of a delayed event, any device of its sender."""
+    txn = event.txn
+    if txn is None or txn[0] != reader.user_id:
+        return False
+    return txn[1] is None or txn[1] == reader.device_id
+
+
+def sticky_parts(event: TimelineEvent, now_ms: int) -> list[bytes]:
+    """ "When the sticky event is expired [...] the field MUST be omitted" (MSC4354)."""
+    until = event.sticky_until
+    return [b"%b%d" % (STICKY_TTL, until - now_ms)] if until is not None and until > now_ms else []
+
+
 def _unsigned(event: TimelineEvent, reader: Requester, now_ms: int, membership: str | None) -> bytes:
     # "May be incorrect if the local time on at least one of the two servers is out of sync": negative ages exist.
     age = b'"age":%d' % (now_ms - event.origin_server_ts)
     parts = [age] if event.unsigned is None else [event.unsigned, age]
     if membership is not None:
         parts.append(MEMBERSHIPS.get(membership) or b'"membership":' + orjson.dumps(membership))
-    txn = event.txn
-    if txn is not None and txn[0] == reader.user_id and txn[1] == reader.device_id:
-        parts.append(b'"transaction_id":' + orjson.dumps(txn[2]))
+    if event.flags & STICKY:
+        parts += sticky_parts(event, now_ms)
+    if is_told_transaction(event, reader):
+        assert event.txn is not None
+        key = DELAY_ID if event.txn[1] is None else TRANSACTION_ID
+        parts.append(key + orjson.dumps(event.txn[2]))
     return b"{" + b",".join(parts) + b"}"

@@ -8,6 +8,7 @@ from typing import Any
 from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import BadJson, NotFound
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.append import Transaction
 from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.event_checks.relations import CheckRelation
 from homeserver.services.rooms.event_checks.tombstone import TOMBSTONE, check_tombstone
@@ -26,20 +27,38 @@ class SendEvent:
     redact: RedactEvent
 
     async def __call__(
-        self, requester: Requester, room_id: str, event_type: str, content: dict[str, Any], txn_id: str
+        self,
+        requester: Requester,
+        room_id: str,
+        event_type: str,
+        content: dict[str, Any],
+        txn_id: str,
+        sticky_ms: int | None = None,
     ) -> str:
-        """Send; the same transaction again gives the same event id.
+        """Send; the same transaction again gives the same event id. `sticky_ms`: as `EventDraft` has it.
 
         Raises Forbidden, BadJson, TooLarge, DuplicateAnnotation, InvalidParam, Unknown (a relation that cannot be).
         """
+        transaction = transaction_of(requester, f"send {room_id} {event_type}", txn_id)
+        return await self.as_transaction(requester, room_id, event_type, content, transaction, sticky_ms)
+
+    async def as_transaction(
+        self,
+        requester: Requester,
+        room_id: str,
+        event_type: str,
+        content: dict[str, Any],
+        transaction: Transaction,
+        sticky_ms: int | None = None,
+    ) -> str:
+        """The same for a transaction that is known already. Raises what `__call__` raises."""
         if event_type == "m.room.create":
             raise BadJson("m.room.create cannot be sent")
         if event_type == TOMBSTONE:
             check_tombstone(content, room_id)
-        transaction = transaction_of(requester, f"send {room_id} {event_type}", txn_id)
         if event_type == "m.room.redaction":
-            return await self.redact.sent_as_event(requester, room_id, content, transaction)
-        draft = EventDraft(event_type, requester.user_id, content)
+            return await self.redact.sent_as_event(requester, room_id, content, transaction, sticky_ms)
+        draft = EventDraft(event_type, requester.user_id, content, sticky_ms=sticky_ms)
 
         async def send() -> str:
             try:

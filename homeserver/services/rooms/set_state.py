@@ -12,6 +12,7 @@ from homeserver.services.membership.by_state import SetMembership
 from homeserver.services.membership.content import check_joined
 from homeserver.services.membership.guests import EvictGuests
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.append import Transaction
 from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.event_checks.canonical_alias import CheckCanonicalAlias
 from homeserver.services.rooms.event_checks.power_levels import check_power_levels
@@ -33,9 +34,17 @@ class SetState:
     server_name: str
 
     async def __call__(
-        self, requester: Requester, room_id: str, event_type: str, state_key: str, content: dict[str, Any]
+        self,
+        requester: Requester,
+        room_id: str,
+        event_type: str,
+        state_key: str,
+        content: dict[str, Any],
+        transaction: Transaction | None = None,
     ) -> str:
         """Set state; state that stays the same is not set again. Returns the id of the event that is in force.
+
+        A transaction is stored with the event, for the caller to look up first; memberships have none.
 
         Raises Forbidden, BadJson, InvalidParam, BadAlias, TooLarge, and for memberships what their verbs raise.
         """
@@ -47,14 +56,16 @@ class SetState:
             room = await self.cache.get(room_id)
             check_joined(room, requester.user_id)
             await self._check_content(room, event_type, state_key, content)
-            event_id = await self._set(room_id, EventDraft(event_type, requester.user_id, content, state_key))
+            event_id = await self._set(
+                room_id, EventDraft(event_type, requester.user_id, content, state_key), transaction
+            )
         except NotFound:
             raise not_in_room(room_id) from None
         if event_type == "m.room.guest_access":
             await self.evict_guests(room_id)
         return event_id
 
-    async def _set(self, room_id: str, draft: EventDraft) -> str:
+    async def _set(self, room_id: str, draft: EventDraft, transaction: Transaction | None) -> str:
         assert draft.state_key is not None
         key = (draft.type, draft.state_key)
         standing_id = ""
@@ -66,7 +77,7 @@ class SetState:
             if standing is not None and draft.repeats(standing):
                 standing_id = standing.event_id
                 return Plan([])
-            return Plan([draft])
+            return Plan([draft], transaction)
 
         events = await self.appender.commit(room_id, plan)
         return events[-1].event_id if events else standing_id

@@ -7,11 +7,14 @@ from typing import Any
 
 import orjson
 
+from homeserver.protocol.sticky import sticks_until, sticky_duration
+
 NOTIFIES = 1
 REDACTED = 2
 SOFT_FAILED = 4
 REJECTED = 8
 HIGHLIGHTS = 16
+STICKY = 32
 
 
 class TimelineEvent:
@@ -19,12 +22,14 @@ class TimelineEvent:
 
     ``body`` is the client format without room_id and unsigned (see protocol/client_event.py); it is spliced
     into responses and parsed only where somebody asks for ``content``. ``txn`` is (user, device, transaction id)
-    for events sent by this server's devices in this process' lifetime. ``exceptions`` are the readers whom a freshly
-    committed event notifies otherwise than NOTIFIES says: (user_id, thread_id, notify, highlight).
+    for events sent by this server's devices in this process' lifetime; of delayed events (user, None, delay id).
+    ``exceptions`` are the readers whom a freshly committed event notifies otherwise than NOTIFIES says:
+    (user_id, thread_id, notify, highlight).
     """
 
     __slots__ = (
         "_content",
+        "_sticky_until",
         "body",
         "depth",
         "event_id",
@@ -60,7 +65,7 @@ class TimelineEvent:
         body: bytes,
         unsigned: bytes | None,
         content: dict[str, Any] | None = None,
-        txn: tuple[str, str, str] | None = None,
+        txn: tuple[str, str | None, str] | None = None,
         exceptions: Sequence[tuple[str, str, bool, bool]] = (),
     ) -> None:
         self.event_nid = event_nid
@@ -79,6 +84,7 @@ class TimelineEvent:
         self.txn = txn
         self.exceptions = exceptions
         self._content = content
+        self._sticky_until: int | None = None
         # The bytes every reader without peculiarities gets in /sync; made once, by whoever needs them first.
         self.rendered: bytes | None = None
 
@@ -97,6 +103,16 @@ class TimelineEvent:
             return None
         membership = self.content.get("membership")
         return membership if isinstance(membership, str) else None
+
+    @property
+    def sticky_until(self) -> int | None:
+        """When it stops to stick, in ms (MSC4354); None where it never did. Of our own events: received when made."""
+        if not self.flags & STICKY:
+            return None
+        if self._sticky_until is None:
+            duration = sticky_duration(orjson.loads(self.body)) or 0
+            self._sticky_until = sticks_until(duration, self.origin_server_ts, self.origin_server_ts)
+        return self._sticky_until
 
     @property
     def weight(self) -> int:

@@ -28,6 +28,7 @@ MAX_KEYS_PER_DEVICE = 2000
 # About 400 bytes each.
 MAX_KEYS = 200_000
 MAX_TXN_ID_BYTES = 255
+DELAYED = "delayed "
 
 
 def transaction_of(requester: Requester, endpoint: str, txn_id: str) -> Transaction:
@@ -35,6 +36,11 @@ def transaction_of(requester: Requester, endpoint: str, txn_id: str) -> Transact
     if not txn_id or utf8_length(txn_id) > MAX_TXN_ID_BYTES:
         raise InvalidParam(f"A transaction id has 1 to {MAX_TXN_ID_BYTES} bytes")
     return Transaction(requester.user_id, requester.device_id or "", f"{endpoint} {txn_id}", txn_id)
+
+
+def delayed_transaction(user_id: str, delay_id: str) -> Transaction:
+    """What keeps a delayed event from being sent twice. No device's own: whoever knows the delay id may send it."""
+    return Transaction(user_id, "", DELAYED + delay_id, delay_id, delayed=True)
 
 
 class SentTransactions:

@@ -12,8 +12,8 @@ from homeserver.protocol.client_event import join
 from homeserver.protocol.filters import pick_fields
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.services.requester import Requester
-from homeserver.services.rooms.rendering import render_event
-from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.rendering import is_told_transaction, render_event, sticky_parts
+from homeserver.services.rooms.timeline_event import STICKY, TimelineEvent
 from homeserver.services.sync.window import Window
 
 
@@ -36,18 +36,13 @@ class Encoder:
         """The JSON of one event; `membership`: the reader's own when it was sent, None where it is not known."""
         if self.federation:
             return self._picked(self._pdu(event))
-        if membership == "join" and not self._is_peculiar(event):
+        if membership == "join" and not is_told_transaction(event, self.reader):
             rendered = rendered_for_members(event, self.now_ms)
         else:
             rendered = render_event(
                 event, reader=self.reader, now_ms=self.now_ms, room_id=None, membership=membership
             )  # fmt: skip
         return rendered if self.event_fields is None else self._picked(orjson.loads(rendered))
-
-    def _is_peculiar(self, event: TimelineEvent) -> bool:
-        """Whether this reader gets something that others do not: his transaction id."""
-        txn = event.txn
-        return txn is not None and txn[0] == self.reader.user_id and txn[1] == self.reader.device_id
 
     def _pdu(self, event: TimelineEvent) -> dict[str, Any]:
         """ "'federation' will return the raw event as received over federation", with its id and what is unsigned."""
@@ -69,4 +64,7 @@ def rendered_for_members(event: TimelineEvent, now_ms: int) -> bytes:
     if prefix is None:
         unsigned = b"" if event.unsigned is None else event.unsigned + b","
         prefix = event.rendered = b'%b,"unsigned":{%b"membership":"join","age":' % (event.body[:-1], unsigned)
+    if event.flags & STICKY:
+        age = b"%d" % (now_ms - event.origin_server_ts)
+        return b"%b%b}}" % (prefix, b",".join([age, *sticky_parts(event, now_ms)]))
     return b"%b%d}}" % (prefix, now_ms - event.origin_server_ts)

@@ -10,7 +10,7 @@ from homeserver.services.clock import Clock
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.rendering import render_event, render_state
 from homeserver.services.rooms.timeline_event import TimelineEvent
-from homeserver.services.rooms.transactions import KEPT_MS
+from homeserver.services.rooms.transactions import DELAYED, KEPT_MS
 from homeserver.services.visibility import Seen
 from homeserver.storage.event_transactions import EventTransactions
 
@@ -56,6 +56,9 @@ class Presenter:
             return
         keys = await self.transactions.of_events(self.queries, reader.user_id, reader.device_id, list(own))
         for event_nid, key in keys.items():
+            if key.startswith(DELAYED):
+                own[event_nid].txn = (reader.user_id, None, key.removeprefix(DELAYED))
+                continue
             transaction_id = transaction_id_of(key, own[event_nid])
             if transaction_id is not None:
                 own[event_nid].txn = (reader.user_id, reader.device_id, transaction_id)

@@ -1,0 +1,54 @@
+"""Table `sticky_events`: which events still stick, until when. Written by event_writes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from homeserver.storage.events import COLUMNS
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from homeserver.storage.database import Queries
+
+ROOMS = "SELECT room_nid, max(expires_ms) FROM sticky_events WHERE expires_ms > $1 GROUP BY room_nid"
+
+# Of each room the newest: $5 at most. What was redacted (2), soft-failed (4) or rejected (8) is nothing to tell.
+IN_SPANS = f"""
+SELECT {COLUMNS} FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS wanted(room_nid, after, up_to)
+CROSS JOIN LATERAL (
+    SELECT event_nid FROM sticky_events s
+    WHERE s.room_nid = wanted.room_nid AND s.event_nid > wanted.after AND s.event_nid <= wanted.up_to AND s.expires_ms > $4
+    ORDER BY s.event_nid DESC LIMIT $5
+) s
+JOIN events e ON e.event_nid = s.event_nid AND e.flags & 14 = 0
+ORDER BY e.event_nid
+"""
+
+FORGET_EXPIRED = "DELETE FROM sticky_events WHERE expires_ms <= $1"
+
+
+class StickySpan(NamedTuple):
+    """Events of a room with after < event_nid <= up_to."""
+
+    room_nid: int
+    after: int
+    up_to: int
+
+
+class StickyEventRows:
+    """Queries over events that stick."""
+
+    async def rooms(self, q: Queries, now_ms: int) -> list[tuple[int, int]]:
+        """(room, until when the last of its events sticks), of all rooms where something does."""
+        return [(row[0], row[1]) for row in await q.fetch(ROOMS, now_ms)]
+
+    async def in_spans(self, q: Queries, spans: Sequence[StickySpan], now_ms: int, limit: int) -> list[Record]:
+        """What sticks still of these parts of rooms, oldest first; of each at most the newest `limit`."""
+        columns = [list(column) for column in zip(*spans, strict=True)]
+        return await q.fetch(IN_SPANS, *columns, now_ms, limit)
+
+    async def forget_expired(self, q: Queries, now_ms: int) -> None:
+        """Housekeeping."""
+        await q.execute(FORGET_EXPIRED, now_ms)
