@@ -21,6 +21,10 @@ def test_names_are_those_of_the_test_vectors() -> None:
     """MSC4195 "Appendix: hash derivation test vectors"."""
     identity = tokens.device_identity("@alice:example.com", "DEVICE123", "memberABC")
     assert identity == "J+T45tGruxc+HrUOqJJlyQSV33m728Cme4+vt8/SWrU"
+    member = tokens.member_identity("@alice:example.com", "memberABC")
+    assert member == "M3VnsLXrkbxIDINXO64u8PZzFyD9ZYFiQULR2dshWYs"
+    room = tokens.sfu_room("!roomid:example.com", "slot1234")
+    assert room == "O8437W3+jmzMVjoIP3tNwbm+XxHQk2iKpOA7aqw3qSc"
 
 
 def test_names_of_rooms_and_members_differ_by_each_part() -> None:

@@ -1,0 +1,157 @@
+"""Whoever loses the right to a call is out of it at once, and his tokens are void."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cast import Client, Server
+from tests.clock import FakeClock
+from tests.voice.callers import get_token, sfu_get
+from tests.voice.recording_backend import RecordingBackend
+from tests.voice.waiting import tasks_done, until
+from voice import tokens
+from voice.sfu.backend import Joined, ParticipantState
+
+CALL_TYPES = ("org.matrix.msc3401.call.member", "org.matrix.msc4143.rtc.member", "m.rtc.member")
+
+
+@pytest.fixture
+def sfu(clock: FakeClock) -> RecordingBackend:
+    return RecordingBackend(clock.now_ms)
+
+
+async def call_of(server: Server, sfu: RecordingBackend) -> tuple[Client, Client, str]:
+    """Alice and Bob in the call of Alice's room."""
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    sfu.join((await sfu_get(alice, room_id))["jwt"])
+    sfu.join((await sfu_get(bob, room_id))["jwt"])
+    return alice, bob, room_id
+
+
+def there(sfu: RecordingBackend, room_id: str, *people: Client) -> bool:
+    return set(sfu.people[tokens.sfu_room(room_id)]) == {f"{each.user_id}:{each.device_id}" for each in people}
+
+
+@pytest.mark.parametrize("how", ["kick", "ban", "leave"])
+async def test_who_is_out_of_the_room_is_out_of_the_call(server: Server, sfu: RecordingBackend, how: str) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    await (bob.leave(room_id) if how == "leave" else getattr(alice, how)(room_id, bob))
+    await until(lambda: there(sfu, room_id, alice))
+    assert [entry[1] for entry in sfu.removed] == [f"@bob:test:{bob.device_id}"]
+
+
+async def test_an_old_token_lets_nobody_in_again(server: Server, sfu: RecordingBackend, clock: FakeClock) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    old = (await sfu_get(bob, room_id))["jwt"]
+    await alice.kick(room_id, bob)
+    await until(lambda: there(sfu, room_id, alice))
+    clock.advance(ms=1)
+    with pytest.raises(AssertionError, match="after this token"):
+        sfu.join(old)
+    await bob.join(room_id)
+    sfu.join((await sfu_get(bob, room_id))["jwt"])
+    await tasks_done()
+    assert there(sfu, room_id, alice, bob)
+
+
+async def test_a_token_that_was_never_used_is_void_too(server: Server, sfu: RecordingBackend) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    await get_token(bob, room_id, "m1")
+    await alice.kick(room_id, bob)
+    await until(lambda: sfu.removed)
+    assert sfu.removed[0][1] == tokens.device_identity("@bob:test", bob.device_id, "m1")
+
+
+async def test_an_sfu_that_keeps_no_list_is_helped(server: Server, sfu: RecordingBackend) -> None:
+    """LiveKit lets in whoever has a token that has not expired."""
+    alice, bob, room_id = await call_of(server, sfu)
+    await alice.kick(room_id, bob)
+    await until(lambda: there(sfu, room_id, alice))
+    room = tokens.sfu_room(room_id)
+    again = ParticipantState(f"@bob:test:{bob.device_id}", "PA_again", 0)
+    sfu.people[room][again.identity] = again
+    sfu.tell(Joined(room, again))
+    await until(lambda: there(sfu, room_id, alice))
+
+
+async def test_a_lost_role_ends_the_call_for_those_who_need_it(server: Server, sfu: RecordingBackend) -> None:
+    alice, _bob, room_id = await call_of(server, sfu)
+    levels = await alice.state(room_id, "m.room.power_levels")
+    events = {**levels["events"], **dict.fromkeys(CALL_TYPES, 50)}
+    await alice.set_state(room_id, "m.room.power_levels", {**levels, "events": events})
+    await until(lambda: there(sfu, room_id, alice))
+
+
+async def test_a_lost_voice_is_lost_at_once_and_comes_back(server: Server, sfu: RecordingBackend) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    levels = await alice.state(room_id, "m.room.power_levels")
+    events = {**levels["events"], "org.voicechat.voice.speak": 10}
+    await alice.set_state(room_id, "m.room.power_levels", {**levels, "events": events})
+    await until(lambda: sfu.permitted)
+    [(room, grant)] = sfu.permitted
+    assert (room, grant.identity) == (tokens.sfu_room(room_id), f"@bob:test:{bob.device_id}")
+    assert "microphone" not in grant.sources
+    assert grant.can_publish
+    users = {**levels["users"], "@bob:test": 10}
+    await alice.set_state(room_id, "m.room.power_levels", {**levels, "events": events, "users": users})
+    await until(lambda: len(sfu.permitted) == 2)
+    assert "microphone" in sfu.permitted[1][1].sources
+    assert there(sfu, room_id, alice, bob)
+
+
+async def test_a_new_name_of_a_member_changes_nothing(server: Server, sfu: RecordingBackend) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    await bob.put(("profile", bob.user_id, "displayname"), {"displayname": "Bobby"})
+    await alice.send(room_id, "hello")
+    await tasks_done()
+    assert (sfu.removed, sfu.permitted) == ([], [])
+
+
+async def test_a_replaced_room_ends_its_call(server: Server, sfu: RecordingBackend) -> None:
+    alice, _bob, room_id = await call_of(server, sfu)
+    await alice.post(("rooms", room_id, "upgrade"), {"new_version": "11"})
+    await until(lambda: there(sfu, room_id))
+
+
+async def test_a_logged_out_device_is_out(server: Server, sfu: RecordingBackend) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    phone = await bob.login()
+    sfu.join((await sfu_get(phone, room_id))["jwt"])
+    await phone.post("logout")
+    await until(lambda: there(sfu, room_id, alice, bob))
+
+
+async def test_a_deactivated_account_is_out(server: Server, sfu: RecordingBackend) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    await bob.post("account/deactivate", {"auth": bob.password_auth()})
+    await until(lambda: there(sfu, room_id, alice))
+
+
+async def test_new_options_reach_a_call_that_is_going_on(server: Server, sfu: RecordingBackend) -> None:
+    alice, _bob, room_id = await call_of(server, sfu)
+    await alice.set_state(room_id, "org.voicechat.voice_channel", {"bitrate": 32_000})
+    await until(lambda: sfu.rooms[tokens.sfu_room(room_id)].audio_bitrate == 32_000)
+
+
+async def test_the_sfu_is_told_once_it_is_back(server: Server, sfu: RecordingBackend, clock: FakeClock) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    sfu.down = True
+    await alice.kick(room_id, bob)
+    await tasks_done()
+    assert there(sfu, room_id, alice, bob)
+    sfu.down = False
+    clock.advance(seconds=1)
+    await until(lambda: there(sfu, room_id, alice))
+
+
+async def test_a_room_without_a_call_costs_nothing(server: Server, sfu: RecordingBackend) -> None:
+    alice, bob, _ = await call_of(server, sfu)
+    other = await alice.create_room(preset="public_chat")
+    await bob.join(other)
+    await alice.kick(other, bob)
+    await tasks_done()
+    assert sfu.removed == []
