@@ -124,8 +124,8 @@ class Egress:
             self._schedule()
 
     def protected(self, function: InPlace, context: Any, packet: bytes, second_byte: int | None = None) -> bytes | None:
-        """Encrypted, but not queued: for peers who are not reached by UDP."""
-        n, size = self._queued, len(packet)
+        """Encrypted, but not queued: for peers who are not reached by UDP. In the slot behind the last."""
+        n, size = SLOTS, len(packet)
         if size > MAX_PACKET:
             return None
         self._views[n][:size] = packet
@@ -226,10 +226,11 @@ def new_egress(
 ) -> Egress:
     """`batched`: with sendmmsg, where the system has it."""
     assert MAX_PACKET + TRAILER <= _SLOT_BYTES
-    memory = ffi.new("unsigned char[]", SLOTS * _SLOT_BYTES)
+    slots = range(SLOTS + 1)
+    memory = ffi.new("unsigned char[]", len(slots) * _SLOT_BYTES)
     whole = memoryview(ffi.buffer(memory)).cast("B")
-    vector = sendmmsg.new_vector(memory, _SLOT_BYTES, SLOTS, sock.family) if batched else None
-    lengths = sendmmsg.length_pointers(vector, SLOTS) if vector else [ffi.new("int *") for _ in range(SLOTS)]
+    vector = sendmmsg.new_vector(memory, _SLOT_BYTES, len(slots), sock.family) if batched else None
+    lengths = sendmmsg.length_pointers(vector, len(slots)) if vector else [ffi.new("int *") for _ in slots]
     return Egress(
         protect,
         protect_rtcp,
@@ -238,8 +239,8 @@ def new_egress(
         sock,
         vector,
         memory,
-        [memory + n * _SLOT_BYTES for n in range(SLOTS)],
-        [whole[n * _SLOT_BYTES : (n + 1) * _SLOT_BYTES] for n in range(SLOTS)],
+        [memory + n * _SLOT_BYTES for n in slots],
+        [whole[n * _SLOT_BYTES : (n + 1) * _SLOT_BYTES] for n in slots],
         lengths,
-        [("", 0)] * SLOTS,
+        [("", 0)] * len(slots),
     )

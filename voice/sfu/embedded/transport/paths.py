@@ -86,8 +86,6 @@ class UdpPath:
         self._forgotten(self)
 
 
-def udp_path(
-    sock: socket.socket, address: SocketAddress, transport: Transport, forgotten: Callable[[UdpPath], None]
-) -> UdpPath:
+def udp_path(sock: socket.socket, address: SocketAddress, forgotten: Callable[[UdpPath], None]) -> UdpPath:
     packed = ffi.new("unsigned char[]", packed_address(sock.family, address))
-    return UdpPath(address, transport, sock, packed, forgotten, int(ffi.cast("uintptr_t", packed)))
+    return UdpPath(address, None, sock, packed, forgotten, int(ffi.cast("uintptr_t", packed)))

@@ -174,10 +174,11 @@ class Port:
             return
         transport, request, password = found
         if path is None:
-            path = udp_path(self._socket, address, transport, self._forget)
+            path = udp_path(self._socket, address, self._forget)
             self._by_address[address] = path
         self._answer(transport, request, password, path)
-        if not path.transport:
+        if path.transport is None:
+            # Answered with an error: nobody's.
             self._forget(path)
 
     def _tcp_check(self, message: bytes, path: TcpPath) -> None:

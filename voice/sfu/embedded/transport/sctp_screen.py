@@ -47,17 +47,22 @@ def _is_harmless_chunk(kind: int, body: bytes) -> bool:
     if kind == _DATA:
         return int.from_bytes(body[4:6], "big") < MAX_STREAM_ID
     if kind == _SACK:
-        return _gap_span(body) <= MAX_GAP_SPAN
+        return _gaps_are_bounded(body)
     if kind == _FORWARD_TSN:
         return all(int.from_bytes(body[at : at + 2], "big") < MAX_STREAM_ID for at in range(4, len(body), 4))
     fixed = _FIXED_BEFORE_PARAMETERS.get(kind)
     return fixed is None or _parameters_advance(body, fixed)
 
 
-def _gap_span(body: bytes) -> int:
-    gaps = int.from_bytes(body[8:10], "big")
-    blocks = [body[at : at + 4] for at in range(12, min(12 + 4 * gaps, len(body)), 4)]
-    return sum(max(0, int.from_bytes(b[2:], "big") - int.from_bytes(b[:2], "big")) + 1 for b in blocks)
+def _gaps_are_bounded(body: bytes) -> bool:
+    """None ends before it starts, and together they are not more than a sender could have under way."""
+    span, end = 0, 12 + 4 * int.from_bytes(body[8:10], "big")
+    for at in range(12, min(end, len(body)), 4):
+        first, last = int.from_bytes(body[at : at + 2], "big"), int.from_bytes(body[at + 2 : at + 4], "big")
+        span += last - first + 1
+        if last < first or span > MAX_GAP_SPAN:
+            return False
+    return True
 
 
 def _parameters_advance(body: bytes, at: int) -> bool:

@@ -214,6 +214,8 @@ class Transport:
             self._fail(str(error))
             return
         if complete and not self._is_expected_peer():
+            # What would complete his side of the handshake must not leave.
+            self._dtls.outgoing()
             self._fail("The peer's certificate is not the one of its description.")
             return
         self._send_dtls(self._dtls)
@@ -367,6 +369,7 @@ class Transport:
         self._observer.transport_failed(reason)
 
     def _say_goodbye(self) -> None:
+        self._egress.flush()
         if self._channels is not None:
             self._channels.close()
         if self._dtls is not None:
