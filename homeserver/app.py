@@ -79,7 +79,7 @@ def build_application(
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
     calls = build_calls(base, settings, accounts, public_baseurl, sfu, NothingDelayed())
-    rosters = build_rosters(base, rooms, reading, calls, sfu)
+    rosters = build_rosters(base, rooms, reading, encryption, calls, sfu)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
 
     observability = build_observability(base, settings)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import orjson
 
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.services.voice_rosters.moderation import ModerateVoice
 from homeserver.services.voice_rosters.read import ReadRosters
 
 ROOT = "/_voicechat/client/v1"
+
+
+class MuteBody(msgspec.Struct):
+    what: str = "microphone"
+
+
+class MoveBody(msgspec.Struct):
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +37,28 @@ class RosterEndpoints:
     @endpoint("GET", f"{ROOT}/spaces/{{room_id}}/voice", guests=True)
     async def channels(self, request: Request[None]) -> Response:
         return await self.read.channels(request.requester, request.path["room_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceModerationEndpoints:
+    """What moderators do."""
+
+    moderate: ModerateVoice
+
+    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/mute", body=MuteBody)
+    async def mute(self, request: Request[MuteBody]) -> Response:
+        path = request.path
+        await self.moderate.mute(request.requester, path["room_id"], path["user_id"], request.body.what)
+        return {}
+
+    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/disconnect", body=dict)
+    async def disconnect(self, request: Request[dict[str, object]]) -> Response:
+        path = request.path
+        await self.moderate.disconnect(request.requester, path["room_id"], path["user_id"])
+        return {}
+
+    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/move", body=MoveBody)
+    async def move(self, request: Request[MoveBody]) -> Response:
+        path = request.path
+        await self.moderate.move(request.requester, path["room_id"], path["user_id"], request.body.to)
+        return {}

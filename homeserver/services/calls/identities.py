@@ -54,6 +54,10 @@ class VoiceIdentities:
         """Who that participant is; None where he has no token of ours (a tool of the operator's)."""
         return self._known.get((sfu_room, identity))
 
+    def everybody(self) -> list[VoiceIdentity]:
+        """Everybody who has a token, there or not."""
+        return list(self._known.values())
+
     def of_room(self, room_id: str) -> list[VoiceIdentity]:
         """Everybody who has a token for a call of this Matrix room, there or not."""
         return [self._known[key] for key in self._by_room.get(room_id, ())]

@@ -70,11 +70,10 @@ class Reaper:
         """He is back. Subscribed to the rosters."""
         self._absent.pop(seat.member, None)
 
-    def look_after(self, member: Member) -> None:
-        """Somebody was in a call before this process began, and nothing was heard of him since."""
+    def look_after(self, member: Member, began_ms: int) -> None:
+        """Somebody was in a call before this process began at `began_ms`, and nothing was heard of him since."""
         if not self.rosters.is_seated(member):
-            now_ms = self.clock.now_ms()
-            self._expect(member, Absence(now_ms, now_ms, None))
+            self._expect(member, Absence(began_ms, self.clock.now_ms(), None))
 
     async def stop(self) -> None:
         """Who is left is looked after by the next process."""

@@ -57,6 +57,10 @@ class Rosters:
         seats = self._rooms.get(member.room_id, {}).values()
         return any(seat.is_there and seat.member[:3] == member[:3] for seat in seats)
 
+    def everybody(self) -> Collection[Seat]:
+        """All seats of all channels; a copy."""
+        return list(self._seats.values())
+
     def channels(self) -> Collection[str]:
         """Rooms in which somebody is."""
         return self._rooms.keys()

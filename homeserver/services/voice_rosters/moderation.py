@@ -1,0 +1,119 @@
+"""What moderators do to others in a call: mute, move, disconnect.
+
+Nobody is unmuted by somebody else: a microphone is opened by its owner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError, NotFound, Unavailable
+from homeserver.protocol.identifiers import is_room_id
+from homeserver.protocol.voice_channel import level_to_moderate
+from homeserver.services.visibility import NOT_IN_ROOM
+from homeserver.services.voice_rosters.seat import Seat
+from voice.sfu.backend import SfuBackend, SfuUnavailable, Source
+
+if TYPE_CHECKING:
+    from homeserver.services.requester import Requester
+    from homeserver.services.rooms.live_room import LiveRoom
+    from homeserver.services.rooms.room_cache import RoomCache
+    from homeserver.services.voice_rosters.moves import Moves
+    from homeserver.services.voice_rosters.rosters import Rosters
+
+MUTED_BY: Final[dict[str, Sequence[Source]]] = {
+    "microphone": ("microphone",),
+    "camera": ("camera",),
+    "screen": ("screen_share", "screen_share_audio"),
+}
+"""What may be asked for, and what that is to the SFU."""
+
+log = logging.getLogger("voice.moderation")
+
+
+@dataclass(frozen=True, slots=True)
+class ModerateVoice:
+    """Three verbs. Each raises Forbidden, NotFound (he is not in the call), Unavailable; each leaves a line in the log."""
+
+    backend: SfuBackend
+    cache: RoomCache
+    rosters: Rosters
+    moves: Moves
+
+    async def mute(self, requester: Requester, room_id: str, user_id: str, what: str) -> None:
+        """Stop what he sends of this kind; he may begin again. Raises InvalidParam for a kind there is not."""
+        if what not in MUTED_BY:
+            raise InvalidParam(f"What can be muted is one of {', '.join(MUTED_BY)}")
+        seats = await self._seats(requester, room_id, user_id)
+        try:
+            for seat in seats:
+                for source in MUTED_BY[what]:
+                    await self.backend.mute(*seat.key, source)
+        except SfuUnavailable as error:
+            raise _unavailable() from error
+        log.info("%s muted the %s of %s in the call of %s", requester.user_id, what, user_id, room_id)
+
+    async def disconnect(self, requester: Requester, room_id: str, user_id: str) -> None:
+        """Put him out of the call; he may join again."""
+        seats = await self._seats(requester, room_id, user_id)
+        try:
+            for seat in seats:
+                await self.backend.remove(*seat.key)
+        except SfuUnavailable as error:
+            raise _unavailable() from error
+        log.info("%s disconnected %s from the call of %s", requester.user_id, user_id, room_id)
+
+    async def move(self, requester: Requester, room_id: str, user_id: str, to: str) -> None:
+        """Send him to another channel, in which both of them are members; he is out of this one soon in any case."""
+        seats = await self._seats(requester, room_id, user_id)
+        await self._check_destination(requester.user_id, user_id, to)
+        try:
+            await self.moves.tell(requester, seats, to, "moderator")
+        except SfuUnavailable as error:
+            raise _unavailable() from error
+        self.moves.remove_soon(seats)
+        log.info("%s moved %s from the call of %s to that of %s", requester.user_id, user_id, room_id, to)
+
+    async def _seats(self, requester: Requester, room_id: str, user_id: str) -> Sequence[Seat]:
+        room = await self._room(room_id)
+        check_may_moderate(room, requester.user_id, user_id)
+        seats = self.rosters.seats_of(room_id, user_id)
+        if not seats:
+            raise NotFound(f"{user_id} is not in the call")
+        return seats
+
+    async def _check_destination(self, mover: str, moved: str, to: str) -> None:
+        if not is_room_id(to):
+            raise InvalidParam("`to` is not a room id")
+        room = await self._room(to)
+        if mover not in room.joined:
+            raise Forbidden(NOT_IN_ROOM)
+        if moved not in room.joined:
+            raise Forbidden(f"{moved} is not a member of the other room")
+
+    async def _room(self, room_id: str) -> LiveRoom:
+        try:
+            return await self.cache.get(room_id)
+        except NotFound:
+            raise Forbidden(NOT_IN_ROOM) from None
+
+
+def check_may_moderate(room: LiveRoom, moderator: str, target: str) -> None:
+    """Raises Forbidden. Everybody may moderate himself: his other devices."""
+    if moderator not in room.joined:
+        raise Forbidden(NOT_IN_ROOM)
+    if moderator == target:
+        return
+    levels = room.power_levels()
+    level = levels.of_user(moderator)
+    if level < level_to_moderate(levels):
+        raise Forbidden("You may not moderate calls in this room")
+    if level <= levels.of_user(target):
+        raise Forbidden(f"{target} has no lower power level than you")
+
+
+def _unavailable() -> MatrixError:
+    return Unavailable("Calls do not work at the moment; try again")
