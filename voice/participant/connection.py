@@ -23,13 +23,16 @@ def _ignore(*_: object) -> None:
 @dataclass(slots=True)
 class Connection:
     path: Path
-    on_connected: Callable[[], None]
+    on_changed: Callable[[], None]
+    """Nominated, or connected."""
     on_failure: Callable[[str], None]
     on_rtp: Callable[[bytes], None]
     """A packet whose header can be read; its payload only where `opens_packets`."""
     on_rtcp: Callable[[bytes], None]
     opens_packets: bool = True
     """Decrypt; without it packets cost a third, and can still be counted (SRTP leaves headers clear)."""
+    loses: Callable[[], bool] | None = None
+    """Asked for each RTP packet before anything is made of it: whether the network lost it."""
     identity: Identity = field(default_factory=new_identity)
     ours: Credentials = field(default_factory=Credentials.new)
     unreadable: int = 0
@@ -43,6 +46,10 @@ class Connection:
     @property
     def connected(self) -> bool:
         return self._out is not None
+
+    @property
+    def nominated(self) -> bool:
+        return self._agent is not None and self._agent.selected is not None
 
     def remote(self, answer: Description) -> None:
         """Connect to who answered; again where the answer has other ICE credentials than the last one."""
@@ -109,10 +116,11 @@ class Connection:
     def _nominated(self) -> None:
         if self._dtls is not None and not self.connected:
             self._dtls.start()
+        self.on_changed()
 
     def _keyed(self, outgoing: Session, incoming: Session) -> None:
         self._out, self._in = outgoing, incoming
-        self.on_connected()
+        self.on_changed()
 
     def _failed(self, reason: str) -> None:
         self.on_failure(reason)
@@ -142,7 +150,7 @@ class Connection:
         try:
             if 191 < packet[1] < 224:
                 self.on_rtcp(session.unprotect_rtcp(packet))
-            else:
+            elif self.loses is None or not self.loses():
                 self.on_rtp(session.unprotect(packet) if self.opens_packets else packet)
         except pylibsrtp.Error:
             self.unreadable += 1

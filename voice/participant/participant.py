@@ -87,7 +87,13 @@ class Participant:
     def __post_init__(self) -> None:
         behaviour = self.behaviour
         self._connection = Connection(
-            path_for(self.path), self._wake, self._failed, self._rtp, self._rtcp, behaviour.opens_packets
+            path_for(self.path),
+            on_changed=self._wake,
+            on_failure=self._failed,
+            on_rtp=self._rtp,
+            on_rtcp=self._rtcp,
+            opens_packets=behaviour.opens_packets,
+            loses=behaviour.loses_received,
         )
         self._listening = Listening(
             self._connection.send_rtcp, behaviour.asks_again, behaviour.reads_stamps, self.on_packet
@@ -149,6 +155,11 @@ class Participant:
     @property
     def connected(self) -> bool:
         return self._connection.connected
+
+    @property
+    def reachable(self) -> bool:
+        """A path to the SFU is nominated; not so for a moment after `change_network`."""
+        return self._connection.nominated
 
     async def until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
         """Wait for something that a message or a change of the connection brings. Raises Failed, TimeoutError."""
@@ -290,9 +301,7 @@ class Participant:
             self._connection.send_rtp(packet)
 
     def _rtp(self, packet: bytes) -> None:
-        loses = self.behaviour.loses_received
-        if loses is None or not loses():
-            self._listening.arrived(packet)
+        self._listening.arrived(packet)
 
     def _rtcp(self, packet: bytes) -> None:
         for report in reports(packet):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gzip
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,16 +51,12 @@ class Signalling:
 
     async def open(self, url: str, token: str, request: Any) -> None:
         """Join; raises Refused."""
-        wrapped = rtc.WrappedJoinRequest(
-            compression=rtc.WrappedJoinRequest.NONE, join_request=request.SerializeToString()
-        )
-        packed = base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
         address = url.rstrip("/") + "/rtc/v1"
         try:
             # In a header, so that no log of a proxy has it.
             self._socket = await self.http.ws_connect(
                 address,
-                params={"join_request": packed},
+                params={"join_request": _packed(request)},
                 headers={"Authorization": f"Bearer {token}"},
                 max_msg_size=_MAX_MESSAGE,
             )
@@ -122,6 +119,13 @@ class Signalling:
                     continue
                 self.on_message(response)
         self.on_closed()
+
+
+def _packed(request: Any) -> str:
+    """Compressed, for it is part of a URL, and descriptions are long and repeat themselves."""
+    zipped = gzip.compress(request.SerializeToString(), mtime=0)
+    wrapped = rtc.WrappedJoinRequest(compression=rtc.WrappedJoinRequest.GZIP, join_request=zipped)
+    return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
 
 
 async def _after(earlier: asyncio.Task[None] | None, sink: aiohttp.ClientWebSocketResponse, payload: bytes) -> None:
