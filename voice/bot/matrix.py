@@ -74,9 +74,9 @@ class MatrixClient:
         path = f"/_matrix/client/v3/sendToDevice/{event_type}/{secrets.token_hex(8)}"
         await self.ask("PUT", path, {"messages": messages})
 
-    async def sync(self) -> dict[str, Any]:
+    async def sync(self, timeout_ms: int = SYNC_TIMEOUT_MS) -> dict[str, Any]:
         """What is new; waits some seconds where nothing is."""
-        query = {"filter": _FILTER, "timeout": str(SYNC_TIMEOUT_MS if self.next_batch else 0)}
+        query = {"filter": _FILTER, "timeout": str(timeout_ms if self.next_batch else 0)}
         if self.next_batch:
             query["since"] = self.next_batch
         answer = await self.ask("GET", "/_matrix/client/v3/sync", query=query)
