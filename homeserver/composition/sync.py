@@ -29,13 +29,17 @@ from homeserver.services.sync.room_previews import RoomPreview, RoomWaiters
 from homeserver.services.sync.rooms_invited import StrippedRooms
 from homeserver.services.sync.sources import VoiceSource
 from homeserver.services.sync.state_delta import StateDelta
+from homeserver.services.sync.sticky import StickyParts, StickyRooms
 from homeserver.services.sync.streams import Streams
 from homeserver.services.sync.summary import Summaries
 from homeserver.services.sync.timelines import Timelines
 from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.storage.room_directory import RoomDirectoryRows
+from homeserver.storage.sticky_events import StickyEventRows
 from homeserver.storage.sync_rooms import SyncRooms
 from homeserver.storage.users import Users
+
+TIDY_STICKY_MS = 5 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,14 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
     """Snapshot, answer, long poll."""
     storage, lazy, polls = SyncRooms(), LazyMembers(), Polls(base.clock)
     changes = ChangesOfRooms(base.database, storage, kernel.writer.recent)
+    sticky = StickyEventRows()
     parts = RoomParts(
         Timelines(base.database, storage),
         HiddenHistory(base.database, storage, Users(), reading.visibility, base.server_name),
         StateDelta(base.database, storage),
         Summaries(base.database, storage),
         lazy,
+        StickyParts(base.database, sticky, _build_sticky_rooms(base, sticky), base.clock),
     )
     answers = Answers(
         queries=base.database,
@@ -103,6 +109,15 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
     base.life.reports_memory("lazy_members", lazy.memory_usage)
     base.life.reports_memory("sync", sync.memory_usage)
     return sync
+
+
+def _build_sticky_rooms(base: Foundation, rows: StickyEventRows) -> StickyRooms:
+    rooms = StickyRooms(base.database, rows, base.clock)
+    base.announcer.on_events(rooms.apply_events)
+    base.life.on_start(rooms.load)
+    base.life.every(TIDY_STICKY_MS, rooms.tidy, "forget-expired-sticky-events")
+    base.life.reports_memory("sticky_events", rooms.memory_usage)
+    return rooms
 
 
 def _build_legacy(base: Foundation, reading: ReadingServices, sync: Sync) -> LegacySyncEndpoints:

@@ -43,6 +43,8 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc3814": ("dehydrated devices", f"PUT {_UNSTABLE}/org.matrix.msc3814.v1/dehydrated_device"),
     "org.matrix.msc4140": ("delayed events", f"POST {_UNSTABLE}/org.matrix.msc4140/delayed_events/{{}}"),
     "org.matrix.msc4143": ("calls", f"GET {_UNSTABLE}/org.matrix.msc4143/rtc/transports"),
+    "org.matrix.msc4354": ("sticky events", "PUT /_matrix/client/v3/rooms/{}/send/{}/{}"),
+    "org.matrix.msc4486": ("the list of delayed events", f"GET {_UNSTABLE}/org.matrix.msc4486/delayed_events"),
     "org.matrix.simplified_msc3575": (
         "simplified sliding sync",
         f"POST {_UNSTABLE}/org.matrix.simplified_msc3575/sync",

@@ -9,6 +9,7 @@ from homeserver.services.sync.history import HiddenHistory
 from homeserver.services.sync.lazy_members import DeviceKey, LazyMembers
 from homeserver.services.sync.request import SyncRequest
 from homeserver.services.sync.state_delta import MEMBER, StateDelta, StateOfWindow
+from homeserver.services.sync.sticky import StickyParts
 from homeserver.services.sync.summary import Summaries, Summary
 from homeserver.services.sync.timelines import Timelines
 from homeserver.services.sync.window import Window
@@ -23,6 +24,7 @@ class RoomParts:
     delta: StateDelta
     summaries: Summaries
     lazy: LazyMembers
+    sticky: StickyParts
 
     async def fill(
         self, request: SyncRequest, windows: Sequence[Window], to: int, ignored: frozenset[str]
@@ -34,6 +36,7 @@ class RoomParts:
         if hiding:
             await self.timelines.read(hiding, wanted.timeline, request.timeline_limit, ignored)
         await self.history.hide_erased(windows)
+        await self.sticky.read(windows, wanted.timeline, ignored)
         for window in windows:
             # The client's memory of a room it joins again ends before this window.
             window.limited = window.limited or (window.newly_joined and request.since is not None)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from homeserver.protocol.filters import RoomEventFilter
+from homeserver.protocol.sticky import STICKY_KEY
 from homeserver.services.sync.encode import Encoder
 from homeserver.services.sync.ephemeral import EphemeralEvents
 from homeserver.services.sync.request import SyncRequest
@@ -51,6 +52,7 @@ class RoomsEncoder:
             window.full
             or window.events
             or window.state
+            or window.sticky
             or window.limited
             or room_id in self.ephemeral.by_room
             or room_id in self.ephemeral.own_receipts
@@ -61,6 +63,8 @@ class RoomsEncoder:
         """One room of `rooms.join`."""
         room = self._timeline_and_state(window)
         room["ephemeral"] = {"events": self.ephemeral.by_room.get(window.room_id, [])}
+        if window.sticky:
+            room[STICKY_KEY] = {"events": self.events.events(window, window.sticky)}
         summary = self.summaries.get(window.room_id)
         if summary is not None:
             room["summary"] = summary.as_json()

@@ -39,6 +39,8 @@ class Window:
     saw_members: bool = False
     """Whether a membership, name or alias may have changed within the window."""
     state: list[TimelineEvent] = field(default_factory=list)
+    sticky: list[TimelineEvent] = field(default_factory=list)
+    """What sticks and is not in the timeline, oldest first."""
 
     def begin_again(self, perspective: Perspective) -> None:
         """Empty the timeline: it is to be read as the reader may see it."""

@@ -12,7 +12,7 @@ from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import REJECTED, SOFT_FAILED, TimelineEvent
 from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.services.timeline.presentation import Presenter
-from homeserver.services.visibility import Visibility
+from homeserver.services.visibility import ReadAccess, Seen, Visibility
 from homeserver.storage.events import Events
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ class ReadEvent:
             raise NotFound(NO_SUCH_EVENT) from None
         event = await self.finder.find(room, event_id)
         seen = await self.visibility.see(room, reader.user_id, [event], access.perspective)
+        if not seen and self._is_for_all(event, access):
+            seen = [Seen(event, "leave")]
         if not seen:
             raise NotFound(NO_SUCH_EVENT)
         return (await self.presenter.show(reader, room_id, seen))[0]
+
+    def _is_for_all(self, event: TimelineEvent, access: ReadAccess) -> bool:
+        """ "History visibility checks MUST NOT be applied to sticky events", for members and while they stick."""
+        until = event.sticky_until
+        return access.joined and until is not None and until > self.presenter.clock.now_ms()
