@@ -42,7 +42,7 @@ class _Group:
     marked: list[tuple[MediaTransport, int]] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class AudioTrack:
     sid: str
     participant_sid: str
@@ -215,7 +215,7 @@ def renumbered(packet: bytes, number: int) -> bytes:
     return packet[:2] + (number & U16).to_bytes(2) + packet[4:]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class AudioSubscription:
     """One listener of one track."""
 

@@ -46,7 +46,7 @@ class Track(Protocol):
     def reported(self, stream: MediaStream, report: rtcp.SenderReport, now_ns: int) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class MediaStream:
     """One SSRC of one publisher: a track, or one simulcast layer of it."""
 
@@ -76,6 +76,7 @@ class MediaStream:
         if self._allowance < 0:
             self._refill(now_ns)
             if self._allowance < 0:
+                self._allowance += len(packet) + OVERHEAD
                 stats.over_allowance += 1
                 return
         if second & 0x7F not in self.codecs:
@@ -144,7 +145,7 @@ class MediaStream:
         return any(kind in codec.feedback for codec in self.codecs.values())
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class RepairStream:
     """Repetitions of a media stream on an SSRC of their own (RFC 4588)."""
 

@@ -34,9 +34,11 @@ REPLACE_NS = 200_000_000
 """Another SSRC takes the place of one that was silent for so long, not of one that talks."""
 REPORT_NS = 1_000_000_000
 ARRIVALS_NS = 80_000_000
+ASSUMED_RTT_MS = 70.0
+"""While none was measured."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Place:
     """One section and the track it carries."""
 
@@ -50,7 +52,7 @@ class _Place:
         return {codec.payload_type: codec for codec in self.section.codecs}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Receiver:
     """One for each transport a client publishes on. An SSRC means something only here."""
 
@@ -236,8 +238,9 @@ class Receiver:
 
     def tick(self, now_ns: int) -> None:
         """Every 20 ms."""
+        rtt_ms = self._link.rtt_ms or ASSUMED_RTT_MS
         for stream in self._media():
-            stream.ask_again(now_ns, self._link.rtt_ms)
+            stream.ask_again(now_ns, rtt_ms)
         if self._arrival_pending and now_ns - self._told_arrivals_ns >= ARRIVALS_NS:
             self._tell_arrivals(now_ns)
         if now_ns - self._reported_ns >= REPORT_NS:

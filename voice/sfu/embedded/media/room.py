@@ -28,7 +28,7 @@ class Speaker:
     active: bool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class MediaRoom:
     """`now_ns` is a monotonic clock. `send_to_many` is that of the port, where it has one."""
 

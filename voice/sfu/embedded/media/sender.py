@@ -23,7 +23,7 @@ Subscription = AudioSubscription | VideoSubscription
 ALLOCATE_NS = 200_000_000
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Sender:
     """One for each transport a client receives on."""
 

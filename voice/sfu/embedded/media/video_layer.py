@@ -18,7 +18,7 @@ KEY_FRAME_GAP_NS = 500_000_000
 NEVER_NS = -(1 << 62)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class VideoLayer:
     quality: int
     """0 is the lowest."""
@@ -60,7 +60,8 @@ class VideoLayer:
         """The layer's RTP time at this NTP time, by its last sender report."""
         if self.report is None:
             return None
-        return (self.report.timestamp + ((ntp - self.report.ntp) * clock_rate >> 32)) & U32
+        elapsed = ((ntp - self.report.ntp) * clock_rate + (1 << 31)) >> 32  # NTP counts 2^-32 s
+        return (self.report.timestamp + elapsed) & U32
 
     def distance(self, other: VideoLayer, clock_rate: int) -> int | None:
         """What is added to a timestamp of this layer to be one of `other`; None while reports are missing."""

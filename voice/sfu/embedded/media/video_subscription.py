@@ -38,7 +38,7 @@ class Sent(NamedTuple):
     levels: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class VideoSubscription:
     track: VideoTrack
     transport: MediaTransport

@@ -24,7 +24,7 @@ SCREEN_PATIENCE_NS = 5_000_000_000
 """A layer that is silent for so long is not sent any more; a still screen is sent seldom."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class VideoTrack:
     sid: str
     participant_sid: str
