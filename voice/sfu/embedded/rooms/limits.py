@@ -35,8 +35,8 @@ class RoomLimits:
     """With living signalling; the client is told to connect anew."""
 
     name: int = 256
-    metadata: int = 64_000
-    attributes: int = 32_000
+    metadata: int = 16_000
+    attributes: int = 16_000
     """Keys and values together."""
     attribute_count: int = 64
     data_packet: int = 16_000
@@ -56,6 +56,10 @@ class RoomLimits:
 
     update_delay: int = 20
     """News of participants are collected for so long."""
+    slow_update_delay: int = 200
+    """And for so long in a room where much is new, for everybody is told everything."""
+    updates_per_second: int = 10
+    update_burst: int = 30
     negotiation_delay: int = 50
     """New subscriptions are collected for so long."""
     negotiation_gap_per_participant: int = 10

@@ -9,27 +9,38 @@ from typing import Any
 
 from livekit.protocol import rtc
 
+from voice.sfu.embedded.rooms.limits import RoomLimits
 from voice.sfu.embedded.rooms.participant import Participant
+from voice.sfu.embedded.rooms.rate import Rate
 
 
 @dataclass(slots=True)
 class News:
     """Everybody hears of everybody else; of himself only where he has to learn something."""
 
-    delay_ms: int
+    limits: RoomLimits
+    now: Callable[[], int]
+    """Monotonic ms."""
     audience: Callable[[], Iterable[Participant]]
     told: Callable[[Iterable[Participant]], None]
     """After each round, with those it was about."""
     _changed: dict[str, Participant] = field(default_factory=dict)
     _for_themselves: set[str] = field(default_factory=set)
     _timer: asyncio.TimerHandle | None = None
+    _rate: Rate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rate = Rate(self.limits.updates_per_second, self.limits.update_burst)
 
     def of(self, participant: Participant, *, himself: bool = False) -> None:
         self._changed[participant.sid] = participant
         if himself:
             self._for_themselves.add(participant.sid)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.delay_ms / 1000, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(self._delay() / 1000, self.flush)
+
+    def _delay(self) -> int:
+        return self.limits.update_delay if self._rate.take(self.now()) else self.limits.slow_update_delay
 
     def flush(self) -> None:
         """Tell it now."""

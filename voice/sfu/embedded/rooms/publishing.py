@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from livekit.protocol import models
 
 from voice.sfu.backend import Source
 from voice.sfu.embedded.contracts import Kind, ReceivedSection
@@ -34,7 +36,10 @@ class Publishing:
     def plans(self, offer: Description, audio: AudioPolicy) -> tuple[dict[str, Publication], dict[str, SectionPlan]]:
         """Which publication each section carries, and the plans to receive them."""
         claims = self.publications.claims(offer.sections)
-        return claims, {mid: SectionPlan(receive=True, audio=audio) for mid in claims}
+        return claims, {
+            mid: SectionPlan(receive=True, audio=_as_announced(publication, audio))
+            for mid, publication in claims.items()
+        }
 
     def settle(self, claims: Mapping[str, Publication], received: Mapping[str, ReceivedSection]) -> Settled:
         settled = Settled()
@@ -92,3 +97,10 @@ class Publishing:
         for publication in list(self.publications):
             self._end(publication)
         self.receiver.close()
+
+
+def _as_announced(publication: Publication, audio: AudioPolicy) -> AudioPolicy:
+    """`add_track` says whether a track has two channels, and whether its silences may be left out."""
+    info = publication.info
+    stereo = info.stereo or models.TF_STEREO in info.audio_features
+    return replace(audio, stereo=stereo, dtx=not (info.disable_dtx or models.TF_NO_DTX in info.audio_features))

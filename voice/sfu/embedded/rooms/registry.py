@@ -52,6 +52,7 @@ class Registry:
             options=options,
             media=MediaRoom(self.clock.monotonic_ns, self.top_speakers, self.top_speakers_above, self.send_to_many),
             limits=self.limits,
+            now=self.clock.monotonic_ms,
             created_wall_ms=self.clock.wall_ms(),
             empty_since=self.clock.monotonic_ms(),
             tell=self.tell,

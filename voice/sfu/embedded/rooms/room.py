@@ -26,6 +26,8 @@ class Room:
     options: RoomOptions
     media: MediaRoom
     limits: RoomLimits
+    now: Callable[[], int]
+    """Monotonic ms."""
     created_wall_ms: int
     empty_since: int | None
     """Monotonic ms."""
@@ -40,7 +42,7 @@ class Room:
     _told_size: int = -1
 
     def __post_init__(self) -> None:
-        self.news = News(self.limits.update_delay, lambda: self.people.values(), self._tell_changes)
+        self.news = News(self.limits, self.now, lambda: self.people.values(), self._tell_changes)
 
     def info(self) -> Any:
         return models.Room(
@@ -72,7 +74,7 @@ class Room:
         if participant.auto_subscribe:
             self.follow(participant, self.publications.values())
 
-    def leave(self, participant: Participant, how: Farewell, now: int) -> None:
+    def leave(self, participant: Participant, how: Farewell) -> None:
         """The caller says goodbye to the client itself."""
         participant.gone = True
         self.unpublish(participant, list(participant.publications))
@@ -83,7 +85,7 @@ class Room:
             del self.by_identity[participant.identity]
         self.news.of(participant)
         if not self.people:
-            self.empty_since = now
+            self.empty_since = self.now()
         if participant.told is not None:
             self.tell(Left(self.name, participant.identity, participant.sid, how.reason))
 

@@ -71,13 +71,13 @@ class Rounds:
     def tell_speakers(self) -> None:
         for room in self._inhabited():
             room.tell_speakers()
+            self._videos.look(room)
 
     def sweep(self) -> None:
         now, soon_s = self.clock.monotonic_ms(), (self.clock.wall_ms() + self.limits.token_refresh) / 1000
         for session in list(self.sessions.values()):
             self._look_after(session, now, soon_s)
         for room in self._inhabited():
-            self._videos.look(room)
             room.tell_size()
         self.registry.forget_empty()
 

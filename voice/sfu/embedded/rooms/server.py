@@ -136,7 +136,7 @@ class RoomServer:
             return
         self.door.sessions.pop(participant.sid, None)
         signal = participant.signal
-        session.room.leave(participant, how, self.clock.monotonic_ms())
+        session.room.leave(participant, how)
         if how.reason is not LeaveReason.LEFT:
             signal.send(leave=how.to_proto(participant.protocol))
         signal.close()
