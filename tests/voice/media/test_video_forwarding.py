@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -427,6 +428,35 @@ def test_alice_films_again_after_joining_again(camera: Camera, bob: Listener, ro
     seen += bob.transport.heard()
     assert len(seen) > 30
     assert plays(seen)
+
+
+def test_a_new_negotiation_keeps_the_picture_running(camera: Camera, bob: Listener) -> None:
+    """Other payload types for the codec and its repetitions, as when sections are added."""
+    start_watching(camera, bob, 1)
+    bob.transport.heard()
+    lost = camera.packets("h")
+    camera.film_all(2)
+    camera.repeat("h", lost[0])  # makes its stream of repetitions known
+    section = dataclasses.replace(camera.section, rtx={97: 96, 99: 96}, ssrcs=(1, 2, 3))
+    camera.receiver.update([(section, camera.track)])
+    camera.receiver.rtp(_as_payload_type(camera, lost[1], 99))
+    camera.film_all(3)
+    packets = sorted(bob.transport.heard(), key=lambda packet: packet.sequence)
+    assert len(packets) == 12
+    assert plays(packets)
+
+
+def _as_payload_type(camera: Camera, original: bytes, payload_type: int) -> bytes:
+    layer = camera.layers["h"]
+    start = 16 + 4 * int.from_bytes(original[14:16])
+    return write(
+        payload_type,
+        layer.rtx_sequence,
+        int.from_bytes(original[4:8]),
+        layer.rtx_ssrc,
+        original[2:4] + original[start:],
+        marker=bool(original[1] & 0x80),
+    )
 
 
 def test_packets_are_read_as_written() -> None:

@@ -97,12 +97,18 @@ class Receiver:
         place.section = section
         for stream in place.streams.values():
             stream.codecs = place.codecs
-        for ssrc in section.ssrcs[:1]:  # without simulcast there is one
+            self._renegotiate_repair(stream, section)
+        for ssrc in section.ssrcs[: 0 if section.rids else 1]:  # RIDs say which of several is which
             self._declare(place, ssrc)
         for ssrc, repaired in list(section.rtx_ssrcs.items())[: 2 * MAX_LAYERS]:
             media = self._streams.get(repaired)
             if isinstance(media, MediaStream):
                 self._repair(place, ssrc, media)
+
+    def _renegotiate_repair(self, stream: MediaStream, section: ReceivedSection) -> None:
+        for repair in self._streams.values():
+            if isinstance(repair, RepairStream) and repair.repaired is stream:
+                repair.payload_types = dict(section.rtx)
 
     def _agree(self, sections: Iterable[ReceivedSection]) -> None:
         """Ids of extensions are the same in all sections of a bundle (RFC 8843, 9.2); so is the kind of feedback."""

@@ -65,8 +65,7 @@ class VideoSubscription:
     _last_out: int = -1
     _last_timestamp: int = 0
     _last_ns: int = 0
-    _last_picture: int = -1
-    _last_level_zero: int = -1
+    _newest: Sent | None = None
     _move_timestamps: int = 0
     _move_pictures: int = 0
     _move_levels: int = 0
@@ -165,12 +164,20 @@ class VideoSubscription:
         else:
             self._numbers.begin(number, self._last_out + 1)
             self._move_timestamps = self._distance(layer, timestamp, now_ns)
-        if self._last_picture >= 0 and where.picture_at:
-            self._move_pictures = self._last_picture + 1 - vp8.picture_id(packet, where)
-        if self._last_level_zero >= 0 and where.level_zero_at:
-            self._move_levels = self._last_level_zero + 1 - vp8.level_zero(packet, where)
+        if self._newest is not None and where is not vp8.NO_COUNTERS:
+            self._count_on(self._newest, packet, where)
         self._source = layer
         self._source_ssrc = ssrc
+
+    def _count_on(self, newest: Sent, packet: bytes, where: vp8.Counters) -> None:
+        """Pictures of the new layer are counted from where those before ended. Fields wrap when they are written."""
+        before = vp8.counters(newest.packet, newest.start)
+        if before.picture_at and where.picture_at:
+            last = vp8.picture_id(newest.packet, before) + newest.pictures
+            self._move_pictures = last + 1 - vp8.picture_id(packet, where)
+        if before.level_zero_at and where.level_zero_at:
+            last = vp8.level_zero(newest.packet, before) + newest.levels
+            self._move_levels = last + 1 - vp8.level_zero(packet, where)
 
     def _distance(self, layer: VideoLayer, timestamp: int, now_ns: int) -> int:
         """What is added to the new layer's timestamps. By the clock, or exactly where both layers sent reports."""
@@ -196,21 +203,15 @@ class VideoSubscription:
             self._last_in = number
             self._last_timestamp = timestamp
             self._last_ns = now_ns
-            if where.picture_at:
-                self._advance(packet, where)
         sent = Sent(out, packet, start, timestamp, self._move_pictures, self._move_levels)
+        if out == self._last_out:
+            self._newest = sent
         self._history[out & HISTORY_MASK] = sent
         payload = self._payload(sent, where)
         self._packets += 1
         self._octets += len(payload)
         self.track.stats.packets_out += 1
         self._send(self.section.codec.payload_type, out, self.track.ssrc, sent, payload, now_ns)
-
-    def _advance(self, packet: bytes, where: vp8.Counters) -> None:
-        mask = 0x7FFF if where.wide else 0x7F
-        self._last_picture = (vp8.picture_id(packet, where) + self._move_pictures) & mask
-        if where.level_zero_at:
-            self._last_level_zero = (vp8.level_zero(packet, where) + self._move_levels) & 0xFF
 
     def _payload(self, sent: Sent, where: vp8.Counters) -> bytes:
         if sent.pictures or sent.levels:
