@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterator, Sequence
 
 import ifaddr
@@ -14,6 +15,10 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MAPPED = "::ffff:"
+_FAR_AWAY = ("2000::", "198.18.0.1")
+"""Inside the public ranges, of nobody (RFC 4291, RFC 2544)."""
+_MAX_ADDRESSES = 8
+"""Machines with many virtual networks have an address in each; a description names all of ours in each section."""
 _HOST_PREFERENCE = 126
 """RFC 8445 section 5.1.2.2, recommended for host candidates."""
 
@@ -29,13 +34,27 @@ def is_any(bind: str) -> bool:
 
 
 def local_addresses() -> list[str]:
-    """Addresses of this machine's interfaces that others could reach, IPv6 first; the loopback ones if there are none.
+    """Addresses of this machine's interfaces that others could reach; the loopback ones if there are none.
 
-    Link-local ones are left out: they mean nothing without an interface, and candidates carry none.
+    Those that the default routes leave from come first, IPv6 before IPv4. Link-local ones are left out: they mean
+    nothing without an interface, and candidates carry none.
     """
-    found = sorted(set(_interface_addresses()), key=lambda ip: (-ip.version, ip.is_loopback, int(ip)))
+    found = sorted(set(_interface_addresses()), key=lambda ip: (-ip.version, int(ip)))
     reachable = [str(ip) for ip in found if not ip.is_loopback and not ip.is_link_local]
-    return reachable or [str(ip) for ip in found if ip.is_loopback] or ["127.0.0.1"]
+    routed = [address for address in map(_routed_address, _FAR_AWAY) if address in reachable]
+    chosen = list(dict.fromkeys(routed + reachable)) or [str(ip) for ip in found if ip.is_loopback]
+    return chosen[:_MAX_ADDRESSES] or ["127.0.0.1"]
+
+
+def _routed_address(target: str) -> str | None:
+    """Where a packet to there would leave from. None is sent: connecting a UDP socket only looks up the route."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((target, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
 
 
 def _interface_addresses() -> Iterator[Ip]:
@@ -47,12 +66,12 @@ def _interface_addresses() -> Iterator[Ip]:
                 yield ip
 
 
-def advertised(bind: str, configured: Sequence[str], *, has_ipv6: bool) -> list[str]:
-    """What to tell clients: what is configured, else what we are bound to, else what the interfaces have."""
+def advertised(bound: str, configured: Sequence[str], *, has_ipv6: bool) -> list[str]:
+    """What to tell clients: what is configured, else the one we are bound to, else (`bound` empty) the interfaces'."""
     if configured:
         return list(configured)
-    if not is_any(bind):
-        return [unmapped(bind)]
+    if bound:
+        return [bound]
     return [address for address in local_addresses() if has_ipv6 or ":" not in address] or ["127.0.0.1"]
 
 

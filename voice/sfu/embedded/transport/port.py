@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from voice.sfu.embedded.contracts import Candidate, MediaTransport, TransportObserver
 from voice.sfu.embedded.transport import sendmmsg, stun
-from voice.sfu.embedded.transport.addresses import SocketAddress, advertised, candidates
+from voice.sfu.embedded.transport.addresses import SocketAddress, advertised, candidates, is_any, unmapped
 from voice.sfu.embedded.transport.certificate import Identity, new_identity
 from voice.sfu.embedded.transport.counters import Counters
 from voice.sfu.embedded.transport.egress import Egress, new_egress
@@ -202,8 +202,6 @@ class Port:
 
     def _answer(self, transport: Transport, request: stun.BindingRequest, password: str, path: Path) -> None:
         self.counters.checks += 1
-        if path.transport is not None and path.transport is not transport:
-            path.transport.path_lost(path)
         path.send(transport.checked(request, password, path), droppable=False)
 
     def _unname(self, ufrag: str) -> None:
@@ -240,7 +238,8 @@ async def open_media_port(
         loss=loss,
         batched=batched and sendmmsg.is_supported(),
     )
-    addresses = advertised(bind, await _resolved(advertise), has_ipv6=udp.family == socket.AF_INET6)
+    bound = "" if is_any(bind) else unmapped(udp.getsockname()[0])
+    addresses = advertised(bound, await _resolved(advertise), has_ipv6=udp.family == socket.AF_INET6)
     opened = Port(candidates(addresses, number, number), counters, new_identity(), udp, new_ingress(functions), egress)
     opened._listener = TcpListener(opened._frame)
     await opened._listener.listen(tcp)

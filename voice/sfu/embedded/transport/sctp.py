@@ -157,6 +157,11 @@ class DataChannels:
         except Exception as error:
             _log.debug("Ending an association: %s", error)
             self._sctp._set_state(self._sctp.State.CLOSED)
+        # A repetition that is scheduled already would start the timers of a dead association again.
+        self._sctp._sent_queue.clear()
+        self._sctp._outbound_queue.clear()
+        self._sctp._data_channel_queue.clear()
+        self._sctp._forward_tsn_chunk = None
 
     def _receive(self, packet: bytes) -> None:
         if not sctp_screen.is_harmless(packet):
@@ -199,14 +204,22 @@ class DataChannels:
 
     def _opened(self, channel: Any) -> None:
         self._open[channel.label] = channel
-        self._observer.channel_opened(channel.label)
+        _tell(lambda: self._observer.channel_opened(channel.label))
 
     def _message(self, channel: Any, payload: bytes | str) -> None:
         if len(payload) > MAX_MESSAGE:
             raise _Broken("a message of too many bytes")
         # LiveKit's packets are protobuf: a text message is none of them.
         if isinstance(payload, bytes):
-            self._observer.data_arrived(channel.label, payload)
+            _tell(lambda: self._observer.data_arrived(channel.label, payload))
+
+
+def _tell(observer: Callable[[], None]) -> None:
+    """A fault of ours above is no fault of the peer: it is reported, and the association goes on."""
+    try:
+        observer()
+    except Exception:
+        _log.exception("A message of a data channel could not be handled.")
 
 
 def _run(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -170,6 +170,9 @@ class Transport:
             self._use(next(reversed(self._paths.values()), None))
 
     def _remember(self, path: Path) -> None:
+        if path.transport is not None and path.transport is not self:
+            # An address may be given to another connection, by a NAT or by the same client.
+            path.transport.path_lost(path)
         path.transport = self
         self._paths.pop(path.key, None)
         self._paths[path.key] = path
