@@ -187,11 +187,26 @@ def test_a_plan_the_offer_does_not_allow_is_left_out() -> None:
 
 
 def test_a_camera_may_be_h264_in_a_form_everybody_decodes() -> None:
-    agreed, mids = publish_all("chromium-publish", video=("H264", "VP8"))
+    agreed, mids = publish_all("chromium-publish", video=("H264",))
     codec = agreed.received[mids["video"]].codecs[0]
     assert codec.name == "H264"
     assert "packetization-mode=1" in codec.parameters
     assert "profile-level-id=42" in codec.parameters
+
+
+def test_a_client_is_taken_at_its_first_choice() -> None:
+    offer = recorded("chromium-sendrecv")
+    formats = next(line for line in offer.split("\r\n") if line.startswith("m=video")).split()
+    camera = parse(offer).sections[1]
+    h264 = next(
+        str(codec.payload_type)
+        for codec in camera.codecs
+        if codec.name == "H264" and "packetization-mode=1" in codec.parameters and "=42" in codec.parameters
+    )
+    preferred = [*formats[:3], h264, *(number for number in formats[3:] if number != h264)]
+    for text, name in ((offer, "VP8"), (offer.replace(" ".join(formats), " ".join(preferred)), "H264")):
+        agreed = answer(parse(text), LOCAL, {camera.mid: SectionPlan(receive=True)})
+        assert agreed.received[camera.mid].codecs[0].name == name
 
 
 def test_h264_is_sent_as_the_same_profile_and_packetization() -> None:

@@ -14,7 +14,7 @@ from voice.sfu.embedded.sdp.description import Section
 from voice.sfu.embedded.sdp.section_reader import parameter
 
 VIDEO_CODECS = ("VP8", "H264")
-"""Best first; what `enabled_publish_codecs` of a join response names."""
+"""What `enabled_publish_codecs` of a join response names."""
 
 _CLOCK_RATES = {"opus": (48_000, 2), "vp8": (90_000, 1), "h264": (90_000, 1)}
 _KNOWN_NAMES = {"opus": "opus", "vp8": "VP8", "h264": "H264"}
@@ -42,16 +42,16 @@ class AudioPolicy:
     """Ask for two channels even where the offer does not announce them (sprop-stereo)."""
 
 
-def receivable(section: Section, preference: Sequence[str] = VIDEO_CODECS) -> Codec | None:
+def receivable(section: Section, video: Sequence[str] = VIDEO_CODECS) -> Codec | None:
     """The one format we take from this client in this section; None where he offers none we forward.
 
-    One only: a published track has one codec, whoever subscribes to it.
+    One only: a published track has one codec, whoever subscribes to it. His first choice among those we take: clients
+    put what they mean to send first (RTCRtpTransceiver.setCodecPreferences).
     """
-    candidates = [codec for codec in section.codecs if _is_acceptable(section, codec) and _is_widely_decoded(codec)]
-    wanted = [_known_name(codec) for codec in candidates]
-    for name in ("opus",) if section.kind == "audio" else preference:
-        if name in wanted:
-            return _with_our_feedback(candidates[wanted.index(name)])
+    for codec in section.codecs:
+        allowed = section.kind == "audio" or _known_name(codec) in video
+        if allowed and _is_acceptable(section, codec) and _is_widely_decoded(codec):
+            return _with_our_feedback(codec)
     return None
 
 

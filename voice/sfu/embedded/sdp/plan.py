@@ -52,7 +52,7 @@ class SectionPlan:
     send: SentTrack | None = None
     audio: AudioPolicy = field(default_factory=AudioPolicy)
     video: Sequence[str] = VIDEO_CODECS
-    """Codecs a published video may have, best first."""
+    """Codecs a published video may have."""
 
 
 @dataclass(frozen=True, slots=True)
