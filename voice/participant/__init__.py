@@ -1,11 +1,13 @@
 """A light client of LiveKit's protocol v1, without codecs. See README.md."""
 
+from voice.participant.behaviour import Behaviour
 from voice.participant.incoming import IncomingStream
 from voice.participant.listening import stamped
 from voice.participant.outgoing import OutgoingAudio
-from voice.participant.participant import Behaviour, Failed, Participant
+from voice.participant.participant import Failed, Participant
 from voice.participant.paths import Turn
 from voice.participant.signalling import Refused
+from voice.participant.speaking import speak
 from voice.participant.statistics import Statistics
 
 __all__ = [
@@ -17,5 +19,6 @@ __all__ = [
     "Refused",
     "Statistics",
     "Turn",
+    "speak",
     "stamped",
 ]

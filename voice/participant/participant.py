@@ -11,6 +11,7 @@ from typing import Any, Literal
 import aiohttp
 from livekit.protocol import models, rtc
 
+from voice.participant.behaviour import Behaviour
 from voice.participant.connection import Connection
 from voice.participant.incoming import IncomingStream
 from voice.participant.listening import Listening
@@ -28,27 +29,6 @@ Way = Literal["udp", "tcp"] | Turn
 
 class Failed(Exception):  # noqa: N818 - it is a verdict, and reads like one
     """The SFU sent us away, or the connection did not come about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """How a participant differs from an ordinary one."""
-
-    opens_packets: bool = True
-    """Decrypt what comes in; without it packets are only counted, at a third of the price."""
-    reads_stamps: bool = False
-    """Payloads that come in begin with the moment they were sent (`listening.stamped`). Needs `opens_packets`."""
-    asks_again: bool = False
-    """Send NACKs for lost packets."""
-    resends: bool = True
-    """Send again what the SFU asks for."""
-    auto_subscribe: bool = True
-    audio_sections: int = 3
-    """To receive in, offered from the start."""
-    video_sections: int = 0
-    loses_sent: Callable[[], bool] | None = None
-    """Asked for each RTP packet: whether the network loses it."""
-    loses_received: Callable[[], bool] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +58,7 @@ class Participant:
     reported: dict[int, Report] = field(default_factory=dict)
     """What the SFU says of what we send, by our SSRC."""
     _own_http: aiohttp.ClientSession | None = None
-    _signals: Signalling = field(init=False)
+    _signals: Signalling | None = None
     _connection: Connection = field(init=False)
     _listening: Listening = field(init=False)
     _negotiation: Negotiation = field(init=False)
@@ -175,9 +155,9 @@ class Participant:
         self._send(leave=rtc.LeaveRequest(reason=models.CLIENT_INITIATED))
         self._listening.close()
         self._connection.close()
-        await self._signals.flush()
-        await self._signals.close()
-        await self._close_http()
+        if self._signals is not None:
+            await self._signals.flush()
+        await self.release()
 
     # --- what goes wrong in networks ---------------------------------------------------------------------------
 
@@ -185,16 +165,20 @@ class Participant:
         """Gone without a word: neither leave nor close, and no packet any more."""
         self._listening.close()
         self._connection.close(silently=True)
-        self._signals.freeze()
+        if self._signals is not None:
+            self._signals.freeze()
 
     async def release(self) -> None:
         """Give back what a vanished one still holds."""
-        await self._signals.close()
-        await self._close_http()
+        if self._signals is not None:
+            await self._signals.close()
+        if self._own_http is not None:
+            await self._own_http.close()
 
     def drop_signalling(self) -> None:
         """The WebSocket breaks; media goes on."""
-        self._signals.drop()
+        if self._signals is not None:
+            self._signals.drop()
 
     async def resume(self, *, restart_ice: bool = True, timeout: float = 10.0) -> None:
         """A new WebSocket for the same session, as clients do after a break. Raises Refused, Failed, TimeoutError."""
@@ -224,12 +208,9 @@ class Participant:
         request = join_request(offer, offer_id=number, auto_subscribe=subscribe, resume_sid=resume_sid)
         await self._signals.open(self.url, self.token, request)
 
-    async def _close_http(self) -> None:
-        if self._own_http is not None:
-            await self._own_http.close()
-
     def _send(self, **fields: Any) -> None:
-        self._signals.send(**fields)
+        if self._signals is not None:
+            self._signals.send(**fields)
 
     def _signalled(self, response: Any) -> None:
         kind = response.WhichOneof("message")
@@ -242,11 +223,15 @@ class Participant:
 
     def _joined(self, join: Any) -> None:
         self.joined = join
-        self._signals.keep_alive(join.ping_interval)
+        self._keep_alive()
         self._updated(rtc.ParticipantUpdate(participants=join.other_participants))
 
+    def _keep_alive(self) -> None:
+        if self._signals is not None:
+            self._signals.keep_alive(self.joined.ping_interval)
+
     def _resumed(self, response: Any) -> None:
-        self._signals.keep_alive(self.joined.ping_interval)
+        self._keep_alive()
 
     def _answered(self, answer: Any) -> None:
         try:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.voice.participant.embedded_server import EmbeddedServer, embedded_server
-from voice.participant import Behaviour, IncomingStream, Participant, Refused, Statistics, stamped
+from voice.participant import Behaviour, IncomingStream, Participant, Refused, Statistics, speak, stamped
 
 PAYLOAD = bytes(80)
 
@@ -82,6 +82,18 @@ async def test_the_loudest_are_announced() -> None:
         alice, bob = await pair(server)
         await talk(alice, 60, bob, pause=0.01)
         await bob.until(lambda: alice.joined.participant.sid in bob.speakers)
+        await asyncio.gather(alice.close(), bob.close())
+
+
+async def test_speech_keeps_its_time() -> None:
+    async with embedded_server() as server:
+        alice, bob = await pair(server, bobs=Behaviour(reads_stamps=True))
+        await talk(alice, 1, bob)
+        before, started = only_stream(bob).packets, asyncio.get_running_loop().time()
+        await speak(alice, [PAYLOAD] * 30, frame_ms=10, stamp=True)
+        assert 0.29 < asyncio.get_running_loop().time() - started < 0.6
+        await arrived(bob, before + 30)
+        assert len(only_stream(bob).latencies_us) == only_stream(bob).packets
         await asyncio.gather(alice.close(), bob.close())
 
 

@@ -69,7 +69,7 @@ def everything(offer: Description) -> dict[str, SectionPlan]:
 def test_mutations_are_answered_or_refused(name: str) -> None:
     dice = random.Random(name)
     original, outcomes = recorded(name), {"answered": 0, "refused": 0}
-    for _ in range(250):
+    for _ in range(150):
         text = mutated(original, dice)
         try:
             agreed = answer(offer := parse(text), LOCAL, everything(offer))
@@ -78,7 +78,7 @@ def test_mutations_are_answered_or_refused(name: str) -> None:
             continue
         assert len(parse(agreed.text).sections) == len(offer.sections)
         outcomes["answered"] += 1
-    assert min(outcomes.values()) > 10
+    assert min(outcomes.values()) > 8
 
 
 def test_noise_is_refused() -> None:
