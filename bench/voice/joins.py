@@ -21,7 +21,7 @@ from aiohttp import web
 from voice.participant.participant import Behaviour, Participant
 from voice.sfu.backend import Grant, RoomOptions
 from voice.sfu.embedded.rooms.server import RoomServer
-from voice.sfu.embedded.signalling.application import REQUEST_LINE_LIMIT, build_signalling
+from voice.sfu.embedded.signalling.application import new_runner
 from voice.sfu.embedded.transport import open_media_port
 from voice.tokens import mint
 
@@ -35,7 +35,7 @@ def sfu(pipe: Connection) -> None:
 async def serve(pipe: Connection) -> None:
     port = await open_media_port("127.0.0.1", 0, ())
     server = RoomServer(port, {KEY: SECRET})
-    runner = web.AppRunner(build_signalling(server), max_line_size=REQUEST_LINE_LIMIT)
+    runner = new_runner(server)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.ensure_room(ROOM, RoomOptions(max_participants=1000))

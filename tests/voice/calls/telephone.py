@@ -15,7 +15,7 @@ from livekit import rtc
 
 from voice.sfu.backend import Grant, RoomOptions, SfuEvent
 from voice.sfu.embedded.rooms.server import RoomServer
-from voice.sfu.embedded.signalling.application import REQUEST_LINE_LIMIT, build_signalling
+from voice.sfu.embedded.signalling.application import new_runner
 from voice.sfu.embedded.transport import open_media_port
 from voice.tokens import mint
 
@@ -41,7 +41,7 @@ class Exchange:
 async def exchange(*, v1: bool = True, options: RoomOptions | None = None) -> AsyncIterator[Exchange]:
     port = await open_media_port("127.0.0.1", 0, ())
     server = RoomServer(port, {KEY: SECRET})
-    runner = web.AppRunner(build_signalling(server, v1=v1), max_line_size=REQUEST_LINE_LIMIT)
+    runner = new_runner(server, v1=v1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -91,7 +91,8 @@ class Caller:
 
         for name in (
             "participant_connected", "participant_disconnected", "track_muted", "track_unmuted", "track_unpublished",
-            "track_unsubscribed", "disconnected", "reconnecting", "reconnected",
+            "track_unsubscribed",
+            "local_track_subscribed", "active_speakers_changed", "disconnected", "reconnecting", "reconnected",
         ):  # fmt: skip
             self.room.on(name, lambda *_, name=name: self.seen.append(name))
 

@@ -53,6 +53,8 @@ async def test_bob_hears_alice(v1: bool) -> None:
 
         assert loudest == pytest.approx(997, abs=20)
         assert share > 0.9
+        await until(lambda: "active_speakers_changed" in bob.seen, "that she speaks")
+        await until(lambda: "local_track_subscribed" in alice.seen, "that she is heard")
 
 
 @pytest.mark.parametrize("v1", [True, False], ids=["v1", "v0"])
@@ -180,8 +182,9 @@ async def test_a_full_room_takes_nobody_and_an_unknown_one_is_unknown() -> None:
             await until(lambda: "disconnected" in alice.seen, "the older Alice's end")
 
 
-async def test_a_lost_websocket_is_taken_up_again_and_the_call_goes_on() -> None:
-    async with exchange() as here, caller(here, "alice") as alice, caller(here, "bob") as bob, humming(alice):
+@pytest.mark.parametrize("v1", [True, False], ids=["v1", "v0"])
+async def test_a_lost_websocket_is_taken_up_again_and_the_call_goes_on(v1: bool) -> None:
+    async with exchange(v1=v1) as here, caller(here, "alice") as alice, caller(here, "bob") as bob, humming(alice):
         await until(lambda: "alice audio" in bob.tracks)
         sid = here.server.participants(ROOM)[0].sid
 
@@ -198,6 +201,8 @@ async def test_a_picture_arrives(v1: bool) -> None:
     async with exchange(v1=v1) as here, caller(here, "alice") as alice, caller(here, "bob") as bob, filming(alice):
         await until(lambda: "alice video" in bob.tracks, "Alice's picture")
 
+        (info,) = [track.info for track in here.server.registry.rooms[ROOM].publications.values()]
+        assert len(info.layers) > 1, "simulcast"
         width, colour = await seen(bob.tracks["alice video"])
 
         assert width in (160, 320, 640)

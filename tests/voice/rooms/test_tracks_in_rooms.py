@@ -29,6 +29,7 @@ async def test_bob_hears_what_alice_publishes() -> None:
     assert list(answer.mid_to_track_id.values()) == [sid]
     assert f"a=msid:{alice.sid}|{sid} {sid}" in answer.sdp
     assert bob.hears() == {sid}
+    assert [told.track_sid for told in alice.signal.all("track_subscribed")] == [sid]
     assert stage.seen(Changed)[-1].participant.microphone == "on"
 
 
@@ -328,3 +329,12 @@ async def test_a_priority_speaker_is_one_from_the_start_or_becomes_one() -> None
     stage.server.permit(ROOM, Grant(ROOM, "alice"))
     assert not media.priority
     assert "org.voicechat.priority" not in alice.session.participant.attributes
+
+
+async def test_an_offer_that_is_never_answered_ends_in_a_new_connection() -> None:
+    stage = set_stage()
+    carol = stage.joins("carol", single=False)
+
+    stage.passes(17_000, carol)
+
+    assert carol.signal.last("leave").action == rtc.LeaveRequest.RECONNECT

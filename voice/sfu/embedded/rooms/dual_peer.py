@@ -113,13 +113,17 @@ class DualPeer:
                 continue  # ended while the offer was under way
             if mid in sent:
                 self.sending.start(following, sent[mid], followings)
+                self.events.followed(following)
             else:
                 self.events.unsupported(following)
         if self._changed:
             self.pacing.soon()
 
     def tick(self) -> None:
-        """A client that never answers is no longer heard; liveness sees to that."""
+        offered_at = self._offered_at
+        if offered_at is not None and self.setting.now() - offered_at > self.setting.limits.negotiation_timeout:
+            self._offered_at = None
+            self.events.failed("an offer was not answered")
 
     def resumed(self) -> None:
         """RFC 8839 section 4.4.1.1.1: an offer with new credentials restarts ICE."""

@@ -77,6 +77,9 @@ class RoomLimits:
     """Longer ones are refused: revocations are remembered for this long."""
     revocations: int = 100_000
 
+    negotiation_timeout: int = 15_000
+    """An offer of ours that is not answered for so long: the client connects anew."""
+
     speakers_interval: int = 200
     sweep_interval: int = 500
     quality_interval: int = 5_000

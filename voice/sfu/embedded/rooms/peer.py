@@ -82,6 +82,10 @@ class PeerEvents(Protocol):
         """The client sends them no more, or in no codec of ours."""
         ...
 
+    def followed(self, following: Following) -> None:
+        """It flows."""
+        ...
+
     def unsupported(self, following: Following) -> None:
         """The client does not know its codec."""
         ...

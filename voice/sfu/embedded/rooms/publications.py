@@ -30,6 +30,8 @@ class Publication:
     codec: Codec | None = None
     """With its publisher's payload type."""
     mid: str = ""
+    followed: bool = False
+    """Somebody has it; its publisher was told so."""
     forced_mute: bool = False
     """Muted by a moderator: the client cannot open it again."""
 

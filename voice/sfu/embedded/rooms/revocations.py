@@ -20,12 +20,12 @@ class Revocations:
         self._forget(now_ms)
 
     def is_void(self, room: str, identity: str, issued_s: float) -> bool:
-        """Tokens name whole seconds, so those of the second of the removal are void too."""
+        """Tokens name whole seconds or round to milliseconds, so those of that second or millisecond are void too."""
         removed_ms = self._removed_ms.get((room, identity))
         if removed_ms is None:
             return False
         precise = issued_s != int(issued_s)
-        return issued_s * 1000 <= removed_ms if precise else int(issued_s) <= removed_ms // 1000
+        return issued_s * 1000 <= removed_ms + 1 if precise else int(issued_s) <= removed_ms // 1000
 
     def _forget(self, now_ms: int) -> None:
         while self._removed_ms:

@@ -126,6 +126,7 @@ class Room:
             self.publications.pop(publication.sid, None)
             for other in self.people.values():
                 self.unfollow(other, publication.sid)
+                other.followings.settings.pop(publication.sid, None)
             if participant.peer is not None:
                 participant.peer.end(publication)
             participant.signal.send(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=publication.sid))
@@ -148,6 +149,13 @@ class Room:
         if following is not None and participant.peer is not None:
             participant.peer.stop(following)
         return following
+
+    def tell_followed(self, publication: Publication) -> None:
+        """Its publisher hears of the first who has it: some wait for that before they speak."""
+        publisher = self.people.get(publication.participant_sid)
+        if publisher is not None and not publication.followed:
+            publication.followed = True
+            publisher.signal.send(track_subscribed=rtc.TrackSubscribed(track_sid=publication.sid))
 
     def admit(self, publisher: Participant) -> None:
         """His audience has changed: who is left out loses his tracks, who is let in gets them."""

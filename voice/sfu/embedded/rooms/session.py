@@ -249,6 +249,9 @@ class Session:
     def unpublished(self, publications: Sequence[Publication]) -> None:
         self.room.unpublish(self.participant, publications)
 
+    def followed(self, following: Following) -> None:
+        self.room.tell_followed(following.publication)
+
     def unsupported(self, following: Following) -> None:
         track_sid = following.publication.sid
         self.room.unfollow(self.participant, track_sid)

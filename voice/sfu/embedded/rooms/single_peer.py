@@ -115,6 +115,7 @@ class SinglePeer:
         for mid, following in sends.items():
             if mid in sent:
                 self.sending.start(following, sent[mid], self.setting.followings)
+                self.events.followed(following)
             else:
                 self.events.unsupported(following)
 

@@ -21,7 +21,7 @@ from voice.sfu.embedded.signalling.connection import GOODBYE_S, Connection
 from voice.sfu.embedded.signalling.join import BadJoin, from_join_request, from_query
 
 REQUEST_LINE_LIMIT = 65_536
-"""Bytes; `join_request` carries a whole offer. Give it to the AppRunner as `max_line_size`."""
+"""Bytes; `join_request` carries a whole offer."""
 _CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"}
 _BEARER = "Bearer "
 
@@ -36,6 +36,12 @@ def build_signalling(server: RoomServer, *, v1: bool = True) -> web.Application:
         application.router.add_get(f"{path}/validate", endpoints.validate)
         application.router.add_route("OPTIONS", f"{path}/validate", _preflight)
     return application
+
+
+def new_runner(server: RoomServer, *, v1: bool = True) -> web.AppRunner:
+    """The application as it has to be run: requests are long, and their lines, which have tokens in them, not logged."""
+    application = build_signalling(server, v1=v1)
+    return web.AppRunner(application, access_log=None, max_line_size=REQUEST_LINE_LIMIT)
 
 
 async def _preflight(_: web.Request) -> web.Response:
@@ -89,7 +95,9 @@ class Signalling:
         try:
             session = self.server.door.enter(access, intent, connection)
         except Refused:
-            connection.send(leave=NOT_JOINED.to_proto(intent.protocol))  # the last place went while the WebSocket opened
+            connection.send(
+                leave=NOT_JOINED.to_proto(intent.protocol)
+            )  # the last place went while the WebSocket opened
             return
         if session is None:
             return
