@@ -98,6 +98,10 @@ class _Broken(Exception):  # noqa: N818 - reads like what happened
     """The peer went over a limit."""
 
 
+class _Closed(Exception):  # noqa: N818 - reads like what happened
+    """The peer ended the association, as clients do when they leave."""
+
+
 @dataclass(slots=True, eq=False)
 class DataChannels:
     """The data channels of one peer. `send` takes SCTP packets for DTLS and must neither raise nor wait."""
@@ -143,6 +147,9 @@ class DataChannels:
         """The library raises in many ways for what peers send; none of them may reach the worker."""
         try:
             action()
+        except _Closed:
+            self._end()
+            return False
         except Exception as error:
             _log.info("A data channel association ends: %s: %s", type(error).__name__, error)
             self._end()
@@ -182,7 +189,7 @@ class DataChannels:
         ):
             raise _Broken("more than it may")
         if sctp.state == "closed":
-            raise _Broken("closed by the peer")
+            raise _Closed
 
     def _open_channel(self, label: str, reliable: bool) -> None:
         parameters = _channels.RTCDataChannelParameters(

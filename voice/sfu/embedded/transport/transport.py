@@ -366,7 +366,7 @@ class Transport:
         if self._over:
             return
         self._over = True
-        _log.info("A transport ends: %s", reason)
+        _log.debug("A transport ends: %s", reason)
         self._say_goodbye()
         self._release()
         self._observer.transport_failed(reason)
