@@ -213,3 +213,20 @@ def test_no_remb_where_transport_wide_feedback_is_agreed_on(room: MediaRoom, clo
     camera = Camera(room, clock, codecs=(VP8,))
     film(camera, seconds=3)
     assert camera.transport.told(rtcp.PAYLOAD_FEEDBACK, rtcp.APPLICATION) == []
+
+
+def test_probes_of_a_publisher_make_no_layer_dear(room: MediaRoom, clock: StillClock, bob: Listener) -> None:
+    """Clients fill their smallest layer with padding when they look for bandwidth."""
+    camera = Camera(room, clock)
+    subscription = bob.watch(camera.track)
+    bob.sender.bandwidth.bps = 300_000
+    for frame in range(120):
+        for rid in camera.layers:
+            camera.film(rid, key=frame % 30 == 0, size=SIZES[rid])
+        for _ in range(30):
+            camera.probe("q")
+        clock.advance(33)
+        room.tick(clock.ns)
+    assert seen(subscription) == 0
+    assert not subscription.stream_paused
+    assert camera.track.layers[0].rate.bps < 200_000

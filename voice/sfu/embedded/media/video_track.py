@@ -78,13 +78,13 @@ class VideoTrack:
                 self._interrupt(layer)
             layer.newest = number
         layer.heard_ns = now_ns
-        layer.rate.add(len(packet))
-        if self._muted:
-            self.stats.held_back += 1
-            return
         if only_padding(packet, start):
             for viewer in layer.viewers:
                 viewer.omit(number)
+            return
+        layer.rate.add(len(packet))  # probes are no part of what a layer costs
+        if self._muted:
+            self.stats.held_back += 1
             return
         self._forward(layer, stream, packet, start, number, timestamp, now_ns)
 
