@@ -28,8 +28,9 @@ from homeserver.http.limits import ClientAddresses, RateLimiter
 from homeserver.http.observer import UNROUTED, Finished, NoObserver, Observer
 from homeserver.http.query import Query
 from homeserver.http.request import Request
-from homeserver.http.responses import Json, Raw, Redirect, Response, Stream, encode_json
+from homeserver.http.responses import Json, Raw, Redirect, Response, Socket, Stream, encode_json
 from homeserver.http.router import Route, Router
+from homeserver.http.sockets import OpenSocket, check_opens_socket, open_socket
 
 if TYPE_CHECKING:
     from homeserver.services.requester import Requester
@@ -59,7 +60,7 @@ class Edge:
     token_in_query: bool = True
     compress: bool = False
     waiting: dict[Any, asyncio.Task[Any]] = field(default_factory=dict)
-    """Long polls by their connection, so that one can be given up when its client goes away."""
+    """Long polls and WebSockets by their connection, so that one can be given up when its client goes away."""
     _ids: Iterator[str] = field(default_factory=_request_ids)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
@@ -83,6 +84,9 @@ class Edge:
         record.response_bytes = response.content_length or 0
         record.duration_ms = (time.perf_counter() - started) * 1000
         self.observer.request_finished(record)
+        if isinstance(response, OpenSocket):
+            # Reported when it opened: hours of a conversation are not the duration of a request.
+            await self._converse(http, response)
         return response
 
     async def _answer(self, http: web.BaseRequest, raw_query: str, record: Finished) -> web.StreamResponse:
@@ -95,6 +99,8 @@ class Edge:
             result = await self._call(route, path, http, Query(raw_query), record)
             if isinstance(result, Stream):
                 return await _stream(http, result, route.declaration.time_limit_ms)
+            if isinstance(result, Socket):
+                return await open_socket(http, result)
             return self._to_http(http, result)
         except Exception as error:
             if http.transport is None and isinstance(error, ConnectionError):
@@ -107,6 +113,8 @@ class Edge:
         self, route: Route, path: dict[str, str], http: web.BaseRequest, query: Query, record: Finished
     ) -> Response:
         declaration = route.declaration
+        if declaration.websocket:
+            check_opens_socket(http)
         async with asyncio.timeout(declaration.time_limit_ms / 1000):
             headers = http.headers
             token = find_token(headers, query, in_query=self.token_in_query)
@@ -161,14 +169,24 @@ class Edge:
         finally:
             self.waiting.pop(http.protocol, None)
 
+    async def _converse(self, http: web.BaseRequest, socket: OpenSocket) -> None:
+        """Until both are done, the client goes away or the server stops."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.waiting[http.protocol] = task
+        try:
+            await socket.converse()
+        finally:
+            self.waiting.pop(http.protocol, None)
+
     def connection_lost(self, connection: object) -> None:
-        """Give up the long poll of a connection that is gone. Other requests run to their end: they write."""
+        """Give up the long poll or WebSocket of a connection that is gone. Other requests run to their end: they write."""
         task = self.waiting.pop(connection, None)
         if task is not None:
             task.cancel()
 
     def give_up_waiting(self) -> None:
-        """Give up all long polls, when the server stops: their clients come back to the next one."""
+        """Give up all long polls and WebSockets, when the server stops: their clients come back to the next one."""
         for task in list(self.waiting.values()):
             task.cancel()
 

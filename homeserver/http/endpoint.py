@@ -57,6 +57,7 @@ class Declaration:
     max_body_bytes: int
     time_limit_ms: int
     waits: bool
+    websocket: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def endpoint(
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
     time_limit_ms: int = DEFAULT_TIME_LIMIT_MS,
     waits: bool = False,
+    websocket: bool = False,
 ) -> Callable[[Method], Method]:
     """Declare an `async def method(self, request) -> Response` as an endpoint.
 
@@ -90,7 +92,8 @@ def endpoint(
     the struct has no required field, and does not for `dict`.
 
     `limit` names a class of rate limit (services/rate_limits.py); "none" is never limited. `waits` marks a long poll:
-    it is given up as soon as the client goes away.
+    it is given up as soon as the client goes away. `websocket` takes nothing but requests that open one; the handler
+    decides whether it opens, and its time limit ends there (answer: `responses.Socket`).
     """
 
     def declare(function: Method) -> Method:
@@ -105,6 +108,7 @@ def endpoint(
             max_body_bytes=max_body_bytes,
             time_limit_ms=time_limit_ms,
             waits=waits,
+            websocket=websocket,
         )
         setattr(function, _ATTRIBUTE, (*getattr(function, _ATTRIBUTE, ()), declaration))
         return function

@@ -6,12 +6,15 @@ Errors are not returned: raise a `MatrixError`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import orjson
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _NO_HEADERS: Mapping[str, str] = {}
 
@@ -58,7 +61,20 @@ class Redirect:
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
 
 
-Response: TypeAlias = dict[str, Any] | list[Any] | msgspec.Struct | Json | Raw | Stream | Redirect
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """The WebSocket opens, for endpoints with `websocket=True`.
+
+    `talk` runs until the conversation is over, without a time limit; it is cancelled when the client goes away and when
+    the server stops. `abandon` is called instead when the client went before it could begin.
+    """
+
+    talk: Callable[[web.WebSocketResponse], Awaitable[None]]
+    abandon: Callable[[], Awaitable[None]]
+    max_message_bytes: int
+
+
+Response: TypeAlias = dict[str, Any] | list[Any] | msgspec.Struct | Json | Raw | Stream | Redirect | Socket
 
 
 def _encode_other(value: Any) -> Any:

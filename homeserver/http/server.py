@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 # A proxy in front must close an idle connection before we do, or a request may cross our closing it.
 KEEPALIVE_TIMEOUT_S = 300.0
 MAX_HEADERS = 128
-MAX_LINE_BYTES = 16 * 1024
+MAX_FIELD_BYTES = 16 * 1024
+# LiveKit's clients put a whole session description into the query; paths are bounded by the router.
+MAX_LINE_BYTES = 64 * 1024
 
 
 class EdgeConnection(web.RequestHandler):
@@ -59,7 +61,7 @@ class EdgeServer(web.Server):
             keepalive_timeout=KEEPALIVE_TIMEOUT_S,
             max_headers=MAX_HEADERS,
             max_line_size=MAX_LINE_BYTES,
-            max_field_size=MAX_LINE_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
         )
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:

@@ -47,8 +47,12 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "login_token": Rate(burst=6, interval_ms=30_000),
     # Each change of a name is an event in every room.
     "profile": Rate(burst=20, interval_ms=2_000),
+    # By address: everybody in a house who is in a call restarts his leave every few seconds.
+    "delayed_event": Rate(burst=300, interval_ms=10),
     # By address where the token service is asked: everybody of a house may come to a call at once.
     "call_token": Rate(burst=100, interval_ms=200),
+    # By address: everybody of a house may come back at once, with several attempts each.
+    "call_join": Rate(burst=300, interval_ms=50),
     "key_claim": Rate(burst=200, interval_ms=50),
     "directory": Rate(burst=50, interval_ms=200),
     "media_upload": Rate(burst=50, interval_ms=500),
