@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
 from homeserver.composition.call_page import build_call_page
-from homeserver.composition.calls import CallServices, NothingDelayed, build_calls
+from homeserver.composition.calls import CallServices, build_calls
+from homeserver.composition.delayed import DelayedServices, build_delayed
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
 from homeserver.composition.foundation import Foundation, build_foundation
@@ -40,6 +41,7 @@ class Application:
     reading: ReadingServices
     encryption: EncryptionServices
     media: MediaServices
+    delayed: DelayedServices
     calls: CallServices
     rosters: RosterServices
     sync: SyncServices
@@ -78,7 +80,8 @@ def build_application(
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
-    calls = build_calls(base, settings, accounts, public_baseurl, sfu, NothingDelayed())
+    delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
+    calls = build_calls(base, settings, accounts, public_baseurl, sfu, delayed.leaves)
     rosters = build_rosters(base, rooms, reading, encryption, calls, sfu)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
 
@@ -92,6 +95,7 @@ def build_application(
         reading,
         encryption,
         media,
+        delayed,
         calls,
         rosters,
         sync,
@@ -100,5 +104,5 @@ def build_application(
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or observability.observer)
     return Application(
-        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, calls, rosters, sync, edge
+        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, delayed, calls, rosters, sync, edge
     )  # fmt: skip

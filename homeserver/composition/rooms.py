@@ -13,7 +13,6 @@ from homeserver.composition.memberships import MembershipServices, build_members
 from homeserver.composition.readers import ReaderServices
 from homeserver.http.client.membership import MembershipEndpoints
 from homeserver.http.client.room_creation import RoomCreationEndpoints
-from homeserver.http.client.room_events import RoomEventEndpoints
 from homeserver.http.client.room_upgrade import RoomUpgradeEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.rate_limits import AnyRateLimiter
@@ -81,7 +80,6 @@ def build_rooms(
     _follow_accounts(accounts, kernel, members, readers)
     endpoints = endpoints_of(
         RoomCreationEndpoints(create, base.server_name, limiter),
-        RoomEventEndpoints(send, set_state, redact),
         RoomUpgradeEndpoints(upgrade),
         MembershipEndpoints(
             directory.resolve, members.join, members.knock, members.invite, members.depart, members.forget, base.awake

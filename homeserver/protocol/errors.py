@@ -107,6 +107,12 @@ class Unrecognized(StandardError, errcode="M_UNRECOGNIZED", status=404):
     """This endpoint does not exist here."""
 
 
+class Conflict(StandardError, status=409):
+    """This has been decided otherwise already."""
+
+    standard_errcode = "M_UNKNOWN"
+
+
 class MethodNotAllowed(StandardError, status=405):
     """This endpoint does not support that method."""
 
@@ -287,6 +293,16 @@ class CannotLeaveServerNoticeRoom(StandardError, errcode="M_CANNOT_LEAVE_SERVER_
 
 class DuplicateAnnotation(StandardError, errcode="M_DUPLICATE_ANNOTATION", status=400):
     """You have reacted with this already."""
+
+
+class MaxDelayExceeded(StandardError, errcode="ORG.MATRIX.MSC4140_MAX_DELAY_EXCEEDED", status=400):
+    """The requested delay exceeds the allowed maximum."""
+
+    def __init__(self, message: str | None = None, *, max_delay_ms: int) -> None:
+        # The second key is what clients look for that know MSC4140 as it was before.
+        super().__init__(message)
+        self.data["org.matrix.msc4140.max_delay"] = max_delay_ms
+        self.data["org.matrix.msc4140.errcode"] = "M_MAX_DELAY_EXCEEDED"
 
 
 class InvalidEvent(StandardError, status=400):

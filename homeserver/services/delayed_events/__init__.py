@@ -1,0 +1,1 @@
+"""Events that are sent later, unless somebody says otherwise before (MSC4140)."""
