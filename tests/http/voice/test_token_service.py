@@ -217,6 +217,18 @@ async def test_the_homeservers_own_endpoint_checks_the_address(server: Server) -
     await ask_homeserver(alice.anonymous(), room_id, expect=(401, "M_MISSING_TOKEN"))
 
 
+async def test_a_token_takes_two_statements(server: Server) -> None:
+    """Whose the OpenID token is, and who is behind the name at the SFU; the room answers from memory."""
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    credential = await openid(alice)
+    database = server.application.base.database
+    body = {"room": room_id, "openid_token": credential, "device_id": "PHONE"}
+    before = database.statements
+    await server.anonymous().post(f"{SERVICE}/sfu/get", body)
+    assert database.statements - before == 2
+
+
 async def test_browsers_may_ask_and_the_service_is_well(server: Server) -> None:
     anonymous = server.anonymous()
     for path in ("sfu/get", "get_token", "delegate_delayed_leave"):
