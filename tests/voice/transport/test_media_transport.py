@@ -13,6 +13,7 @@ from tests.voice.transport.peer import (
     PATIENCE,
     Peer,
     Recorder,
+    check,
     new_identity,
     peer,
     receiver_report,
@@ -23,6 +24,7 @@ from tests.voice.transport.peer import (
 )
 from voice.sfu.embedded.transport import Port, open_media_port
 from voice.sfu.embedded.transport.egress import SLOTS
+from voice.sfu.embedded.transport.paths import udp_path
 from voice.sfu.embedded.transport.srtp import best_functions, wrapping_sessions
 
 
@@ -83,6 +85,39 @@ async def test_all_ways_to_send_are_the_same_to_the_peer(batched: bool, function
             assert await soon(observer.rtp) == rtp(9)
     finally:
         port.close()
+
+
+@pytest.mark.parametrize("batched", [True, False])
+async def test_one_who_cannot_be_reached_costs_the_others_nothing(batched: bool) -> None:
+    port = await open_media_port("::", 0, ["127.0.0.1"], batched=batched)
+    try:
+        async with connected(port) as (alice, _), connected(port) as (bob, _), connected(port) as (carol, _):
+            nowhere = udp_path(port._socket, ("::ffff:127.0.0.1", 0, 0, 0), lambda path: None)
+            bob.transport._use(nowhere)  # type: ignore[attr-defined]
+            for n in range(3):
+                port.send_rtp_to_many(rtp(n), [(person.transport, 111) for person in (alice, bob, carol)])
+
+            for person in (alice, carol):
+                assert [await person.next_rtp() for _ in range(3)] == [rtp(n) for n in range(3)]
+            assert (port.counters.sent, port.counters.dropped) == (6, 3)
+    finally:
+        port.close()
+
+
+async def test_an_address_taken_over_by_another_connection_is_his(port: Port) -> None:
+    async with connected(port) as (alice, _):
+        other = Recorder()
+        second = port.new_transport(other)
+        alice.wire.send(check(second.ufrag, second.password))
+        await soon(alice.checks)
+
+        assert second.protocol == "udp"
+        assert alice.transport.protocol == "none"
+        alice.transport.send_rtp(rtp(1), 111)
+        await alice.check()
+        assert alice.transport.protocol == "udp"
+        assert second.protocol == "none"
+        assert alice.media.empty()
 
 
 async def test_flush_sends_without_waiting_for_the_loop(port: Port) -> None:
