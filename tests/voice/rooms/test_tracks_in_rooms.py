@@ -338,3 +338,17 @@ async def test_an_offer_that_is_never_answered_ends_in_a_new_connection() -> Non
     stage.passes(17_000, carol)
 
     assert carol.signal.last("leave").action == rtc.LeaveRequest.RECONNECT
+
+
+async def test_two_sections_cannot_carry_the_same_track() -> None:
+    stage = set_stage()
+    mallory, bob = stage.in_a_call("mallory", "bob")
+    sid = mallory.publishes(cid="one")
+
+    mallory.sections.append(mallory.sections[5].replace("a=mid:5", "a=mid:6").replace("1005", "1006"))
+    mallory.offers()
+    bob.offers()
+
+    assert mallory.tracks == [sid]
+    assert mallory.session.participant.publications.live[sid].mid == "5"
+    assert bob.hears() == {sid}

@@ -30,6 +30,8 @@ class Publication:
     codec: Codec | None = None
     """With its publisher's payload type."""
     mid: str = ""
+    offered_as: str = ""
+    """The track id of its section, which not every client makes the cid."""
     followed: bool = False
     """Somebody has it; its publisher was told so."""
     forced_mute: bool = False
@@ -87,20 +89,23 @@ class Publications:
     def claims(self, sections: Sequence[Section]) -> dict[str, Publication]:
         """Mid -> the publication each sending section of an offer carries; those nobody announced are left out."""
         sending = [section for section in sections if section.sends and section.kind in ("audio", "video")]
-        named = {section.mid: found for section in sending if (found := self._named(section)) is not None}
-        taken = set(map(id, named.values()))
-        for section in sending:
-            if section.mid in named:
-                continue
-            guess = self._guess(section, taken)
-            if guess is not None:
-                named[section.mid] = guess
-                taken.add(id(guess))
-        return named
+        claimed: dict[str, Publication] = {}
+        for find in (self._named, self._guess):
+            for section in sending:
+                taken = set(map(id, claimed.values()))
+                found = None if section.mid in claimed else find(section, taken)
+                if found is not None:
+                    found.offered_as = section.track_id
+                    claimed[section.mid] = found
+        return claimed
 
-    def _named(self, section: Section) -> Publication | None:
+    def _named(self, section: Section, taken: set[int]) -> Publication | None:
+        known = self.by_mid.get(section.mid)
+        if known is not None and known.offered_as == section.track_id and id(known) not in taken:
+            return known
         words = (section.track_id, section.stream_id)
-        return next((track for track in self if track.kind == section.kind and track.cid in words), None)
+        free = (track for track in self if id(track) not in taken)
+        return next((track for track in free if track.kind == section.kind and track.cid in words), None)
 
     def _guess(self, section: Section, taken: set[int]) -> Publication | None:
         """Clients exist whose msid does not name the cid, then the order tells; and a track may be replaced in place."""
