@@ -109,6 +109,15 @@ def test_an_estimate_that_merely_follows_what_is_sent_does_not_hold_it_down(
     assert seen(subscription) > 0
 
 
+def test_first_estimates_a_little_below_what_is_sent_are_no_congestion_and_falling_ones_are() -> None:
+    bandwidth = Bandwidth()
+    for second, bps in enumerate((800_000, 850_000, 900_000), start=1):
+        bandwidth.told(bps, 1_000_000, second * 1_000_000_000)
+    assert bandwidth.bps >= 3_000_000
+    bandwidth.told(765_000, 1_000_000, 4_000_000_000)
+    assert bandwidth.bps == 765_000
+
+
 def test_what_fails_is_tried_later_and_later() -> None:
     bandwidth = Bandwidth()
     now, tries = 1_000_000_000, []

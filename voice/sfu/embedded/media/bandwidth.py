@@ -27,7 +27,7 @@ UPGRADE_MARGIN = 1.15
 
 @dataclass(slots=True)
 class Bandwidth:
-    """Estimate of bits per second: falls on loss above 10 % or a REMB below what is sent, else grows by 8 % a second."""
+    """Bits per second: less on loss above 10 % or a REMB that falls below what is sent, else 8 % more every second."""
 
     bps: float = FIRST_BPS
     _hold_ns: int = FIRST_HOLD_NS
@@ -35,6 +35,7 @@ class Bandwidth:
     _decreased_ns: int = -DECREASE_GAP_NS
     _grown_ns: int = 0
     _clean: bool = True
+    _told: float = 0.0
 
     def lost(self, fraction: float, sent_bps: float, now_ns: int) -> None:
         """A receiver report: this part of the video was lost on the way."""
@@ -43,8 +44,10 @@ class Bandwidth:
             self._decrease((min(self.bps, sent_bps) or self.bps) * (1 - fraction / 2), now_ns)
 
     def told(self, bps: float, sent_bps: float, now_ns: int) -> None:
-        """A REMB."""
-        if bps < sent_bps * 0.95:
+        """A REMB. One that rises slowly to what is sent (as the first ones of a call do) is no congestion; a fall is."""
+        falls = bps < self._told * 0.97
+        self._told = bps
+        if bps < sent_bps * (0.95 if falls else 0.6):
             self._decrease(bps, now_ns)
         elif bps > self.bps:
             self.bps = min(bps, HIGHEST_BPS)
