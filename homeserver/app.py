@@ -20,6 +20,7 @@ from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.sync import SyncServices, build_sync
+from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
 from homeserver.http.observer import Observer
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock, SystemClock
@@ -41,6 +42,7 @@ class Application:
     reading: ReadingServices
     encryption: EncryptionServices
     media: MediaServices
+    voice: VoiceBackend
     delayed: DelayedServices
     calls: CallServices
     rosters: RosterServices
@@ -80,12 +82,13 @@ def build_application(
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
+    voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
-    calls = build_calls(base, settings, accounts, public_baseurl, sfu, delayed.leaves)
-    rosters = build_rosters(base, rooms, reading, encryption, calls, sfu)
+    calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves)
+    rosters = build_rosters(base, rooms, reading, encryption, calls, voice.backend)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
 
-    observability = build_observability(base, settings)
+    observability = build_observability(base, settings, voice.metrics)
     groups = (
         observability,
         build_call_page(settings),
@@ -95,6 +98,7 @@ def build_application(
         reading,
         encryption,
         media,
+        voice,
         delayed,
         calls,
         rosters,
@@ -104,5 +108,6 @@ def build_application(
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or observability.observer)
     return Application(
-        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, delayed, calls, rosters, sync, edge
+        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, voice, delayed,
+        calls, rosters, sync, edge,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from config.settings import (
     RateLimitSettings,
     RegistrationSettings,
     Settings,
+    VoiceSettings,
 )
 from homeserver.app import build_application
 from homeserver.protocol.signing import SigningKey
@@ -40,6 +41,8 @@ def server_settings(data_dir: Path, **changes: Any) -> Settings:
         ),
         "passwords": PasswordSettings(hash_cost="minimum"),
         "rate_limits": RateLimitSettings(enabled=False),
+        # Opens its sockets when somebody calls, and only then.
+        "voice": VoiceSettings(workers=0, port=0, bind="127.0.0.1"),
     }
     return Settings(**{**values, **changes})
 

@@ -13,6 +13,7 @@ from homeserver.observability.endpoints import MemoryEndpoints, MetricsEndpoints
 from homeserver.observability.logs import RequestLog
 from homeserver.observability.metrics import EventCounts, Metrics
 from homeserver.observability.request_counts import RequestCounts
+from homeserver.observability.voice_metrics import VoiceMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,14 @@ class _Both:
         self.log.request_finished(finished)
 
 
-def build_observability(base: Foundation, settings: Settings) -> Observability:
-    """`base.life.memory` is read when somebody asks, so services may register after this."""
+def build_observability(base: Foundation, settings: Settings, voice: VoiceMetrics | None) -> Observability:
+    """`voice`: the numbers of our own voice workers. `base.life.memory` is read late: services may register after this."""
     memory = MemoryEndpoints(base.life.memory)
     if not settings.metrics.enabled:
         return Observability(RequestLog(), list(endpoints_of(memory)))
     requests, events = RequestCounts(), EventCounts.of(base.server_name)
     base.announcer.on_events(events.count)
-    metrics = Metrics(requests, events, base.database, base.announcer, base.life.memory)
+    metrics = Metrics(requests, events, base.database, base.announcer, base.life.memory, voice)
     networks = [ipaddress.ip_network(network, strict=False) for network in settings.metrics.allowed_networks]
     endpoints = endpoints_of(memory, MetricsEndpoints(metrics, networks))
     return Observability(_Both(RequestLog(), requests), list(endpoints))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from homeserver.observability.voice_metrics import VoiceMetrics
     from homeserver.services.announcer import Announcer
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.storage.database import Database
@@ -55,6 +56,7 @@ class Metrics:
     database: Database
     announcer: Announcer
     memory: Mapping[str, MemoryUsage]
+    voice: VoiceMetrics | None = None
 
     def exposition(self) -> bytes:
         """The text of `/metrics`."""
@@ -74,6 +76,8 @@ class Metrics:
         yield from self._of_requests()
         yield from self._of_services()
         yield from self._of_the_database()
+        if self.voice is not None:
+            yield from self.voice.collect()
         yield _gauge("process_resident_memory_bytes", "Memory of this process", resident_bytes())
         yield _counter("process_cpu_seconds", "Processor time of this process", processor_seconds())
 

@@ -29,8 +29,9 @@ def free_port() -> int:
 def written_config(folder: Path, port: int, more: str = "") -> Path:
     """A configuration with its data beside it."""
     file = folder / "config.yaml"
+    voice = "" if "voice:" in more else "voice: {workers: 0, port: 0, bind: 127.0.0.1}\n"
     file.write_text(
-        f"server_name: test\ndata_dir: data\nlisteners: [{{port: {port}}}]\npasswords: {{hash_cost: minimum}}\n{more}"
+        f"server_name: test\ndata_dir: data\nlisteners: [{{port: {port}}}]\npasswords: {{hash_cost: minimum}}\n{voice}{more}"
     )
     return file
 

@@ -1,0 +1,124 @@
+"""Who forwards calls: our own workers, or LiveKit; nobody where voice is off."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from config.errors import ConfigError
+from config.settings import LiveKitSettings, Settings, VoiceSettings
+from homeserver.composition.calls import SFU_PATH
+from homeserver.composition.foundation import Foundation
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.http.voice.livekit_webhook import LiveKitWebhookEndpoints
+from homeserver.http.voice.signalling import SignallingEndpoints
+from homeserver.observability.voice_metrics import VoiceMetrics
+from voice.sfu.backend import RoomOptions, SfuBackend
+from voice.sfu.embedded.backend import Crew, EmbeddedBackend
+from voice.sfu.embedded.backend_in_process import InProcessCrew
+from voice.sfu.embedded.control import Configure
+from voice.sfu.embedded.supervisor import Supervisor
+from voice.sfu.livekit.backend import LiveKitBackend
+from voice.sfu.livekit.cluster import ClusterAddress
+
+MINUTE_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceBackend:
+    """`backend` None: no calls. `crew` are our own workers."""
+
+    backend: SfuBackend | None = None
+    crew: Crew | None = None
+    metrics: VoiceMetrics | None = None
+    endpoints: list[Endpoint] = field(default_factory=list)
+
+
+def build_voice_backend(
+    base: Foundation, settings: Settings, public_baseurl: str, given: SfuBackend | None = None
+) -> VoiceBackend:
+    """Started before, and stopped after, all that uses it. `given` takes the place of what the settings ask for (tests).
+
+    Raises ConfigError for LiveKit without a cluster.
+    """
+    if given is not None:
+        return VoiceBackend(given)
+    if not settings.voice.enabled:
+        return VoiceBackend()
+    if settings.voice.backend == "livekit":
+        return _livekit(base, settings.voice)
+    return _embedded(base, settings.voice, public_baseurl)
+
+
+def sfu_url(public_baseurl: str) -> str:
+    """Where clients reach our own SFU, without the number of the worker."""
+    parts = urlsplit(public_baseurl.rstrip("/") + SFU_PATH)
+    return urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
+
+
+# --- our own ---------------------------------------------------------------------------------------------------------
+
+
+def _embedded(base: Foundation, voice: VoiceSettings, public_baseurl: str) -> VoiceBackend:
+    # Made anew at each start: nobody has a use for them but us, so nobody can lose them.
+    key, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    crew = _crew(voice, key, secret)
+    # Times in tokens are the computer's, as workers have no other clock.
+    backend = EmbeddedBackend(crew, sfu_url(public_baseurl), key, secret)
+    metrics = VoiceMetrics(crew.numbers, crew.deaths)
+    base.life.on_start(backend.start)
+    base.life.on_stop(backend.stop)
+    base.life.every(MINUTE_MS, backend.forget_unused, "forget-unused-calls")
+    base.life.reports_memory("voice_backend", backend.memory_usage)
+    return VoiceBackend(backend, crew, metrics, list(endpoints_of(SignallingEndpoints(crew))))
+
+
+def _crew(voice: VoiceSettings, key: str, secret: str) -> Crew:
+    configuration = Configure(
+        api_key=key,
+        api_secret=secret,
+        bind=voice.bind,
+        port=voice.port,
+        advertise=voice.advertise,
+        options=RoomOptions(voice.max_participants, voice.audio.bitrate, voice.audio.frame_ms),
+        top_speakers=voice.top_speakers,
+        top_speakers_above=voice.top_speakers_above,
+        socket_path="",
+    )
+    workers = _cores() if voice.workers is None else voice.workers
+    return Supervisor(configuration, workers) if workers else InProcessCrew(configuration)
+
+
+def _cores() -> int:
+    """That this process may use, which in a container are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# --- LiveKit ---------------------------------------------------------------------------------------------------------
+
+
+def _livekit(base: Foundation, voice: VoiceSettings) -> VoiceBackend:
+    backend = LiveKitBackend(_addresses(voice.livekit), lambda: base.clock.now_ms() / 1000)
+    base.life.on_start(backend.start)
+    base.life.on_stop(backend.stop)
+    return VoiceBackend(backend, endpoints=list(endpoints_of(LiveKitWebhookEndpoints(backend.report))))
+
+
+def _addresses(clusters: Sequence[LiveKitSettings]) -> list[ClusterAddress]:
+    if not clusters:
+        raise ConfigError("voice.backend is livekit, but voice.livekit names no cluster.")
+    for each in clusters:
+        if not (each.url and each.api_key and each.api_secret):
+            raise ConfigError(f"voice.livekit: the cluster {each.region} needs url, api_key and api_secret.")
+    return [ClusterAddress(c.region, c.url, c.api_url or _as_http(c.url), c.api_key, c.api_secret) for c in clusters]
+
+
+def _as_http(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme={"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)))

@@ -1,0 +1,55 @@
+"""Alice and Bob call each other with LiveKit's SDK through the homeserver: token service, proxy, worker process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from livekit import rtc
+
+from config.settings import Settings, VoiceSettings
+from homeserver.composition.voice_backend import VoiceBackend
+from tests.cast import Client, Server
+from tests.homeserver import server_settings
+from tests.voice.callers import sfu_get
+from tests.voice.calls.telephone import Caller, heard, humming, until
+
+
+@pytest.fixture(params=[0, 1], ids=["in-process", "one-worker"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    return server_settings(tmp_path, voice=VoiceSettings(workers=request.param, port=0, bind="127.0.0.1"))
+
+
+def voice_of(server: Server) -> VoiceBackend:
+    return server.application.voice
+
+
+async def connect(server: Server, client: Client, room_id: str) -> Caller:
+    """As Element Call does; the public URL of the test's server is not where it listens."""
+    answer = await sfu_get(client, room_id)
+    url = answer["url"].replace("ws://localhost:8008", server.base_url.replace("http", "ws"))
+    caller = Caller(rtc.Room())
+    caller.listen()
+    await caller.room.connect(url, answer["jwt"])
+    return caller
+
+
+async def test_bob_hears_alice_and_is_gone_when_he_is_kicked(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    from_alice = await connect(server, alice, room_id)
+    from_bob = await connect(server, bob, room_id)
+    try:
+        async with humming(from_alice):
+            name = f"{alice.user_id}:{alice.device_id} audio"
+            await until(lambda: name in from_bob.tracks, "Alice's track")
+            hertz, share = await heard(from_bob.tracks[name])
+        assert hertz == pytest.approx(997, abs=20)
+        assert share > 0.5
+        await alice.post(("rooms", room_id, "kick"), {"user_id": bob.user_id})
+        await until(lambda: "disconnected" in from_bob.seen, "Bob's end")
+        await until(lambda: "participant_disconnected" in from_alice.seen, "Bob's leaving")
+    finally:
+        await from_alice.room.disconnect()
+        await from_bob.room.disconnect()
