@@ -140,7 +140,7 @@ async def _hum(source: rtc.AudioSource, hertz: int) -> None:
 
 
 async def heard(
-    track: rtc.Track, seconds: float = 1.0, *, patience_s: float = PATIENCE_S, after_s: float = 0
+    track: rtc.Track, seconds: float = 0.5, *, patience_s: float = PATIENCE_S, after_s: float = 0
 ) -> tuple[float, float]:
     """The loudest frequency in Hz, and the share of energy within 20 Hz of it; of sound that is no silence."""
     stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1)
@@ -154,7 +154,7 @@ async def heard(
                 frame = np.frombuffer(event.frame.data, dtype=np.int16)
                 if len(samples) or np.abs(frame).max() > 3_000:
                     samples = np.concatenate([samples, frame])
-                if len(samples) >= RATE * (seconds + 0.3):
+                if len(samples) >= RATE * (seconds + 0.2):
                     break
     finally:
         await stream.aclose()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.voice.calls.telephone import ROOM, Exchange, exchange, until
 from voice.participant.participant import Participant
 from voice.sfu.backend import LeaveReason, Left
@@ -36,6 +38,7 @@ async def test_after_a_change_of_network_the_call_goes_on_with_the_same_session(
         await bob.close()
 
 
+@pytest.mark.slow
 async def test_who_vanishes_is_gone_within_five_seconds() -> None:
     async with exchange() as here:
         alice, bob = await person(here, "alice"), await person(here, "bob")
