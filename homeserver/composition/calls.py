@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -13,8 +13,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.http.client.rtc import RtcEndpoints, RtcTransports, TurnEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.voice.token_service import ROOT, TokenServiceEndpoints
-from homeserver.protocol.errors import NotFound
-from homeserver.services.calls.delegation import TICK_MS, DelayedLeave, DelayedLeaves, Delegations
+from homeserver.services.calls.delegation import TICK_MS, DelayedLeaves, Delegations
 from homeserver.services.calls.identities import PRUNE_INTERVAL_MS, VoiceIdentities
 from homeserver.services.calls.revocation import RETRY_INTERVAL_MS, Revocation
 from homeserver.services.calls.tokens import CallTokens
@@ -25,21 +24,6 @@ from voice.sfu.backend import RoomOptions, SfuBackend
 
 SFU_PATH: Final = "/livekit/sfu"
 """Where our own SFU answers below the public base URL; clients put `/rtc` behind it."""
-
-
-class NothingDelayed:
-    """`DelayedLeaves` of a server without delayed events: every event is unknown."""
-
-    __slots__ = ()
-
-    async def find(self, delay_id: str) -> DelayedLeave | None:
-        return None
-
-    async def restart(self, delay_ids: Sequence[str]) -> Collection[str]:
-        return ()
-
-    async def send_now(self, delay_id: str) -> None:
-        raise NotFound("There is no such delayed event")
 
 
 @dataclass(frozen=True, slots=True)
