@@ -88,3 +88,9 @@ def test_nonsense_in_a_query_is_overlooked() -> None:
         "",
         True,
     )
+
+
+def test_halves_of_characters_are_nobodys_attributes() -> None:
+    """They cannot be told to anybody else, and must not break what is."""
+    attributes = base64.urlsafe_b64encode(rb'{"mood": "\ud800", "\udfff": "x", "hat": "\ud83c\udfa9"}').decode()
+    assert from_query({"attributes": attributes}).attributes == {"hat": "\N{TOP HAT}"}

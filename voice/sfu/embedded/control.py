@@ -6,8 +6,8 @@ worker replies and tells what happens. Secrets travel here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ from voice.sfu.backend import (
     SfuEvent,
     Source,
 )
+
+T = TypeVar("T")
 
 MAX_MESSAGE: Final = 32 << 20
 """Bytes. The largest is the reply to `Participants` of a room of a thousand, each with all the attributes it may have."""
@@ -192,32 +194,29 @@ class BadMessage(Exception):  # noqa: N818 - it is a verdict, and reads like one
 encode = msgspec.msgpack.Encoder().encode
 _configure = msgspec.msgpack.Decoder(Configure)
 _request = msgspec.msgpack.Decoder(Request)
-_report = msgspec.msgpack.Decoder(Report)
+_report: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
+
+
+def _read(decode: Callable[[bytes], T], message: bytes) -> T:
+    try:
+        return decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadMessage(str(error)) from error
 
 
 def read_configure(message: bytes) -> Configure:
     """Raises BadMessage."""
-    try:
-        return _configure.decode(message)
-    except msgspec.DecodeError as error:
-        raise BadMessage(str(error)) from error
+    return _read(_configure.decode, message)
 
 
 def read_request(message: bytes) -> Request:
     """Raises BadMessage."""
-    try:
-        return _request.decode(message)
-    except msgspec.DecodeError as error:
-        raise BadMessage(str(error)) from error
+    return _read(_request.decode, message)
 
 
 def read_report(message: bytes) -> Report:
     """Raises BadMessage."""
-    try:
-        report: Report = _report.decode(message)
-    except msgspec.DecodeError as error:
-        raise BadMessage(str(error)) from error
-    return report
+    return _read(_report.decode, message)
 
 
 def told(event: SfuEvent) -> Told:

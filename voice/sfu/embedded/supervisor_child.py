@@ -185,10 +185,13 @@ async def start_child(number: int, configuration: Configure, listener: SfuListen
     """Raises WorkerFailed."""
     ours, theirs = socket.socketpair()
     try:
-        process = await _spawn(theirs)
+        process = await _surely(asyncio.ensure_future(_spawn(theirs)))
     except OSError as error:
         ours.close()
         raise WorkerFailed(f"The process of a voice worker cannot be made: {error}", error.errno or 0) from error
+    except BaseException:
+        ours.close()
+        raise
     finally:
         theirs.close()
     channel = await open_channel(ours)
@@ -197,13 +200,26 @@ async def start_child(number: int, configuration: Configure, listener: SfuListen
             ready = await _introduced(channel, configuration)
     except BaseException as error:
         channel.close()
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await _end(process)
         if isinstance(error, TimeoutError):
             raise WorkerFailed("A voice worker does not become ready") from None
         raise
     return Child(number, process, channel, ready, listener)
+
+
+async def _surely(spawning: asyncio.Future[Process]) -> Process:
+    """Who is cancelled while the process is made ends it again: otherwise nobody would know of it."""
+    try:
+        return await asyncio.shield(spawning)
+    except asyncio.CancelledError:
+        await _end(await spawning)
+        raise
+
+
+async def _end(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 async def _spawn(end: socket.socket) -> Process:

@@ -57,7 +57,10 @@ async def _work(descriptor: int) -> None:
     channel = await open_channel(socket.socket(fileno=descriptor))
     outbox = Outbox(channel)
     _log_to(outbox)
-    configuration = control.read_configure(await channel.receive())
+    try:
+        configuration = control.read_configure(await channel.receive())
+    except EOFError:
+        return  # the homeserver stopped before we began
     try:
         station = await open_station(configuration, lambda event: outbox.tell(control.told(event)))
     except OSError as error:

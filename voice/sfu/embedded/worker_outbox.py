@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,7 +86,16 @@ class Outbox:
 
 
 def _packed(report: Report) -> bytes:
-    packed = control.encode(report)
-    if len(packed) > MAX_MESSAGE and isinstance(report, Reply):
-        return control.encode(Reply(report.id, Result(refused="The answer is too long")))
-    return packed
+    """What cannot be said is said to be so: one strange name must not end the calls of everybody."""
+    try:
+        packed = control.encode(report)
+    except UnicodeEncodeError:
+        return _instead_of(report, "is no Unicode")
+    return packed if len(packed) <= MAX_MESSAGE else _instead_of(report, "is too long")
+
+
+def _instead_of(report: Report, what: str) -> bytes:
+    text = f"{type(report).__name__} {what}"
+    if isinstance(report, Reply):
+        return control.encode(Reply(report.id, Result(refused=text)))
+    return control.encode(LogLine(logging.ERROR, __name__, text))

@@ -100,4 +100,16 @@ def _attributes(encoded: str) -> dict[str, str]:
         value = json.loads(_base64url(encoded))
     except (ValueError, RecursionError):
         return {}
-    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    texts = {str(key): str(text) for key, text in value.items()}
+    return {key: text for key, text in texts.items() if _is_unicode(key) and _is_unicode(text)}
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can name halves of surrogate pairs, which nobody could be told of."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
