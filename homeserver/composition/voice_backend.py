@@ -74,7 +74,7 @@ def _embedded(base: Foundation, voice: VoiceSettings, public_baseurl: str) -> Vo
     base.life.on_stop(backend.stop)
     base.life.every(MINUTE_MS, backend.forget_unused, "forget-unused-calls")
     base.life.reports_memory("voice_backend", backend.memory_usage)
-    return VoiceBackend(backend, crew, metrics, list(endpoints_of(SignallingEndpoints(crew))))
+    return VoiceBackend(backend, crew, metrics, list(endpoints_of(SignallingEndpoints(crew, backend.worker_of_token))))
 
 
 def _crew(voice: VoiceSettings, key: str, secret: str) -> Crew:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import jwt
 import pytest
 
@@ -74,6 +76,18 @@ def test_priority_comes_from_the_grant_and_from_nowhere_else() -> None:
     """Attributes may be a client's wish; who is always heard is not."""
     assert read_token(mint(priority_speaker=True)).attributes == {tokens.PRIORITY_ATTRIBUTE: "1"}
     assert not read_token(mint(attributes={tokens.PRIORITY_ATTRIBUTE: "1"})).attributes
+
+
+def test_the_room_is_read_of_our_own_tokens_only() -> None:
+    token = mint()
+    assert tokens.room_of(token, API_SECRET) == "calls"  # long expired, which is for the SFU to say
+    assert tokens.room_of(token, "another secret of thirty-two bytes") is None
+    unsigned = jwt.encode({"video": {"room": "calls"}}, "", algorithm="none")
+    deep = base64.urlsafe_b64encode(b"[" * 5000).decode() + ".e30.e30"
+    for wrong in (deep, "", "nonsense", "a.b.c", "é.é.é", token + "x" * 10_000, token[:-2], unsigned):
+        assert tokens.room_of(wrong, API_SECRET) is None
+    for video in (None, 7, {}, {"room": 7}):
+        assert tokens.room_of(jwt.encode({"video": video}, API_SECRET), API_SECRET) is None
 
 
 def test_a_token_of_another_secret_is_not_ours() -> None:

@@ -1,12 +1,13 @@
 """LiveKit's signalling for the clients of our own SFU: handed on to the worker that has the room.
 
-Tokens travel in the query (`access_token`, not one of ours for Matrix) and in `join_request`: neither is looked at here,
-and the log has paths without queries.
+Tokens travel in the query (`access_token`, not one of ours for Matrix) and the log has paths without queries. The worker
+is in the path as the token service said it; clients that know nothing but the one address of MSC4195 are sent to the
+worker of the room in their token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +29,10 @@ from voice.sfu.backend import SfuUnavailable
 from voice.sfu.embedded.backend import Crew
 from voice.sfu.embedded.control import Address
 
-ROOT: Final = "/livekit/sfu/{worker}"
+ROOT: Final = "/livekit/sfu"
+AT_WORKER: Final = f"{ROOT}/{{worker}}"
+NO_SUCH_ROOM: Final = "requested room does not exist"
+"""LiveKit's own words, which its clients know."""
 MAX_CLIENT_MESSAGE_BYTES: Final = 1 << 20
 # Waiting for a worker that is being started again included.
 TIME_LIMIT_MS: Final = 20_000
@@ -39,10 +43,17 @@ class SignallingEndpoints:
     """`/rtc/v1` is LiveKit's protocol with one peer connection, `/rtc` the older one with two."""
 
     crew: Crew
+    worker_of: Callable[[str], int | None]
+    """The worker that has the room of this token; None for tokens that are not ours, or whose room is gone."""
 
     @endpoint(
-        "GET", f"{ROOT}/rtc/v1", f"{ROOT}/rtc", auth=Auth.NONE, limit="call_join", time_limit_ms=TIME_LIMIT_MS, websocket=True
-    )  # fmt: skip
+        "GET",
+        *(f"{root}/{path}" for root in (AT_WORKER, ROOT) for path in ("rtc/v1", "rtc")),
+        auth=Auth.NONE,
+        limit="call_join",
+        time_limit_ms=TIME_LIMIT_MS,
+        websocket=True,
+    )
     async def join(self, request: Request[None]) -> Response:
         """Signalling of one client, from its joining to its leaving."""
         address = await self._address(request)
@@ -52,7 +63,12 @@ class SignallingEndpoints:
             raise errors.Unavailable("The voice worker of this call is starting; please try again") from None
         return _text(opened) if isinstance(opened, Answer) else _conversation(opened)
 
-    @endpoint("GET", f"{ROOT}/rtc/v1/validate", f"{ROOT}/rtc/validate", auth=Auth.NONE, limit="call_join")
+    @endpoint(
+        "GET",
+        *(f"{root}/{path}" for root in (AT_WORKER, ROOT) for path in ("rtc/v1/validate", "rtc/validate")),
+        auth=Auth.NONE,
+        limit="call_join",
+    )
     async def validate(self, request: Request[None]) -> Response:
         """Why a WebSocket did not open, which browsers do not tell."""
         address = await self._address(request)
@@ -62,20 +78,35 @@ class SignallingEndpoints:
             raise errors.Unavailable("The voice worker of this call is starting; please try again") from None
 
     async def _address(self, request: Request[None]) -> Address:
-        text = request.path["worker"]
-        # Not int(): that takes signs, spaces, and digits of all scripts.
-        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else -1
-        if number < 0 or not self.crew.has(number):
-            raise errors.NotFound("There is no such voice worker")
+        number = self._number(request)
         try:
             return (await self.crew.reach(number)).signalling
         except SfuUnavailable:
             raise errors.Unavailable("The voice worker of this call is starting; please try again") from None
 
+    def _number(self, request: Request[None]) -> int:
+        text = request.path.get("worker")
+        if text is None:
+            found = self.worker_of(_token(request))
+            if found is None:
+                raise errors.NotFound(NO_SUCH_ROOM)
+            return found
+        # Not int(): that takes signs, spaces, and digits of all scripts.
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 3 else -1
+        if number < 0 or not self.crew.has(number):
+            raise errors.NotFound("There is no such voice worker")
+        return number
+
+
+def _token(request: Request[None]) -> str:
+    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return request.query.string("access_token", "") or bearer
+
 
 def _target(request: Request[None]) -> str:
     """What the worker is asked: the path behind its number, the query as it came."""
-    path = "/" + request.raw_path.split("/", 4)[4]
+    before = 4 if "worker" in request.path else 3
+    path = "/" + request.raw_path.split("/", before)[before]
     return f"{path}?{request.query.raw}" if request.query.raw else path
 
 

@@ -175,6 +175,15 @@ class EmbeddedBackend:
 
     # --- which room is where -----------------------------------------------------------------------------------------
 
+    def worker_of_token(self, token: str) -> int | None:
+        """Where the room of this token is. None for tokens that are not ours, and rooms that are gone.
+
+        Whether it may be used still is the worker's business.
+        """
+        room = tokens.room_of(token, self.api_secret)
+        pinned = None if room is None else self._rooms.get(room)
+        return None if pinned is None else pinned.worker
+
     def _pin(self, room: str, options: RoomOptions) -> _Pinned:
         pinned = self._rooms.get(room)
         if pinned is None:
