@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ async def connect(server: Server, client: Client, room_id: str) -> Caller:
     return caller
 
 
-async def test_bob_hears_alice_and_is_gone_when_he_is_kicked(server: Server) -> None:
+async def test_bob_hears_alice_and_is_gone_when_he_is_kicked(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     alice, bob = await server.register("alice"), await server.register("bob")
     room_id = await alice.create_room(preset="public_chat")
     await bob.join(room_id)
@@ -53,3 +55,6 @@ async def test_bob_hears_alice_and_is_gone_when_he_is_kicked(server: Server) -> 
     finally:
         await from_alice.room.disconnect()
         await from_bob.room.disconnect()
+    assert "/livekit/sfu/0/rtc/v1 101" in caplog.text
+    ours = [each.getMessage() for each in caplog.records if not each.name.startswith("livekit")]
+    assert not [line for line in ours if "access_token=" in line or "eyJ" in line], "tokens in the log"
