@@ -1,6 +1,10 @@
 """The server-default rules (v1.19, "Predefined Rules"), most important first, and the unstable ones clients know.
 
 Unstable: polls (MSC3930) and incoming MatrixRTC calls (MSC4075), next to the rules they resemble.
+
+MSC4075 has two generations. Today's text knows `rtc.invite`, which rings whom it mentions, before the rules for mentions
+would only make their sound. Clients still send `rtc.notification`, which does so where its type is "ring"; the rules for
+that are ours.
 """
 
 from __future__ import annotations
@@ -41,6 +45,20 @@ def _underride(rule_id: str, *conditions: JsonCondition, actions: tuple[JsonActi
     return PushRule("underride", rule_id, actions, conditions, default=True)
 
 
+def _mentions_me() -> JsonCondition:
+    return {"kind": "event_property_contains", "key": "content.m\\.mentions.user_ids", "value": OWN_USER_ID}
+
+
+def _mentions_room() -> tuple[JsonCondition, JsonCondition]:
+    """By somebody who may."""
+    return _is("content.m\\.mentions.room", True), {"kind": "sender_notification_permission", "key": "room"}
+
+
+_RTC: Final = ".org.matrix.msc4075.rule.rtc"
+_OURS: Final = ".org.voicechat.rule.rtc"
+_IS_INVITE: Final = _matches("type", "org.matrix.msc4075.rtc.invite")
+_IS_NOTIFICATION: Final = _matches("type", "org.matrix.msc4075.rtc.notification")
+_IS_RING: Final = (_IS_NOTIFICATION, _is("content.notification_type", "ring"))
 _TWO_MEMBERS: Final = {"kind": "room_member_count", "is": "2"}
 
 OVERRIDE_RULES: Final = (
@@ -54,15 +72,18 @@ OVERRIDE_RULES: Final = (
         actions=(NOTIFY, DEFAULT_SOUND),
     ),
     _override(".m.rule.member_event", _matches("type", "m.room.member")),
+    _override(_RTC + ".invite_for_me", _IS_INVITE, _mentions_me(), actions=(NOTIFY, RING)),
+    _override(_OURS + ".ring_for_me", *_IS_RING, _mentions_me(), actions=(NOTIFY, RING)),
     _override(
         ".m.rule.is_user_mention",
-        {"kind": "event_property_contains", "key": "content.m\\.mentions.user_ids", "value": OWN_USER_ID},
+        _mentions_me(),
         actions=(NOTIFY, DEFAULT_SOUND, HIGHLIGHT),
     ),
+    _override(_RTC + ".invite_for_room", _IS_INVITE, *_mentions_room(), actions=(NOTIFY, RING)),
+    _override(_OURS + ".ring_for_room", *_IS_RING, *_mentions_room(), actions=(NOTIFY, RING)),
     _override(
         ".m.rule.is_room_mention",
-        _is("content.m\\.mentions.room", True),
-        {"kind": "sender_notification_permission", "key": "room"},
+        *_mentions_room(),
         actions=(NOTIFY, HIGHLIGHT),
     ),
     _override(
@@ -79,9 +100,8 @@ OVERRIDE_RULES: Final = (
 
 UNDERRIDE_RULES: Final = (
     _underride(".m.rule.call", _matches("type", "m.call.invite"), actions=(NOTIFY, RING)),
-    _underride(
-        ".org.matrix.msc4075.rule.rtc", _matches("type", "org.matrix.msc4075.rtc.notification"), actions=(NOTIFY, RING)
-    ),
+    # Whoever may not mention the whole room may still call the other one of two.
+    _underride(_RTC, _TWO_MEMBERS, *_IS_RING, actions=(NOTIFY, RING)),
     _underride(
         ".m.rule.encrypted_room_one_to_one",
         _TWO_MEMBERS,

@@ -119,7 +119,43 @@ def test_an_edit_that_mentions_bob_still_notifies_him() -> None:
 
 def test_calls_ring() -> None:
     assert send("m.call.invite") == RINGING
-    assert send("org.matrix.msc4075.rtc.notification") == RINGING
+
+
+RING_EVENT, INVITE_EVENT = "org.matrix.msc4075.rtc.notification", "org.matrix.msc4075.rtc.invite"
+HERE, MAY_NOT = RoomFacts(10, 100), RoomFacts(10, 0)
+
+
+@pytest.mark.parametrize("event_type", [RING_EVENT, INVITE_EVENT])
+def test_a_call_rings_for_whom_it_mentions(event_type: str) -> None:
+    content = {"notification_type": "ring", "lifetime": 30_000, "m.mentions": {"user_ids": [BOB]}}
+    assert send(event_type, content, HERE) == RINGING
+    assert send(event_type, content, PAIR) == RINGING
+    assert send(event_type, content, HERE, reader=CHARLIE) == NOT_AT_ALL
+
+
+@pytest.mark.parametrize("event_type", [RING_EVENT, INVITE_EVENT])
+def test_a_call_rings_for_the_room_where_its_sender_may_mention_it(event_type: str) -> None:
+    content = {"notification_type": "ring", "m.mentions": {"user_ids": [], "room": True}}
+    assert send(event_type, content, HERE) == RINGING
+    assert send(event_type, content, HERE, reader=CHARLIE) == RINGING
+    assert send(event_type, content, MAY_NOT) == NOT_AT_ALL
+
+
+def test_mallory_makes_no_room_ring_but_people_in_pairs_call_each_other() -> None:
+    content = {"notification_type": "ring", "m.mentions": {"room": True}}
+    assert send(RING_EVENT, content, RoomFacts(10, 0)) == NOT_AT_ALL
+    assert send(RING_EVENT, content, RoomFacts(2, 0)) == RINGING
+    assert send(RING_EVENT, {"m.mentions": {}}, RoomFacts(10, 100)) == NOT_AT_ALL
+
+
+def test_a_call_that_only_notifies_makes_the_sound_of_a_mention() -> None:
+    content = {"notification_type": "notification", "m.mentions": {"user_ids": [BOB]}}
+    assert send(RING_EVENT, content, HERE) == LOUDLY
+    assert send(RING_EVENT, {"notification_type": "notification", "m.mentions": {"room": True}}, HERE) == HIGHLIGHTED
+
+
+def test_who_declines_is_quiet() -> None:
+    assert send("org.matrix.msc4310.rtc.decline", {"m.relates_to": {"rel_type": "m.reference"}}, PAIR) == NOT_AT_ALL
 
 
 def test_polls() -> None:
