@@ -280,3 +280,15 @@ async def test_ping_is_answered_with_the_time() -> None:
 
     assert alice.signal.last("pong") == stage.time.ms
     assert alice.signal.last("pong_resp").last_ping_timestamp == 42
+
+
+async def test_a_worker_that_stood_still_does_not_take_its_people_for_gone() -> None:
+    stage = set_stage()
+    alice, bob = stage.in_a_call("alice", "bob")
+    stage.passes(500, alice, bob)
+
+    stage.time.advance(30_000)
+    stage.server.rounds.sweep()
+    stage.passes(1_000, alice)
+
+    assert [event.identity for event in stage.seen(Left)] == ["bob"]

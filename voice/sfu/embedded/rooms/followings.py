@@ -8,7 +8,7 @@ from typing import Any
 
 from livekit.protocol import models
 
-from voice.sfu.embedded.contracts import Kind
+from voice.sfu.embedded.contracts import Kind, SentSection
 from voice.sfu.embedded.media import Subscription
 from voice.sfu.embedded.rooms.publications import Publication
 
@@ -42,6 +42,8 @@ class Following:
     publication: Publication
     mid: str = ""
     flow: Subscription | None = None
+    section: SentSection | None = None
+    """As it was negotiated last; most negotiations change nothing for most tracks."""
 
     @property
     def kind(self) -> Kind:

@@ -82,4 +82,6 @@ class RoomLimits:
 
     speakers_interval: int = 200
     sweep_interval: int = 500
+    overslept: int = 1_500
+    """A sweep that is so late judges nobody."""
     quality_interval: int = 5_000

@@ -33,6 +33,7 @@ class Rounds:
     clock: Clock
     refresh: Callable[[Session], None]
     _videos: VideoWatch = field(default_factory=VideoWatch)
+    _swept_at: int | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -75,11 +76,17 @@ class Rounds:
 
     def sweep(self) -> None:
         now, soon_s = self.clock.monotonic_ms(), (self.clock.wall_ms() + self.limits.token_refresh) / 1000
-        for session in list(self.sessions.values()):
-            self._look_after(session, now, soon_s)
+        if not self._overslept(now):
+            for session in list(self.sessions.values()):
+                self._look_after(session, now, soon_s)
         for room in self._inhabited():
             room.tell_size()
         self.registry.forget_empty()
+
+    def _overslept(self, now: int) -> bool:
+        """The worker stood still for a while: what people sent meanwhile is not read yet, and they are not to blame."""
+        before, self._swept_at = self._swept_at, now
+        return before is not None and now - before > self.limits.overslept
 
     def _look_after(self, session: Session, now: int, soon_s: float) -> None:
         participant = session.participant

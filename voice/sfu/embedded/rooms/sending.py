@@ -27,10 +27,11 @@ class Sending:
     def start(self, following: Following, section: SentSection, followings: Followings) -> None:
         """One that flows already goes on, perhaps with another payload type."""
         media = following.publication.media
-        if following.flow is not None:
-            following.flow.renegotiated(section)
-        elif media is not None:
+        if following.flow is None and media is not None:
             followings.started(following, self.sender.subscribe(media, section))
+        elif following.flow is not None and following.section != section:
+            following.flow.renegotiated(section)
+        following.section = section
 
     def stop(self, following: Following) -> None:
         if following.flow is not None:
