@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -82,7 +83,7 @@ async def serve_pages(host: str = "127.0.0.1") -> AsyncIterator[Pages]:
     pages = Pages(0)
 
     async def take(request: web.Request) -> web.Response:
-        pages.reports[request.match_info["name"]] = await request.json(content_type=None)
+        pages.reports[request.match_info["name"]] = json.loads(await request.read())
         pages.news.set()
         return web.Response()
 
