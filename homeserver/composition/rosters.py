@@ -22,9 +22,9 @@ from homeserver.services.voice_rosters.read import ReadRosters
 from homeserver.services.voice_rosters.reaper import Reaper
 from homeserver.services.voice_rosters.recovery import Recovery
 from homeserver.services.voice_rosters.rosters import Rosters
-from homeserver.services.voice_rosters.seat import Member
 from homeserver.services.voice_rosters.source import VoiceForSync
 from homeserver.services.voice_rosters.spaces import SpaceChannels
+from homeserver.services.voice_rosters.sticky_memberships import EndStickyMemberships
 from homeserver.services.voice_rosters.stream import RosterStream
 from homeserver.storage.call_memberships import CallMembershipRows
 from homeserver.storage.spaces import SpaceLinks
@@ -37,15 +37,6 @@ class NobodyKnown:
     __slots__ = ()
 
     def find(self, sfu_room: str, identity: str) -> None:
-        return None
-
-
-class NothingSticky:
-    """`StickyMemberships` of a server without sticky events."""
-
-    __slots__ = ()
-
-    async def end(self, member: Member, left_ms: int) -> int | None:
         return None
 
 
@@ -100,7 +91,8 @@ def _tell_spaces(base: Foundation, rosters: Rosters, spaces: SpaceChannels) -> N
 
 
 def _build_reaper(base: Foundation, rooms: RoomServices, rosters: Rosters) -> Reaper:
-    end = EndMembership(base.cache, rooms.set_state, NothingSticky())
+    sticky = EndStickyMemberships(base.database, CallMembershipRows(), rooms.send, base.clock)
+    end = EndMembership(base.cache, rooms.set_state, sticky)
     reaper = Reaper(rosters, end, base.clock, base.server_name)
     rosters.on_seated.append(reaper.seated)
     rosters.on_departure.append(reaper.departed)

@@ -10,10 +10,14 @@ from config.settings import Settings
 from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver
+from tests.voice.callers import get_token
 from tests.voice.recording_backend import RecordingBackend
 from tests.voice.seats import CALL_MEMBER, Caller, roster, sit
 from tests.voice.waiting import tasks_done
+from voice import tokens
 from voice.sfu.backend import LeaveReason
+
+RTC_MEMBER = "org.matrix.msc4143.rtc.member"
 
 
 @pytest.fixture
@@ -152,3 +156,29 @@ async def test_the_server_restarts_and_alice_does_not_come_back(
         clock.advance(seconds=2)
         assert await ended(caller)
         assert await stands(back)
+
+
+async def test_a_sticky_membership_ends_as_well(server: Server, sfu: RecordingBackend, clock: FakeClock) -> None:
+    """Each time of joining has a key of its own: the one that vanished ends, the one that came after it stays."""
+    alice = await server.register("alice")
+    room_id = await alice.create_room(preset="public_chat")
+    for key in ("first", "second"):
+        content = {"msc4354_sticky_key": key, "application": {"type": "m.call"}, "member": {"id": key}}
+        path = ("rooms", room_id, "send", RTC_MEMBER, f"joins{key}")
+        query = {"org.matrix.msc4354.sticky_duration_ms": 3_600_000}
+        await alice.request("PUT", path, json=content, query=query)
+        sfu.join((await get_token(alice, room_id, key))["jwt"])
+        clock.advance(minutes=1)
+    identity = tokens.device_identity(alice.user_id, alice.device_id, "first")
+    await alice.sync()
+    sfu.leave(tokens.sfu_room(room_id), identity, LeaveReason.VANISHED)
+    await tasks_done()
+    clock.advance(seconds=1)
+    told = await alice.sync_until(lambda answer: answer.timeline(room_id))
+    [end] = told.timeline(room_id)
+    assert end["type"] == RTC_MEMBER
+    assert end["content"] == {"msc4354_sticky_key": "first"}
+    assert end["msc4354_sticky"]["duration_ms"] == 3_600_000
+    clock.advance(minutes=1)
+    await tasks_done()
+    assert not (await alice.sync()).timeline(room_id)
