@@ -255,6 +255,8 @@ class AudioSubscription:
 
     def repeat(self, sequences: Sequence[int], now_ns: int) -> None:
         """The listener misses these."""
+        if self._repeats.exhausted(now_ns):
+            return
         for sequence in sequences:
             packet = self.track.kept((sequence + self.behind) & U16)
             if packet is None or not self._repeats.allow(sequence, now_ns, self.link.rtt_ms):

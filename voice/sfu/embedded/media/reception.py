@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 from voice.sfu.embedded.media.numbers import U16, U32, signed32
 
@@ -15,6 +16,10 @@ REORDER_PACKETS = 3
 GIVE_UP_NS = 1_000_000_000
 MAX_TRIES = 8
 MIN_RETRY_NS = 30_000_000
+MAX_BURST = 128
+"""Of packets that were lost in a row the last ones are asked for; more cost less to begin anew than to mend."""
+NOTICE_NS = 1_000_000_000
+"""In this time at most `max_holes` are noticed: numbers that jump are cheap to write, and must be cheap to read."""
 FIRST_CYCLE = 1 << 16
 """Unwrapped numbers start one round up, so that none is negative."""
 
@@ -56,6 +61,8 @@ class Reception:
     _after_jump: int = -1
     _reported_expected: int = 0
     _reported_received: int = 0
+    _noticed: int = 0
+    _noticed_since_ns: int = 0
 
     def accept(self, sequence: int, timestamp: int, now_ns: int) -> int:
         """The unwrapped number of a packet that is new; -1 for one that was here already or comes far too late."""
@@ -87,12 +94,20 @@ class Reception:
         return self.highest
 
     def _skip(self, ahead: int, now_ns: int) -> int:
-        for number in range(self.highest + max(1, ahead - self.max_holes), self.highest + ahead):
-            self.holes[number] = Hole(now_ns, now_ns + REORDER_NS)
-        while len(self.holes) > self.max_holes:
-            del self.holes[next(iter(self.holes))]
+        first = self.highest + max(1, ahead - MAX_BURST)
         self.highest += ahead
+        if self._may_notice(self.highest - first, now_ns):
+            hole_due_ns = now_ns + REORDER_NS
+            self.holes.update((number, Hole(now_ns, hole_due_ns)) for number in range(first, self.highest))
+            for number in list(islice(self.holes, max(0, len(self.holes) - self.max_holes))):
+                del self.holes[number]
         return self.highest
+
+    def _may_notice(self, count: int, now_ns: int) -> bool:
+        if now_ns - self._noticed_since_ns >= NOTICE_NS:
+            self._noticed_since_ns, self._noticed = now_ns, 0
+        self._noticed += count
+        return self._noticed <= self.max_holes
 
     def _fill(self, number: int) -> int:
         return number if self.holes.pop(number, None) is not None else -1

@@ -247,6 +247,8 @@ class VideoSubscription:
 
     def repeat(self, sequences: Sequence[int], now_ns: int) -> None:
         """The viewer misses these."""
+        if self._repeats.exhausted(now_ns):
+            return
         for sequence in sequences:
             sent = self._history[sequence & HISTORY_MASK]
             if sent is None or sent.number & U16 != sequence:
