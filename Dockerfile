@@ -18,8 +18,9 @@ RUN useradd --uid 1000 --create-home --shell /usr/sbin/nologin voicechat \
 WORKDIR /app
 COPY --from=build /app/.venv /app/.venv
 COPY config config
+COPY voice voice
 COPY homeserver homeserver
-RUN /app/.venv/bin/python -m compileall -q config homeserver
+RUN /app/.venv/bin/python -m compileall -q config voice homeserver
 
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONPATH=/app \
@@ -28,7 +29,8 @@ ENV PATH=/app/.venv/bin:$PATH \
     VOICECHAT_LISTENERS="[{bind: 0.0.0.0, port: 8008}]"
 USER voicechat
 VOLUME /data
-EXPOSE 8008
+# Signalling and chat; media, one port for each voice worker.
+EXPOSE 8008 10000-10003/udp 10000-10003/tcp
 # Longer than a start that has to replay PostgreSQL's log after a crash.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8008/health', timeout=4)"]

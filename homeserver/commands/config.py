@@ -10,7 +10,7 @@ from homeserver.commands.options import add_server_options, settings_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from config.settings import Settings
+    from config.settings import Settings, VoiceSettings
 
 HELP = "print a sample configuration, or check one"
 
@@ -70,3 +70,16 @@ def problems_of(settings: Settings) -> Iterator[str]:
     for path in settings.appservice_files:
         if not path.is_file():
             yield f"The file {path} of appservice_files does not exist."
+    yield from _problems_of_voice(settings.voice)
+
+
+def _problems_of_voice(voice: VoiceSettings) -> Iterator[str]:
+    """The same sentences that a start ends with."""
+    from config.errors import ConfigError
+    from homeserver.composition.livekit_clusters import cluster_addresses
+
+    if voice.enabled and voice.backend == "livekit":
+        try:
+            cluster_addresses(voice.livekit)
+        except ConfigError as error:
+            yield str(error)

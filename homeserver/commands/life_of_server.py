@@ -23,6 +23,7 @@ from homeserver.serving import Listeners, open_listeners
 from homeserver.storage import server_identity
 from homeserver.storage.database import Database
 from homeserver.storage.pool import PoolLimits
+from voice.sfu.embedded.backend import CannotStart
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
         application = build_application(settings, database, signing_key, public_baseurl=public_baseurl)
         try:
             await claim_name(database, settings.server_name)
-            await application.start()
+            await _start(application)
             # What is here now stays: the collector need not walk through all modules and endpoints again and again.
             gc.collect()
             gc.freeze()
@@ -75,6 +76,14 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
                 await listeners.close()
         finally:
             await application.stop()
+
+
+async def _start(application: Application) -> None:
+    """Raises CommandError where its own sockets, those of voice, cannot be opened."""
+    try:
+        await application.start()
+    except CannotStart as error:
+        raise CommandError(str(error)) from error
 
 
 async def claim_name(database: Database, server_name: str) -> None:

@@ -56,6 +56,7 @@ def announcement(server: RunningServer, setup_link: str | None) -> Iterator[str]
     yield f"  Running              {', '.join(_parts(server))}"
     for listener, port in zip(settings.listeners, server.listeners.ports, strict=True):
         yield f"  Port {port:<15} {_reach(listener)}: {', '.join(listener.resources)}"
+    yield from _voice(server)
     yield f"  Accounts             {_who_may_register(settings)}"
     yield f"  Data                 {settings.data_dir}"
     yield ""
@@ -64,7 +65,26 @@ def announcement(server: RunningServer, setup_link: str | None) -> Iterator[str]
 
 def _parts(server: RunningServer) -> Iterator[str]:
     yield "homeserver"
+    if server.application.voice.crew is not None:
+        yield "voice"
     yield "embedded PostgreSQL" if server.embedded_database else "with your PostgreSQL"
+
+
+def _voice(server: RunningServer) -> Iterator[str]:
+    """What people who are not on this machine have to reach, beside the listeners."""
+    voice, crew = server.settings.voice, server.application.voice.crew
+    if not voice.enabled:
+        yield "  Voice                off (voice.enabled)"
+    elif crew is None:
+        yield f"  Voice                LiveKit at {', '.join(cluster.url for cluster in voice.livekit)}"
+    elif not crew.ready():
+        yield "  Voice                inside of this process, opened with the first call (voice.workers is 0)"
+    else:
+        first = crew.ready()[0]
+        last = first.media_port + (crew.most - 1 if voice.port else 0)
+        ports = str(first.media_port) if last == first.media_port else f"{first.media_port} to {last}"
+        yield f"  Voice                port {ports}, UDP and TCP, to be reached by everybody who is to be heard;"
+        yield f"                       clients are told {', '.join(first.addresses)} (voice.advertise)"
 
 
 def _reach(listener: ListenerSettings) -> str:

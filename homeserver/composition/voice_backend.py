@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from config.errors import ConfigError
-from config.settings import LiveKitSettings, Settings, VoiceSettings
+from config.settings import Settings, VoiceSettings
 from homeserver.composition.calls import SFU_PATH
 from homeserver.composition.foundation import Foundation
+from homeserver.composition.livekit_clusters import cluster_addresses
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.voice.livekit_webhook import LiveKitWebhookEndpoints
 from homeserver.http.voice.signalling import SignallingEndpoints
@@ -23,7 +22,6 @@ from voice.sfu.embedded.backend_in_process import InProcessCrew
 from voice.sfu.embedded.control import Configure
 from voice.sfu.embedded.supervisor import Supervisor
 from voice.sfu.livekit.backend import LiveKitBackend
-from voice.sfu.livekit.cluster import ClusterAddress
 
 MINUTE_MS: Final = 60_000
 
@@ -104,21 +102,7 @@ def _cores() -> int:
 
 
 def _livekit(base: Foundation, voice: VoiceSettings) -> VoiceBackend:
-    backend = LiveKitBackend(_addresses(voice.livekit), lambda: base.clock.now_ms() / 1000)
+    backend = LiveKitBackend(cluster_addresses(voice.livekit), lambda: base.clock.now_ms() / 1000)
     base.life.on_start(backend.start)
     base.life.on_stop(backend.stop)
     return VoiceBackend(backend, endpoints=list(endpoints_of(LiveKitWebhookEndpoints(backend.report))))
-
-
-def _addresses(clusters: Sequence[LiveKitSettings]) -> list[ClusterAddress]:
-    if not clusters:
-        raise ConfigError("voice.backend is livekit, but voice.livekit names no cluster.")
-    for each in clusters:
-        if not (each.url and each.api_key and each.api_secret):
-            raise ConfigError(f"voice.livekit: the cluster {each.region} needs url, api_key and api_secret.")
-    return [ClusterAddress(c.region, c.url, c.api_url or _as_http(c.url), c.api_key, c.api_secret) for c in clusters]
-
-
-def _as_http(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme={"wss": "https", "ws": "http"}.get(parts.scheme, parts.scheme)))

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import aiohttp
 import psutil
@@ -21,8 +17,6 @@ from voice.sfu.backend import Grant, RoomOptions, RoomsLost, SfuUnavailable
 from voice.sfu.embedded import supervisor_child
 from voice.sfu.embedded.backend import CannotStart, EmbeddedBackend
 from voice.sfu.embedded.supervisor import Supervisor
-
-ROOT = Path(__file__).parents[3]
 
 
 async def validate(place: Workplace, token: str, worker: int = 0) -> int:
@@ -125,32 +119,3 @@ async def test_the_message_names_the_port_that_is_taken() -> None:
         with pytest.raises(CannotStart, match=f"Another program uses the port for voice, 127.0.0.1 port {port}"):
             await EmbeddedBackend(crew, "ws://sfu.test", "key", SECRET).start()
     assert not worker_processes()
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere it takes until the worker reads")
-async def test_no_worker_survives_a_killed_homeserver() -> None:
-    script = (
-        "import asyncio\n"
-        "from tests.voice.workers.exchange_of_processes import worker_processes, workplace\n"
-        "async def main():\n"
-        "    async with workplace():\n"
-        "        print(*(each.pid for each in worker_processes()), flush=True)\n"
-        "        await asyncio.Event().wait()\n"
-        "asyncio.run(main())\n"
-    )
-    server = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    worker = int(await asyncio.to_thread(server.stdout.readline))
-    # Stopped, it cannot notice anything by itself.
-    os.kill(worker, signal.SIGSTOP)
-    server.kill()
-    server.wait()
-    server.stdout.close()
-    await until(lambda: not psutil.pid_exists(worker) or _is_dead(worker), "the worker's end")
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

@@ -70,6 +70,11 @@ class Worker(Protocol):
 class Crew(Protocol):
     """All workers: processes (supervisor.py), or one inside of the homeserver (backend_in_process.py)."""
 
+    @property
+    def most(self) -> int:
+        """How many there may be."""
+        ...
+
     async def start(self, listener: SfuListener, lost: Callable[[int], None], restore: Restore) -> None:
         """Raises CannotStart."""
         ...

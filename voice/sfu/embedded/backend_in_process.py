@@ -36,6 +36,7 @@ class InProcessCrew:
     """A `Crew` of one."""
 
     configuration: Configure
+    most: int = 1
     _listener: SfuListener | None = None
     _worker: InProcessWorker | None = None
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
