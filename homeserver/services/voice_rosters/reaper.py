@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Who vanished was silent for four seconds already, and is to be gone within five.
+# Who vanished was silent for up to four and a half seconds already, and is to be gone within five.
 GRACE_MS: Final[Mapping[LeaveReason, int]] = {
-    LeaveReason.VANISHED: 500,
+    LeaveReason.VANISHED: 200,
     LeaveReason.REMOVED: 500,
     LeaveReason.MOVED: 500,
     LeaveReason.LEFT: 2_000,
