@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 
@@ -20,15 +21,15 @@ class Audience:
         return (identity, track_sid) in self.tracks or (sid, track_sid) in self.tracks
 
 
-def of_request(request: Any) -> Audience:
-    """The caller bounds the message's size."""
+def of_request(request: Any, most: int) -> Audience:
+    """Of longer lists only so many are let in."""
     if request.all_participants:
         return Audience()
     all_tracks: set[str] = set()
     tracks: set[tuple[str, str]] = set()
-    for permission in request.track_permissions:
+    for permission in islice(request.track_permissions, most):
         who = permission.participant_identity or permission.participant_sid
         if permission.all_tracks:
             all_tracks.add(who)
-        tracks.update((who, track_sid) for track_sid in permission.track_sids)
+        tracks.update((who, track_sid) for track_sid in permission.track_sids[:most])
     return Audience(False, frozenset(all_tracks), frozenset(tracks))

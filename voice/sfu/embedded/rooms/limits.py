@@ -36,6 +36,8 @@ class RoomLimits:
 
     name: int = 256
     metadata: int = 16_000
+    track: int = 2_000
+    """All that is said of a track when it is announced; it goes to everybody, time and again."""
     attributes: int = 16_000
     """Keys and values together."""
     attribute_count: int = 64
@@ -44,10 +46,23 @@ class RoomLimits:
     data_packets_per_second: int = 200
     data_bytes_per_second: int = 500_000
     data_burst_seconds: int = 2
+    datagrams_per_sender: int = 1_000
+    """A second, for the data of one participant to all others: a message to fifty is fifty messages."""
+    datagrams_per_room: int = 2_000
+    datagram: int = 1_200
 
     requests_per_second: int = 50
     request_burst: int = 300
-    message: int = 1 << 20
+    request_bytes_per_second: int = 500_000
+    request_bytes_burst: int = 4_000_000
+    """Many long offers, as in a big room where everybody arrives."""
+    message: int = 300_000
+    """An offer may have 256 Ki characters."""
+    names: int = 1_000
+    """Of tracks or participants in one request that are looked at."""
+    updates_of_oneself_per_second: float = 2
+    updates_of_oneself_burst: int = 20
+    """Each goes to everybody."""
     join_request: int = 512_000
     """Unpacked; an offer of a client with many sections is about 100 kB."""
     queued_messages: int = 2_000

@@ -17,6 +17,7 @@ from voice.sfu.embedded.rooms.limits import RoomLimits
 from voice.sfu.embedded.rooms.news import News
 from voice.sfu.embedded.rooms.participant import Participant
 from voice.sfu.embedded.rooms.publications import Publication
+from voice.sfu.embedded.rooms.rate import Rate
 from voice.sfu.embedded.rooms.sids import new_sid
 
 
@@ -39,10 +40,14 @@ class Room:
     publications: dict[str, Publication] = field(default_factory=dict)
     """Those that are negotiated, by track sid."""
     news: News = field(init=False)
+    datagrams: Rate = field(init=False)
+    """Of data, to all."""
     _told_size: int = -1
 
     def __post_init__(self) -> None:
         self.news = News(self.limits, self.now, lambda: self.people.values(), self._tell_changes)
+        most = self.limits.datagrams_per_room
+        self.datagrams = Rate(most, most * self.limits.data_burst_seconds)
 
     def info(self) -> Any:
         return models.Room(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from livekit.protocol import models, rtc
@@ -37,6 +38,8 @@ class Session:
     """Say goodbye to the client, and take him out of the room."""
     _data_packets: Rate = field(init=False)
     _data_bytes: Rate = field(init=False)
+    _datagrams: Rate = field(init=False)
+    _updates: Rate = field(init=False)
     _handlers: Mapping[str, Callable[[Any], None]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +47,8 @@ class Session:
         packets, size, seconds = limits.data_packets_per_second, limits.data_bytes_per_second, limits.data_burst_seconds
         self._data_packets = Rate(packets, packets * seconds)
         self._data_bytes = Rate(size, size * seconds)
+        self._datagrams = Rate(limits.datagrams_per_sender, limits.datagrams_per_sender * seconds)
+        self._updates = Rate(limits.updates_of_oneself_per_second, limits.updates_of_oneself_burst)
         self._handlers = {
             "offer": self._offer,
             "answer": self._answer,
@@ -124,7 +129,7 @@ class Session:
             return rtc.RequestResponse.NOT_ALLOWED, "does not have permission to publish"
         if len(self.participant.publications) >= self.limits.tracks_per_participant:
             return rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks"
-        if request.ByteSize() > self.limits.metadata:
+        if request.ByteSize() > self.limits.track:
             return rtc.RequestResponse.LIMIT_EXCEEDED, "too much to say of a track"
         return None
 
@@ -178,7 +183,7 @@ class Session:
 
     def _subscription(self, request: Any) -> None:
         of_participants = (sid for tracks in request.participant_tracks for sid in tracks.track_sids)
-        for track_sid in (*request.track_sids, *of_participants):
+        for track_sid in islice(chain(request.track_sids, of_participants), self.limits.names):
             if request.subscribe:
                 self._subscribe(track_sid)
             else:
@@ -194,11 +199,11 @@ class Session:
 
     def _track_setting(self, request: Any) -> None:
         setting = TrackSetting(request.disabled, request.quality, request.width, request.height, request.fps)
-        for track_sid in request.track_sids:
+        for track_sid in request.track_sids[: self.limits.names]:
             self.participant.followings.set(track_sid, setting)
 
     def _subscription_permission(self, request: Any) -> None:
-        self.participant.audience = audience.of_request(request)
+        self.participant.audience = audience.of_request(request, self.limits.names)
         self.room.admit(self.participant)
 
     # --- who he is ---------------------------------------------------------------------------------------------
@@ -209,6 +214,7 @@ class Session:
             len(request.metadata) > self.limits.metadata
             or len(request.name) > self.limits.name
             or not attributes.fits(wished, self.limits)
+            or not self._updates.take(self.clock.monotonic_ms())
         )
         reason = rtc.RequestResponse.LIMIT_EXCEEDED if too_much else rtc.RequestResponse.OK
         if not too_much:
@@ -265,5 +271,11 @@ class Session:
         if not self._data_packets.take(now) or not self._data_bytes.take(now, len(payload)):
             return
         packet = routed(label, payload, participant.identity, participant.sid)
-        if packet is not None:
+        if packet is not None and self._may_send_on(packet.payload, now):
             self.room.send_data(label, packet, participant)
+
+    def _may_send_on(self, payload: bytes, now: int) -> bool:
+        """Sending a message to everybody costs a worker more than its sender: all pieces for all are counted."""
+        datagrams = self.room.size() * (1 + len(payload) // self.limits.datagram)
+        datagrams = min(datagrams, self.limits.datagrams_per_sender)  # so that one can always leave, in any room
+        return self._datagrams.take(now, datagrams) and self.room.datagrams.take(now, datagrams)

@@ -86,15 +86,19 @@ class Connection:
 
     async def read(self, session: Session) -> None:
         """Hand every request to the session, until the client goes or misbehaves."""
-        rate = Rate(self.limits.requests_per_second, self.limits.request_burst)
+        limits = self.limits
+        requests = Rate(limits.requests_per_second, limits.request_burst)
+        size = Rate(limits.request_bytes_per_second, limits.request_bytes_burst)
         async for message in self.socket:
             if self._ending:
                 return
-            request = _request(message)
-            if request is None or not rate.take(self.clock.monotonic_ms()):
+            request, now = _request(message), self.clock.monotonic_ms()
+            if request is None or not requests.take(now) or not size.take(now, len(message.data)):
                 session.end(MISBEHAVED)
                 return
             session.handle(request)
+            # Messages that are here already are read without waiting: media must get its turn between them.
+            await asyncio.sleep(0)
 
 
 def _request(message: Any) -> Any:
