@@ -23,6 +23,7 @@ from tests.voice.transport.peer import (
     udp_wire,
 )
 from voice.sfu.embedded.transport import Port, open_media_port
+from voice.sfu.embedded.transport import transport as transport_module
 from voice.sfu.embedded.transport.egress import SLOTS
 from voice.sfu.embedded.transport.paths import udp_path
 from voice.sfu.embedded.transport.srtp import best_functions, wrapping_sessions
@@ -104,7 +105,21 @@ async def test_one_who_cannot_be_reached_costs_the_others_nothing(batched: bool)
         port.close()
 
 
-async def test_an_address_taken_over_by_another_connection_is_his(port: Port) -> None:
+async def test_an_address_is_not_taken_from_one_who_was_heard_just_now(port: Port) -> None:
+    """Mallory has a transport too, and writes Alice's address into his checks."""
+    async with connected(port) as (alice, _):
+        mallorys = port.new_transport(Recorder())
+        alice.wire.send(check(mallorys.ufrag, mallorys.password))
+        await alice.check()
+
+        assert mallorys.protocol == "none"
+        alice.transport.send_rtp(rtp(1), 111)
+        assert await alice.next_rtp() == rtp(1)
+        assert alice.checks.empty()
+
+
+async def test_an_address_taken_over_by_another_connection_is_his(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport_module, "PATH_RESPECT_NS", 0)
     async with connected(port) as (alice, _):
         other = Recorder()
         second = port.new_transport(other)

@@ -14,6 +14,13 @@ DTLS_MTU = 1200
 MAX_WAITING_DTLS = 4
 """Datagrams kept until the peer's description, and with it its fingerprint, is here."""
 
+MAX_DTLS_PER_SECOND = 1000
+"""Datagrams of one peer: data channels cost a hundred times what media does. SCTP takes the rest for loss, and slows down."""
+MAX_CHECKS_PER_SECOND = 200
+"""Answered of one peer. Browsers try some dozens of pairs of addresses twenty times a second."""
+PATH_RESPECT_NS = 2_000_000_000
+"""So long after its owner was heard an address is not given to another transport: source addresses can be forged."""
+
 MAX_PATHS = 8
 """Addresses of one peer at a time; a machine with IPv4, IPv6, Wi-Fi, cable and TCP has about as many."""
 MAX_SSRCS = 1024

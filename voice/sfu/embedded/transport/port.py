@@ -201,6 +201,9 @@ class Port:
         return transport, request, password
 
     def _answer(self, transport: Transport, request: stun.BindingRequest, password: str, path: Path) -> None:
+        if path.transport is not None and path.transport is not transport and path.transport.holds(path):
+            self.counters.bad += 1
+            return
         self.counters.checks += 1
         path.send(transport.checked(request, password, path), droppable=False)
 

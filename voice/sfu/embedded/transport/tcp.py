@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from voice.sfu.embedded.transport.addresses import unmapped
@@ -33,6 +34,8 @@ class TcpPath(asyncio.Protocol):
     transport: Transport | None = None
     host: str = ""
     port: int = 0
+    since: int = field(default_factory=count().__next__)
+    """The order in which connections came."""
     _wire: asyncio.Transport | None = None
     _reader: FrameReader = field(default_factory=FrameReader)
     _timer: asyncio.TimerHandle | None = None
@@ -129,8 +132,10 @@ class TcpListener:
     def admits(self, path: TcpPath) -> bool:
         if len(self._paths) >= MAX_TCP_CONNECTIONS or self._by_host[path.host] >= MAX_TCP_PER_ADDRESS:
             return False
-        if sum(known.transport is None for known in self._paths) >= MAX_TCP_STRANGERS:
-            return False
+        strangers = [known for known in self._paths if known.transport is None]
+        if len(strangers) >= MAX_TCP_STRANGERS:
+            # Clients say who they are at once; whoever has waited longest is none.
+            min(strangers, key=lambda known: known.since).abort()
         self._paths.add(path)
         self._by_host[path.host] += 1
         return True

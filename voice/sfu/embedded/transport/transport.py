@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from OpenSSL import SSL
 
+from voice.sfu.embedded.allowance import Allowance
 from voice.sfu.embedded.contracts import TransportObserver
 from voice.sfu.embedded.transport import srtp, stun
 from voice.sfu.embedded.transport.addresses import SocketAddress
@@ -18,7 +19,15 @@ from voice.sfu.embedded.transport.credentials import CredentialHistory, RecentTr
 from voice.sfu.embedded.transport.dtls import DtlsClosed, DtlsEndpoint, DtlsFailed, SrtpKeys, new_endpoint
 from voice.sfu.embedded.transport.egress import Egress
 from voice.sfu.embedded.transport.ingress import Ingress
-from voice.sfu.embedded.transport.limits import MAX_CHANNELS, MAX_PATHS, MAX_SSRCS, MAX_WAITING_DTLS
+from voice.sfu.embedded.transport.limits import (
+    MAX_CHANNELS,
+    MAX_CHECKS_PER_SECOND,
+    MAX_DTLS_PER_SECOND,
+    MAX_PATHS,
+    MAX_SSRCS,
+    MAX_WAITING_DTLS,
+    PATH_RESPECT_NS,
+)
 from voice.sfu.embedded.transport.paths import Path, UdpPath
 from voice.sfu.embedded.transport.sctp import DataChannels, new_data_channels
 from voice.sfu.embedded.transport.stun import BindingRequest
@@ -49,6 +58,8 @@ class Transport:
     egress_pointer: int = 0
     _credentials: CredentialHistory = field(default_factory=CredentialHistory)
     _transactions: RecentTransactions = field(default_factory=RecentTransactions)
+    _checks: Allowance = field(default_factory=lambda: Allowance(MAX_CHECKS_PER_SECOND))
+    _datagrams: Allowance = field(default_factory=lambda: Allowance(MAX_DTLS_PER_SECOND))
     _paths: dict[Hashable, Path] = field(default_factory=dict)
     """Those with an authentic check, least recently checked first."""
     _path: Path | None = None
@@ -147,7 +158,11 @@ class Transport:
         password = self._credentials.password_of(request)
         if password is None or self._transactions.is_replay(request.transaction, source):
             return None
-        return password
+        return password if self._checks.take(self._ingress.now_ns) else None
+
+    def holds(self, path: Path) -> bool:
+        """Its peer is reached by this path, and was heard just now."""
+        return path is self._path and self._ingress.now_ns - self.heard_ns < PATH_RESPECT_NS
 
     def checked(self, request: BindingRequest, password: str, path: Path) -> bytes:
         """An authentic check came by this path; the answer to it."""
@@ -197,7 +212,7 @@ class Transport:
 
     def receive_dtls(self, datagram: bytes) -> None:
         """From a path of ours. Before the peer's description is here, a few are kept."""
-        if self._over:
+        if self._over or not self._datagrams.take(self._ingress.now_ns):
             return
         if self._fingerprint is None:
             if len(self._waiting) < MAX_WAITING_DTLS:
