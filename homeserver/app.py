@@ -11,6 +11,7 @@ from homeserver.composition.calls import CallServices, build_calls
 from homeserver.composition.delayed import DelayedServices, build_delayed
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
+from homeserver.composition.federation import FederationServices, build_federation
 from homeserver.composition.foundation import Foundation, build_foundation
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.media import MediaServices, build_media
@@ -21,6 +22,7 @@ from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.sync import SyncServices, build_sync
 from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
+from homeserver.federation.dns import Dns
 from homeserver.http.observer import Observer
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock, SystemClock
@@ -44,6 +46,7 @@ class Application:
     media: MediaServices
     voice: VoiceBackend
     delayed: DelayedServices
+    federation: FederationServices
     calls: CallServices
     rosters: RosterServices
     sync: SyncServices
@@ -67,10 +70,11 @@ def build_application(
     clock: Clock | None = None,
     observer: Observer | None = None,
     sfu: SfuBackend | None = None,
+    dns: Dns | None = None,
 ) -> Application:
     """Connect everything. The database has been migrated; nothing is asked of it yet.
 
-    `sfu` takes the place of the one that the settings ask for (tests).
+    `sfu` takes the place of the one that the settings ask for, `dns` that of this machine's (tests).
     """
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock)
@@ -84,7 +88,8 @@ def build_application(
     media = build_media(base, settings)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
-    calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves)
+    federation = build_federation(base, settings, signing_key, limiter, dns)
+    calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves, federation)
     rosters = build_rosters(base, rooms, reading, encryption, calls, voice.backend)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
 
@@ -100,14 +105,16 @@ def build_application(
         media,
         voice,
         delayed,
+        federation,
         calls,
         rosters,
         sync,
     )
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
-    edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer or observability.observer)
+    observer = observer or observability.observer
+    edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
         settings, base, accounts, readers, kernel, rooms, reading, encryption, media, voice, delayed,
-        calls, rosters, sync, edge,
+        federation, calls, rosters, sync, edge,
     )  # fmt: skip

@@ -9,16 +9,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 from config.settings import Settings, VoiceSettings
 from homeserver.composition.accounts import AccountServices
+from homeserver.composition.federation import FederationServices
 from homeserver.composition.foundation import Foundation
 from homeserver.http.client.rtc import RtcEndpoints, RtcTransports, TurnEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.http.federation.rtc import FederatedRtcEndpoints
 from homeserver.http.voice.token_service import ROOT, TokenServiceEndpoints
 from homeserver.services.calls.delegation import TICK_MS, DelayedLeaves, Delegations
 from homeserver.services.calls.identities import PRUNE_INTERVAL_MS, VoiceIdentities
 from homeserver.services.calls.revocation import RETRY_INTERVAL_MS, Revocation
 from homeserver.services.calls.tokens import CallTokens
 from homeserver.services.calls.turn import TurnServer
-from homeserver.services.calls.visitors import NoRemoteOpenId, Visitors
+from homeserver.services.calls.visitors import Visitors
 from homeserver.storage.voice_identities import VoiceIdentityRows
 from voice.sfu.backend import RoomOptions, SfuBackend
 
@@ -44,6 +46,7 @@ def build_calls(
     public_baseurl: str,
     backend: SfuBackend | None,
     delayed: DelayedLeaves,
+    federation: FederationServices,
 ) -> CallServices:
     """The backend is started and stopped by whoever made it."""
     turn = list(endpoints_of(TurnEndpoints(_turn(base, settings))))
@@ -56,9 +59,10 @@ def build_calls(
     _live(base, accounts, backend, identities, revocation, delegations)
 
     transports = _transports(settings.voice, public_baseurl)
-    visitors = Visitors(base.server_name, accounts.openid_tokens, NoRemoteOpenId())
+    visitors = Visitors(base.server_name, accounts.openid_tokens, federation.openid)
     endpoints = endpoints_of(
-        RtcEndpoints(transports, tokens, delegations),
+        RtcEndpoints(transports, tokens, delegations, federation.call_tokens),
+        FederatedRtcEndpoints(tokens, transports.sfu_urls),
         TokenServiceEndpoints(visitors, tokens, identities, delegations),
     )
     well_known = {"org.matrix.msc4143.rtc_foci": transports.by_service}

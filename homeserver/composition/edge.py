@@ -8,7 +8,7 @@ from typing import Any
 
 from config.settings import ListenerSettings, Settings
 from homeserver.composition.foundation import Foundation
-from homeserver.http.auth import Authenticator
+from homeserver.http.auth import Authenticator, ServerAuthenticator
 from homeserver.http.client.capabilities import CapabilityEndpoints
 from homeserver.http.client.versions import VersionEndpoints, unstable_features
 from homeserver.http.edge import Edge
@@ -28,6 +28,7 @@ class EdgeParts:
     authenticator: Authenticator
     rate_limiter: RateLimiter
     observer: Observer
+    servers: ServerAuthenticator
 
 
 def describe(
@@ -71,5 +72,6 @@ def build_edge(parts: EdgeParts, settings: Settings, listener: ListenerSettings)
         rate_limiter=parts.rate_limiter,
         addresses=ClientAddresses(listener.trusted_proxies),
         observer=parts.observer,
+        servers=parts.servers,
         token_in_query=settings.sessions.token_in_query,
     )

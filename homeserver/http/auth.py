@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from homeserver.http.endpoint import Auth
@@ -31,6 +31,30 @@ class Authenticator(Protocol):
         "Identity assertion"); they mean nothing with any other token.
         """
         ...
+
+
+class ServerAuthenticator(Protocol):
+    """Finds out which server signed a request. Implemented by federation/request_auth.py."""
+
+    async def authenticate(
+        self, authorization: Sequence[str], *, method: str, uri: str, body: bytes, remote_address: str
+    ) -> str:
+        """The name of that server. `authorization`: all headers of that name; `uri`: path and query as sent.
+
+        Raises Unauthorized.
+        """
+        ...
+
+
+class NoServers:
+    """Where federation is switched off."""
+
+    __slots__ = ()
+
+    async def authenticate(
+        self, authorization: Sequence[str], *, method: str, uri: str, body: bytes, remote_address: str
+    ) -> str:
+        raise errors.Forbidden("This server does not speak to others")
 
 
 def find_token(headers: Mapping[str, str], query: Query, *, in_query: bool) -> str | None:

@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from homeserver.http import cors
-from homeserver.http.auth import Authenticator, authenticate, check_allowed, find_token
+from homeserver.http.auth import (
+    Authenticator,
+    NoServers,
+    ServerAuthenticator,
+    authenticate,
+    check_allowed,
+    find_token,
+)
 from homeserver.http.body import read_body, stream_body
 from homeserver.http.endpoint import Auth
 from homeserver.http.errors import answer_to
@@ -57,6 +64,7 @@ class Edge:
     rate_limiter: RateLimiter
     addresses: ClientAddresses = field(default_factory=ClientAddresses)
     observer: Observer = field(default_factory=NoObserver)
+    servers: ServerAuthenticator = field(default_factory=NoServers)
     token_in_query: bool = True
     compress: bool = False
     waiting: dict[Any, asyncio.Task[Any]] = field(default_factory=dict)
@@ -116,6 +124,8 @@ class Edge:
         if declaration.websocket:
             check_opens_socket(http)
         async with asyncio.timeout(declaration.time_limit_ms / 1000):
+            if declaration.auth is Auth.SERVER:
+                return await self._call_from_server(route, path, http, query, record)
             headers = http.headers
             token = find_token(headers, query, in_query=self.token_in_query)
             user_agent = headers.get("User-Agent", "")
@@ -144,6 +154,36 @@ class Edge:
             if not declaration.waits:
                 return await route.handler(request)
             return await self._wait(route, request, http)
+
+    async def _call_from_server(
+        self, route: Route, path: dict[str, str], http: web.BaseRequest, query: Query, record: Finished
+    ) -> Response:
+        """The signature is over the body too, so that is read before anything is believed."""
+        declaration, headers = route.declaration, http.headers
+        body = await read_body(http, declaration.max_body_bytes)
+        origin = await self.servers.authenticate(
+            headers.getall("Authorization", ()),
+            method=http.method,
+            uri=_target_of(http),
+            body=body,
+            remote_address=record.remote_address,
+        )
+        record.user_id = origin
+        if declaration.limit != "none":
+            self.rate_limiter.check(declaration.limit, None, origin)
+        request: Request[Any] = Request(
+            method=http.method,
+            raw_path=record.raw_path,
+            path=path,
+            query=query,
+            headers=headers,
+            body=None if route.decode is None else route.decode(body),
+            remote_address=record.remote_address,
+            user_agent=headers.get("User-Agent", ""),
+            request_id=record.request_id,
+            origin=origin,
+        )
+        return await route.handler(request)
 
     async def _requester(
         self, route: Route, token: str | None, query: Query, remote_address: str, user_agent: str

@@ -41,6 +41,7 @@ class Auth(enum.Enum):
     OPTIONAL = "optional"  # a token is checked if there is one: see `Request.optional_requester`
     NONE = "none"  # a token is not even looked at
     ADMIN = "admin"  # a valid access token of a server administrator
+    SERVER = "server"  # another homeserver, by its signature: see `Request.origin`
 
 
 @dataclass(frozen=True, slots=True)

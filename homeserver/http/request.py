@@ -22,6 +22,7 @@ class Request(Generic[Body]):
     `headers`: case-insensitive. `remote_address`: the client's own address, also behind a trusted proxy.
     `access_token`: as sent, unchecked where the endpoint is `Auth.NONE`.
     `request_id`: what the log line and a 500 answer call this request.
+    `origin`: the name of the server that signed the request, where the endpoint is `Auth.SERVER`; else empty.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class Request(Generic[Body]):
         "headers",
         "method",
         "optional_requester",
+        "origin",
         "path",
         "query",
         "raw_path",
@@ -53,6 +55,7 @@ class Request(Generic[Body]):
         remote_address: str = "",
         user_agent: str = "",
         request_id: str = "",
+        origin: str = "",
         stream: Callable[[], AsyncIterator[bytes]] | None = None,
     ) -> None:
         self.method = method
@@ -66,6 +69,7 @@ class Request(Generic[Body]):
         self.remote_address = remote_address
         self.user_agent = user_agent
         self.request_id = request_id
+        self.origin = origin
         self._stream = stream
 
     @property

@@ -45,6 +45,12 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "unknown_token": Rate(burst=100, interval_ms=100),
     # "Servers are encouraged to apply stricter than normal rate limiting"; each token takes two requests.
     "login_token": Rate(burst=6, interval_ms=30_000),
+    # Signatures of other servers that could not be believed, from one address: checking them makes us ask around.
+    "unknown_server": Rate(burst=50, interval_ms=1_000),
+    # By the server that asks.
+    "federation": Rate(burst=1_000, interval_ms=5),
+    # By address: each may make us ask many servers.
+    "key_query": Rate(burst=50, interval_ms=500),
     # Each change of a name is an event in every room.
     "profile": Rate(burst=20, interval_ms=2_000),
     # By address: everybody in a house who is in a call restarts his leave every few seconds.

@@ -14,7 +14,9 @@ from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.protocol import errors
+from homeserver.protocol.identifiers import is_server_name
 from homeserver.services.calls.delegation import Delegations
+from homeserver.services.calls.remote_tokens import RemoteCallTokens, RemoteTokenRequest
 from homeserver.services.calls.tokens import CallTokens, by_member
 from homeserver.services.calls.turn import TurnServer
 
@@ -68,6 +70,7 @@ class RtcEndpoints:
     transports: RtcTransports
     tokens: CallTokens
     delegations: Delegations
+    remote: RemoteCallTokens
 
     @endpoint("GET", f"{MSC4143}/rtc/transports", guests=True)
     async def transports_of_today(self, request: Request[None]) -> Response:
@@ -88,11 +91,19 @@ class RtcEndpoints:
     )
     async def get_token(self, request: Request[GetTokenBody]) -> Response:
         body, requester = request.body, request.requester
-        if body.server_name not in (None, self.tokens.server_name):
-            raise errors.BadGateway("This server cannot ask others for tokens yet")
+        if body.server_name is not None and body.server_name != self.tokens.server_name:
+            return {"jwt": await self._ask_remote(requester.user_id, body, body.server_name)}
         self._check_url(body.url)
         member = by_member(requester.user_id, body.room_id, body.slot_id, requester.device_id, body.member_id)
         return {"jwt": (await self.tokens.issue(member)).jwt}
+
+    async def _ask_remote(self, user_id: str, body: GetTokenBody, server_name: str) -> str:
+        """For who listens to somebody of another server, whose SFU that is (MSC4195)."""
+        if not is_server_name(server_name):
+            raise errors.InvalidParam("'server_name' is not a server name")
+        await self.tokens.check_joined(user_id, body.room_id)
+        wanted = RemoteTokenRequest(user_id, body.url, body.room_id, body.slot_id, body.member_id)
+        return await self.remote.token(server_name, wanted)
 
     # Clients find out whether this exists by asking without a token, and then put off their leave for an hour.
     @endpoint(

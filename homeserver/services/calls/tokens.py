@@ -106,6 +106,11 @@ class CallTokens:
         self.identities.note_grant(known.key, grant)
         return CallToken(url, jwt)
 
+    async def check_joined(self, user_id: str, room_id: str) -> None:
+        """Raises Forbidden for who is not in the room, and where there is no such room."""
+        if user_id not in (await self._room(room_id)).joined:
+            raise Forbidden(NOT_IN_ROOM)
+
     def is_local(self, user_id: str) -> bool:
         """Whether he is one of ours: only those publish here (MSC4195), and open calls."""
         return server_name_of(user_id) == self.server_name

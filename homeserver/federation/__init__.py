@@ -1,0 +1,1 @@
+"""What this server says to other servers, and how it knows that a request is theirs."""

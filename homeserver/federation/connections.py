@@ -1,0 +1,168 @@
+"""Connections to other servers: to checked addresses only, with the right certificate, and no more answer than wanted."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from homeserver.federation.addresses import AddressGuard
+from homeserver.federation.dns import Dns
+from homeserver.federation.errors import BadAnswer
+from homeserver.federation.resolver import Route
+from homeserver.federation.well_known import Page
+
+MAX_CONNECTIONS: Final = 1_000
+# A server that answers slowly holds up nobody but those who ask it.
+MAX_CONNECTIONS_PER_SERVER: Final = 16
+CONNECT_TIMEOUT_S: Final = 10.0
+KEEPALIVE_S: Final = 60.0
+USER_AGENT: Final = "VoiceChat"
+# What is not compressed cannot grow in our memory.
+HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request. `uri`: path and query, encoded, exactly as signed."""
+
+    method: str
+    uri: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+class _Names(AbstractResolver):
+    """Our DNS in the form that aiohttp asks."""
+
+    def __init__(self, dns: Dns) -> None:
+        self._dns = dns
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        try:
+            addresses = await self._dns.addresses(host, port)
+        except UnicodeError as error:
+            raise OSError(f"{host!r} cannot be a name of the DNS") from error
+        return [_result(host, address.ip, address.port) for address in addresses]
+
+    async def close(self) -> None:
+        """Nothing here is open."""
+
+
+def _result(host: str, ip: str, port: int) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(hostname=host, host=ip, port=port, family=family, proto=socket.IPPROTO_TCP, flags=flags)
+
+
+@dataclass(slots=True)
+class Connections:
+    """Open from `open()` to `close()`. Redirects, cookies and proxies of the environment are not followed."""
+
+    dns: Dns
+    guard: AddressGuard
+    ca_file: Path | None = None
+    """A CA that is trusted besides those of the system. Read by `open()`, which raises OSError or ssl.SSLError."""
+    _session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Ready for requests afterwards."""
+        connector = aiohttp.TCPConnector(
+            resolver=_Names(self.dns),
+            use_dns_cache=False,  # theirs has no bound
+            ssl=self._tls(),
+            limit=MAX_CONNECTIONS,
+            limit_per_host=MAX_CONNECTIONS_PER_SERVER,
+            keepalive_timeout=KEEPALIVE_S,
+            socket_factory=self.guard.open_socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            headers=HEADERS,
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        self.dns.close()
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.ca_file is not None:
+            context.load_verify_locations(self.ca_file)
+        return context
+
+    async def send(self, route: Route, request: Outgoing, max_bytes: int) -> Page:
+        """The answer of the first place of the route that can be connected to.
+
+        Raises aiohttp.ClientError, OSError or TimeoutError; BadAnswer for an answer above `max_bytes`. What was sent is
+        not sent again.
+        """
+        headers = {**request.headers, "Host": route.host_header}
+        failure: Exception | None = None
+        for target in route.targets:
+            url = URL.build(scheme="https", host=_host(target.host), port=target.port).join(
+                URL(request.uri, encoded=True)
+            )
+            try:
+                return await self._request(
+                    request.method,
+                    url,
+                    max_bytes,
+                    headers=headers,
+                    data=request.body,
+                    server_hostname=route.tls_name,
+                )
+            except aiohttp.ClientConnectorError as error:
+                failure = error
+        assert failure is not None, "a route has at least one target"
+        raise failure
+
+    async def page(self, url: str, max_bytes: int) -> Page:
+        """A page of any https server, as `well_known.Fetch` wants it."""
+        try:
+            return await self._request("GET", URL(url), max_bytes)
+        except (aiohttp.ClientError, BadAnswer) as error:
+            raise OSError(f"{type(error).__name__}") from error
+
+    async def _request(self, method: str, url: URL, max_bytes: int, **options: Any) -> Page:
+        if self._session is None:
+            raise OSError("connections to other servers are closed")
+        async with self._session.request(method, url, allow_redirects=False, **options) as response:
+            return Page(response.status, response.headers, await _body(response, max_bytes))
+
+
+async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    if (response.content_length or 0) > max_bytes:
+        raise BadAnswer("The other server's answer is too large")
+    body = bytearray()
+    while chunk := await response.content.readany():
+        body += chunk
+        if len(body) > max_bytes:
+            raise BadAnswer("The other server's answer is too large")
+    return bytes(body)
+
+
+def _host(host: str) -> str:
+    """yarl wants IPv6 addresses bare, and so does the grammar of server names; anything else stays as it is."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower()

@@ -1,0 +1,32 @@
+"""How a request to another server can fail.
+
+    ConnectionFailed                 it could not be reached
+      DestinationPaused              it failed before, and is left alone for a while
+    ConnectionTimeout                it took too long
+    BadGateway
+      BadAnswer                      it answered something that is not an answer
+      RemoteRefused                  it answered with an error, which is in `remote`
+
+All are 502 or 504 to whoever asked us: what another server says of *our* request (`M_UNKNOWN_TOKEN`, say) means something
+else to our client. Who wants to pass an answer on raises `error.remote`.
+"""
+
+from __future__ import annotations
+
+from homeserver.protocol.errors import BadGateway, ConnectionFailed, MatrixError
+
+
+class DestinationPaused(ConnectionFailed):
+    """The other server could not be reached, and is not tried again yet."""
+
+
+class BadAnswer(BadGateway):
+    """The other server's answer is not JSON, or is too large."""
+
+
+class RemoteRefused(BadGateway):
+    """The other server refused."""
+
+    def __init__(self, remote: MatrixError) -> None:
+        super().__init__(f"The other server refused: {remote.errcode}")
+        self.remote = remote
