@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from voice.sfu.embedded.allowance import Allowance
 from voice.sfu.embedded.contracts import (
     AUDIO_LEVEL,
     MID,
@@ -59,6 +60,7 @@ class Receiver:
     room: MediaRoom
     transport: MediaTransport
     bad_packets: int = 0
+    _rtcp_bytes: Allowance = field(default_factory=lambda: Allowance(rtcp.MAX_BYTES_PER_SECOND))
     _link: Link = field(init=False)
     _places: dict[str, _Place] = field(default_factory=dict)
     """By mid."""
@@ -223,6 +225,8 @@ class Receiver:
     def rtcp(self, compound: bytes) -> None:
         """A compound of the client; what is not about its own streams is left alone."""
         now_ns = self.room.now_ns()
+        if not self._rtcp_bytes.take(now_ns, len(compound)):
+            return
         for kind, count, body in rtcp.packets(compound):
             if kind == rtcp.SENDER_REPORT:
                 self._sender_reported(body, now_ns)

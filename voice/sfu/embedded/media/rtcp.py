@@ -21,6 +21,8 @@ PLI = 1
 FIR = 4
 APPLICATION = 15
 
+MAX_BYTES_PER_SECOND = 64_000
+"""Of one transport; reports on a hundred streams and a NACK every 20 ms are a third of it."""
 MAX_PACKETS = 64
 """Of one compound that are looked at."""
 MAX_NACKED = 1024

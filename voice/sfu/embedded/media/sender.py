@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from voice.sfu.embedded.allowance import Allowance
 from voice.sfu.embedded.contracts import MediaTransport, SentSection
 from voice.sfu.embedded.media import rtcp
 from voice.sfu.embedded.media.audio_track import AudioSubscription, AudioTrack
@@ -30,6 +31,7 @@ class Sender:
     room: MediaRoom
     transport: MediaTransport
     bandwidth: Bandwidth = field(default_factory=Bandwidth)
+    _rtcp_bytes: Allowance = field(default_factory=lambda: Allowance(rtcp.MAX_BYTES_PER_SECOND))
     _link: Link = field(init=False)
     _by_ssrc: dict[int, Subscription] = field(default_factory=dict)
     _loss: float = 0.0
@@ -83,6 +85,8 @@ class Sender:
     def rtcp(self, compound: bytes) -> None:
         """A compound of the client; what is not about its subscriptions is left alone."""
         now_ns = self.room.now_ns()
+        if not self._rtcp_bytes.take(now_ns, len(compound)):
+            return
         for kind, count, body in rtcp.packets(compound):
             if kind in (rtcp.SENDER_REPORT, rtcp.RECEIVER_REPORT):
                 self._reported(rtcp.report_blocks(kind, count, body), now_ns)
