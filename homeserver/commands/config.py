@@ -77,9 +77,15 @@ def _problems_of_voice(voice: VoiceSettings) -> Iterator[str]:
     """The same sentences that a start ends with."""
     from config.errors import ConfigError
     from homeserver.composition.livekit_clusters import cluster_addresses
+    from voice.turn import read_turn_uri
 
     if voice.enabled and voice.backend == "livekit":
         try:
             cluster_addresses(voice.livekit)
         except ConfigError as error:
             yield str(error)
+    for uri in voice.turn.uris:
+        if read_turn_uri(uri) is None:
+            yield f"voice.turn.uris: {uri} is no turn: or turns: URI, such as turn:turn.example.org:3478?transport=udp."
+    if voice.turn.uris and voice.turn.shared_secret is None:
+        yield "voice.turn.uris has no effect without voice.turn.shared_secret."

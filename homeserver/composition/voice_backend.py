@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from config.settings import Settings, VoiceSettings
+from config.settings import Settings, TurnSettings, VoiceSettings
 from homeserver.composition.calls import SFU_PATH
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.livekit_clusters import cluster_addresses
@@ -22,8 +22,9 @@ from voice.sfu.embedded.backend_in_process import InProcessCrew
 from voice.sfu.embedded.control import Configure
 from voice.sfu.embedded.supervisor import Supervisor
 from voice.sfu.livekit.backend import LiveKitBackend
+from voice.turn import TurnAccess
 
-MINUTE_MS: Final = 60_000
+LOOK_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _embedded(base: Foundation, voice: VoiceSettings, public_baseurl: str) -> Vo
     metrics = VoiceMetrics(crew.numbers, crew.deaths)
     base.life.on_start(backend.start)
     base.life.on_stop(backend.stop)
-    base.life.every(MINUTE_MS, backend.forget_unused, "forget-unused-calls")
+    base.life.every(LOOK_MS, backend.look_after_rooms, "look-after-calls")
     base.life.reports_memory("voice_backend", backend.memory_usage)
     return VoiceBackend(backend, crew, metrics, list(endpoints_of(SignallingEndpoints(crew, backend.worker_of_token))))
 
@@ -86,9 +87,16 @@ def _crew(voice: VoiceSettings, key: str, secret: str) -> Crew:
         top_speakers=voice.top_speakers,
         top_speakers_above=voice.top_speakers_above,
         socket_path="",
+        turn=_turn(voice.turn),
     )
     workers = _cores() if voice.workers is None else voice.workers
     return Supervisor(configuration, workers) if workers else InProcessCrew(configuration)
+
+
+def _turn(turn: TurnSettings) -> TurnAccess | None:
+    if not turn.uris or turn.shared_secret is None:
+        return None
+    return TurnAccess(turn.uris, turn.shared_secret, turn.lifetime_ms // 1000)
 
 
 def _cores() -> int:

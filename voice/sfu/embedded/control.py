@@ -23,6 +23,7 @@ from voice.sfu.backend import (
     SfuEvent,
     Source,
 )
+from voice.turn import TurnAccess
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class Configure(msgspec.Struct, frozen=True, tag=True):
     top_speakers_above: int
     socket_path: str
     """Of the Unix socket to make; empty: listen on the loopback address."""
+    turn: TurnAccess | None = None
 
     def __repr__(self) -> str:
         return f"Configure(bind={self.bind!r}, port={self.port})"

@@ -59,6 +59,7 @@ async def _open_above(port: Port, configuration: Configure, listener: SfuListene
         default_options=configuration.options,
         top_speakers=configuration.top_speakers,
         top_speakers_above=configuration.top_speakers_above,
+        turn=configuration.turn,
     )
     rooms.on_event(listener)
     # aiohttp's own access log would show the tokens of query strings.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from voice.sfu.backend import LeaveReason, RoomOptions
 from voice.sfu.embedded.contracts import MediaPort
@@ -13,7 +14,7 @@ from voice.sfu.embedded.rooms.clock import Clock
 from voice.sfu.embedded.rooms.dual_peer import DualPeer
 from voice.sfu.embedded.rooms.followings import Followings
 from voice.sfu.embedded.rooms.intent import JoinIntent
-from voice.sfu.embedded.rooms.joining import everybody, join_response, reconnect_response
+from voice.sfu.embedded.rooms.joining import everybody, ice_servers, join_response, reconnect_response
 from voice.sfu.embedded.rooms.leaving import UNKNOWN_SESSION, Farewell, farewell
 from voice.sfu.embedded.rooms.limits import RoomLimits
 from voice.sfu.embedded.rooms.participant import Participant
@@ -28,6 +29,7 @@ from voice.sfu.embedded.rooms.signal import Signal
 from voice.sfu.embedded.rooms.single_peer import SinglePeer
 from voice.sfu.embedded.sdp import AudioPolicy
 from voice.tokens import PRIORITY_ATTRIBUTE
+from voice.turn import TurnAccess
 
 
 class Refused(Exception):  # noqa: N818 - it is a verdict, and reads like one
@@ -54,6 +56,7 @@ class Door:
     clock: Clock
     default_options: RoomOptions
     end: Callable[[Session, Farewell], None]
+    turn: TurnAccess | None = None
     sessions: dict[str, Session] = field(default_factory=dict)
     """By participant sid."""
 
@@ -100,7 +103,7 @@ class Door:
         participant.signal, participant.signal_lost_at = signal, None
         participant.heard_at = self.clock.monotonic_ms()
         participant.token_expires_s = access.expires_s
-        signal.send(reconnect=reconnect_response())
+        signal.send(reconnect=reconnect_response(self._relays(access)))
         signal.send(update=everybody(list(session.room.people.values())))
         if participant.peer is not None:
             participant.peer.resumed()
@@ -116,9 +119,13 @@ class Door:
         participant = self._participant(access, intent, signal)
         session = Session(room, participant, self.limits, self.clock, lambda how: self.end(session, how))
         self.sessions[participant.sid] = session
-        signal.send(join=join_response(room, participant, intent.single_peer, self.limits))
+        relays = self._relays(access)
+        signal.send(join=join_response(room, participant, intent.single_peer, self.limits, relays))
         self._connect(session, intent)
         return session
+
+    def _relays(self, access: Access) -> list[Any]:
+        return ice_servers(self.turn, access.identity, self.clock.wall_ms() / 1000)
 
     def _room(self, access: Access) -> Room:
         room = self.registry.get(access.room)

@@ -23,6 +23,7 @@ from voice.sfu.embedded.rooms.registry import Registry
 from voice.sfu.embedded.rooms.revocations import Revocations
 from voice.sfu.embedded.rooms.rounds import Rounds
 from voice.sfu.embedded.rooms.session import Session
+from voice.turn import TurnAccess
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class RoomServer:
     """Of rooms that a token with `roomCreate` makes."""
     top_speakers: int = 5
     top_speakers_above: int = 20
+    turn: TurnAccess | None = None
+    """Relays that clients are told of."""
     registry: Registry = field(init=False)
     revocations: Revocations = field(init=False)
     door: Door = field(init=False)
@@ -59,7 +62,7 @@ class RoomServer:
         self.revocations = Revocations(limits.longest_token_life, limits.revocations)
         gate = Gate(self.keys, limits.longest_token_life / 1000)
         self.door = Door(
-            gate, self.revocations, self.registry, self.port, limits, clock, self.default_options, self._end
+            gate, self.revocations, self.registry, self.port, limits, clock, self.default_options, self._end, self.turn
         )
         self.rounds = Rounds(self.registry, self.door.sessions, self.port, limits, clock, self._refresh)
 
