@@ -122,6 +122,19 @@ async def call_members(http: aiohttp.ClientSession, account: Account, room_id: s
     }
 
 
+async def sticky_call_members(http: aiohttp.ClientSession, account: Account, room_id: str) -> set[str]:
+    """Who is in the call by sticky events: the last one of each device says it, as a first sync tells them."""
+    answer = await account.ask(http, "GET", '/_matrix/client/v3/sync?filter={"room":{"timeline":{"limit":1}}}')
+    room = answer["rooms"]["join"][room_id]
+    events = [*room.get("msc4354_sticky", {}).get("events", []), *room["timeline"]["events"]]
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    for event in sorted(events, key=lambda event: event["origin_server_ts"]):
+        if event["type"] == "org.matrix.msc4143.rtc.member":
+            content = event.get("content", {})
+            newest[event["sender"], str(content.get("msc4354_sticky_key"))] = content
+    return {sender for (sender, _), content in newest.items() if "application" in content}
+
+
 async def call_token(http: aiohttp.ClientSession, account: Account, room_id: str) -> dict[str, str]:
     """`url` and `jwt` of the media server, got in the way of Element Call: transports, OpenID token, token service."""
     found = await account.ask(http, "GET", "/_matrix/client/unstable/org.matrix.msc4143/rtc/transports")

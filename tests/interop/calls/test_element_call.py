@@ -10,10 +10,11 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import pytest
 
 from tests.interop.calls.chromium import Chromium
 from tests.interop.calls.conftest import Browsers, enter_call
-from tests.interop.calls.stand import call_members, make_call_room, register
+from tests.interop.calls.stand import Account, call_members, make_call_room, register, sticky_call_members
 from tests.interop.target import Target
 from voice.bot.call import BotCall
 from voice.bot.matrix import MatrixClient
@@ -27,6 +28,11 @@ async def media_of(browser: Chromium) -> dict[str, Any]:
     return dict(await browser.run("voicechatMedia()", FRAME))
 
 
+async def members(http: aiohttp.ClientSession, account: Account, room_id: str, mode: str) -> set[str]:
+    look = call_members if mode == "compatibility" else sticky_call_members
+    return await look(http, account, room_id)
+
+
 async def hears_and_sees(browser: Chromium, seconds: float = 40) -> dict[str, Any]:
     """Decoded sound with energy and decoded pictures: with wrong keys there would be neither."""
     await browser.wait_for(
@@ -35,25 +41,29 @@ async def hears_and_sees(browser: Chromium, seconds: float = 40) -> dict[str, An
     return await media_of(browser)
 
 
+@pytest.mark.parametrize("mode", ["compatibility", "matrix_2_0"])
 async def test_two_people_hear_and_see_each_other_encrypted_and_a_closed_laptop_is_gone(
-    call_server: Target, browsers: Browsers, http: aiohttp.ClientSession
+    call_server: Target, browsers: Browsers, http: aiohttp.ClientSession, mode: str
 ) -> None:
+    """`compatibility` announces itself by state events, `matrix_2_0` by sticky ones."""
     alice = await register(http, call_server.base_url, "alice")
     bob = await register(http, call_server.base_url, "bob")
     room_id = await make_call_room(http, alice, bob)
     hers, his = await browsers("alice"), await browsers("bob")
+    for browser in (hers, his):
+        await browser.before_each_document(f"localStorage.setItem('matrix-setting-matrix-rtc-mode', '\"{mode}\"')")
     await asyncio.gather(enter_call(hers, alice, room_id), enter_call(his, bob, room_id))
 
     heard = await asyncio.gather(hears_and_sees(hers), hears_and_sees(his))
     assert all(media["audioLost"] == 0 for media in heard), heard
-    assert await call_members(http, bob, room_id) == {alice.user_id, bob.user_id}
+    assert await members(http, bob, room_id, mode) == {alice.user_id, bob.user_id}
 
     if shots := os.environ.get("VOICECHAT_TEST_SCREENSHOTS"):
         await his.screenshot(Path(shots) / "element-call.png")
 
     hers.kill()
     closed = time.monotonic()
-    while await call_members(http, bob, room_id) != {bob.user_id}:
+    while await members(http, bob, room_id, mode) != {bob.user_id}:
         assert time.monotonic() - closed < GONE_SECONDS, "Alice is a ghost"
         await asyncio.sleep(0.1)
     await his.wait_for("voicechatMedia().then(m => m.tracks === 0)", GONE_SECONDS, FRAME)
