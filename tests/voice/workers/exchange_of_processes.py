@@ -14,6 +14,7 @@ from voice.sfu.backend import RoomOptions, SfuEvent
 from voice.sfu.embedded.backend import EmbeddedBackend
 from voice.sfu.embedded.control import Configure
 from voice.sfu.embedded.supervisor import Supervisor
+from voice.sfu.embedded.supervisor_spare import Spare
 
 KEY, SECRET = "workerkey", "a secret that only this test's workers know"
 URL = "ws://sfu.test"
@@ -43,7 +44,7 @@ def configuration(**changed: Any) -> Configure:
 
 @contextlib.asynccontextmanager
 async def workplace(most: int = 1, **changed: Any) -> AsyncIterator[Workplace]:
-    crew = Supervisor(configuration(), most)
+    crew = Supervisor(configuration(), most, spare=Spare(quiet_s=0))
     place = Workplace(EmbeddedBackend(crew, URL, KEY, SECRET, **changed), crew)
     place.backend.on_event(place.events.append)
     await place.backend.start()

@@ -49,6 +49,7 @@ class Stage:
     most: int = 3
     workers: dict[int, StandIn] = field(default_factory=lambda: {0: StandIn(0)})
     grown: int = 0
+    people: bool | None = None
     listener: SfuListener = print
     lost: Callable[[int], None] = print
     restore: Restore = lambda number: ()
@@ -73,6 +74,9 @@ class Stage:
 
     def grow(self) -> None:
         self.grown += 1
+
+    async def in_use(self, people: bool) -> None:
+        self.people = people
 
     def deaths(self) -> int:
         return 0
@@ -154,13 +158,15 @@ async def test_rooms_are_forgotten_long_after_workers_forgot_them(play: Play) ->
     await play.backend.ensure_room("garden", RoomOptions())
     play.crew.listener(Joined("garden", somebody("alice")))
     play.now_ms += FORGOTTEN_AFTER_MS + 1
-    await play.backend.forget_unused()
+    await play.backend.look_after_rooms()
     assert [verb.room for verb in play.crew.restore(0)] == ["garden"]
+    assert play.crew.people is True
     play.crew.listener(Left("garden", "alice", "PA_alice", LeaveReason.LEFT))
-    await play.backend.forget_unused()
+    await play.backend.look_after_rooms()
     assert play.crew.restore(0), "she has only just left"
     play.now_ms += FORGOTTEN_AFTER_MS + 1
-    await play.backend.forget_unused()
+    await play.backend.look_after_rooms()
+    assert play.crew.people is False
     assert play.backend.memory_usage() == {"rooms": 0, "participants": 0, "void_tokens": 0}
 
 

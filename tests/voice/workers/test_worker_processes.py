@@ -119,3 +119,29 @@ async def test_the_message_names_the_port_that_is_taken() -> None:
         with pytest.raises(CannotStart, match=f"Another program uses the port for voice, 127.0.0.1 port {port}"):
             await EmbeddedBackend(crew, "ws://sfu.test", "key", SECRET).start()
     assert not worker_processes()
+
+
+async def test_while_people_are_in_calls_a_spare_process_waits() -> None:
+    async with workplace() as place:
+        (first,) = worker_processes()
+        await place.crew.in_use(people=True)
+        await until(lambda: place.crew.spare.is_there, "the spare one")
+        (spare,) = [each for each in worker_processes() if each.pid != first.pid]
+        first.kill()
+        await until(lambda: place.crew.deaths() == 1 and place.crew.running(), "the next worker")
+        assert [child.process.pid for child in place.crew.running()] == [spare.pid]
+        await place.crew.in_use(people=True)
+        await until(lambda: place.crew.spare.is_there, "another spare one")
+        await place.crew.in_use(people=False)
+        assert [each.pid for each in worker_processes()] == [spare.pid]
+        await place.crew.in_use(people=True)
+    assert not worker_processes()
+
+
+async def test_a_spare_process_that_died_is_not_taken() -> None:
+    async with workplace() as place:
+        await place.crew.in_use(people=True)
+        await until(lambda: place.crew.spare.is_there, "the spare one")
+        for process in worker_processes():
+            process.kill()
+        await until(lambda: place.crew.deaths() == 1 and place.crew.running(), "the next worker")

@@ -95,6 +95,10 @@ class Crew(Protocol):
         """Start another one, where there may be one; this does not wait for it."""
         ...
 
+    async def in_use(self, people: bool) -> None:
+        """Told from time to time whether anybody is in a call: then it gets ready for what could go wrong."""
+        ...
+
     def deaths(self) -> int: ...
 
     def numbers(self) -> Mapping[int, Numbers]: ...
@@ -218,8 +222,12 @@ class EmbeddedBackend:
             self.crew.grow()
         return min(running, key=loads.__getitem__)
 
-    async def forget_unused(self) -> None:
-        """To be called from time to time."""
+    async def look_after_rooms(self) -> None:
+        """To be called every few seconds: forget unused rooms, prepare for the death of workers in use."""
+        self._forget_unused()
+        await self.crew.in_use(any(pinned.people for pinned in self._rooms.values()))
+
+    def _forget_unused(self) -> None:
         oldest = self.monotonic_ms() - FORGOTTEN_AFTER_MS
         for room, pinned in list(self._rooms.items()):
             if not pinned.people and pinned.used_ms < oldest:

@@ -73,6 +73,9 @@ class InProcessCrew:
     def grow(self) -> None:
         """There is one and no more."""
 
+    async def in_use(self, people: bool) -> None:
+        """It cannot die alone."""
+
     def deaths(self) -> int:
         return 0
 

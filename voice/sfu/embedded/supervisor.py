@@ -18,8 +18,9 @@ import msgspec
 from voice.sfu.backend import SfuListener
 from voice.sfu.embedded.backend import CannotStart, Restore
 from voice.sfu.embedded.control import Configure, Numbers, Ready
-from voice.sfu.embedded.supervisor_child import Child, WorkerFailed, start_child
+from voice.sfu.embedded.supervisor_child import Child, WorkerFailed, employ
 from voice.sfu.embedded.supervisor_keeper import Keeper
+from voice.sfu.embedded.supervisor_spare import Spare
 
 RESTART_PATIENCE_S: Final = 3.0
 """So long a request waits for a worker that is being started again; longer than its start takes."""
@@ -35,6 +36,7 @@ class Supervisor:
     most: int
     """Workers, at least one."""
     patience_s: float = RESTART_PATIENCE_S
+    spare: Spare = field(default_factory=Spare)
     _keepers: list[Keeper] = field(default_factory=list)
     _folder: Path | None = None
     _listener: SfuListener | None = None
@@ -56,6 +58,7 @@ class Supervisor:
         """No process is left afterwards."""
         await asyncio.gather(*(keeper.stop() for keeper in self._keepers))
         self._keepers = []
+        await self.spare.drop()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -78,6 +81,12 @@ class Supervisor:
                 keeper.start()
                 return
 
+    async def in_use(self, people: bool) -> None:
+        if people:
+            self.spare.want()
+        else:
+            await self.spare.drop()
+
     def deaths(self) -> int:
         return sum(keeper.deaths for keeper in self._keepers)
 
@@ -91,7 +100,7 @@ class Supervisor:
         """A worker that knows its rooms. Raises WorkerFailed or SfuUnavailable."""
         assert self._listener is not None
         assert self._restore is not None
-        child = await start_child(number, self._configuration_of(number), self._listener)
+        child = await employ(await self.spare.take(), number, self._configuration_of(number), self._listener)
         child.start()
         try:
             await asyncio.gather(*map(child.ask, self._restore(number)))

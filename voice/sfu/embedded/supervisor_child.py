@@ -181,7 +181,19 @@ class Child:
             await self.process.wait()
 
 
-async def start_child(number: int, configuration: Configure, listener: SfuListener) -> Child:
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A process that has loaded its program, or is about to, and has been told nothing yet."""
+
+    process: Process
+    channel: Channel
+
+    async def end(self) -> None:
+        self.channel.close()
+        await _end(self.process)
+
+
+async def spawn() -> Spawned:
     """Raises WorkerFailed."""
     ours, theirs = socket.socketpair()
     try:
@@ -194,17 +206,20 @@ async def start_child(number: int, configuration: Configure, listener: SfuListen
         raise
     finally:
         theirs.close()
-    channel = await open_channel(ours)
+    return Spawned(process, await open_channel(ours))
+
+
+async def employ(spawned: Spawned, number: int, configuration: Configure, listener: SfuListener) -> Child:
+    """Make it the worker of this number. Raises WorkerFailed; then the process is gone."""
     try:
         async with asyncio.timeout(START_S):
-            ready = await _introduced(channel, configuration)
+            ready = await _introduced(spawned.channel, configuration)
     except BaseException as error:
-        channel.close()
-        await _end(process)
+        await spawned.end()
         if isinstance(error, TimeoutError):
             raise WorkerFailed("A voice worker does not become ready") from None
         raise
-    return Child(number, process, channel, ready, listener)
+    return Child(number, spawned.process, spawned.channel, ready, listener)
 
 
 async def _surely(spawning: asyncio.Future[Process]) -> Process:
