@@ -295,16 +295,6 @@ class DuplicateAnnotation(StandardError, errcode="M_DUPLICATE_ANNOTATION", statu
     """You have reacted with this already."""
 
 
-class MaxDelayExceeded(StandardError, errcode="ORG.MATRIX.MSC4140_MAX_DELAY_EXCEEDED", status=400):
-    """The requested delay exceeds the allowed maximum."""
-
-    def __init__(self, message: str | None = None, *, max_delay_ms: int) -> None:
-        # The second key is what clients look for that know MSC4140 as it was before.
-        super().__init__(message)
-        self.data["org.matrix.msc4140.max_delay"] = max_delay_ms
-        self.data["org.matrix.msc4140.errcode"] = "M_MAX_DELAY_EXCEEDED"
-
-
 class InvalidEvent(StandardError, status=400):
     """The event does not have the format its room version demands."""
 

@@ -56,6 +56,8 @@ SHAPES: list[dict[str, Any]] = [
     {"type": "m.room.redaction", "redacts": "$x", "content": {"redacts": "$x"}},
     {"type": "m.room.redaction", "redacts": 5, "content": {"redacts": 6}},
     {"type": "m.room.redaction", "content": {}},
+    {"msc4354_sticky": {"duration_ms": 5}},
+    {"msc4354_sticky": [None], "state_key": ""},
 ]
 
 

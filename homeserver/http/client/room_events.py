@@ -10,8 +10,8 @@ from homeserver.http.client.delayed_events import sticky_duration
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
-from homeserver.protocol.errors import MaxDelayExceeded, Unknown
-from homeserver.services.delayed_events.schedule import DelayedDraft, ScheduleEvent
+from homeserver.protocol.errors import Unknown
+from homeserver.services.delayed_events.schedule import DelayedDraft, MaxDelayExceeded, ScheduleEvent
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.send_event import SendEvent
 from homeserver.services.rooms.set_state import SetState
