@@ -11,17 +11,13 @@ from urllib.parse import urlsplit, urlunsplit
 from config.settings import Settings, TurnSettings, VoiceSettings
 from homeserver.composition.calls import SFU_PATH
 from homeserver.composition.foundation import Foundation
-from homeserver.composition.livekit_clusters import cluster_addresses
 from homeserver.http.endpoint import Endpoint, endpoints_of
-from homeserver.http.voice.livekit_webhook import LiveKitWebhookEndpoints
 from homeserver.http.voice.signalling import SignallingEndpoints
 from homeserver.observability.voice_metrics import VoiceMetrics
 from voice.sfu.backend import RoomOptions, SfuBackend
 from voice.sfu.embedded.backend import Crew, EmbeddedBackend
-from voice.sfu.embedded.backend_in_process import InProcessCrew
 from voice.sfu.embedded.control import Configure
 from voice.sfu.embedded.supervisor import Supervisor
-from voice.sfu.livekit.backend import LiveKitBackend
 from voice.turn import TurnAccess
 
 LOOK_MS: Final = 10_000
@@ -87,13 +83,19 @@ def _crew(voice: VoiceSettings, key: str, secret: str) -> Crew:
         top_speakers=voice.top_speakers,
         top_speakers_above=voice.top_speakers_above,
         socket_path="",
-        turn=_turn(voice.turn),
+        turn=turn_access(voice.turn),
     )
     workers = _cores() if voice.workers is None else voice.workers
-    return Supervisor(configuration, workers) if workers else InProcessCrew(configuration)
+    if workers:
+        return Supervisor(configuration, workers)
+    # Here and not above: a homeserver with workers does not carry the SFU, nor LiveKit's library, in its own memory.
+    from voice.sfu.embedded.backend_in_process import InProcessCrew
+
+    return InProcessCrew(configuration)
 
 
-def _turn(turn: TurnSettings) -> TurnAccess | None:
+def turn_access(turn: TurnSettings) -> TurnAccess | None:
+    """None where no TURN server is configured."""
     if not turn.uris or turn.shared_secret is None:
         return None
     return TurnAccess(turn.uris, turn.shared_secret, turn.lifetime_ms // 1000)
@@ -110,6 +112,10 @@ def _cores() -> int:
 
 
 def _livekit(base: Foundation, voice: VoiceSettings) -> VoiceBackend:
+    from homeserver.composition.livekit_clusters import cluster_addresses
+    from homeserver.http.voice.livekit_webhook import LiveKitWebhookEndpoints
+    from voice.sfu.livekit.backend import LiveKitBackend
+
     backend = LiveKitBackend(cluster_addresses(voice.livekit), lambda: base.clock.now_ms() / 1000)
     base.life.on_start(backend.start)
     base.life.on_stop(backend.stop)
