@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
 from homeserver.composition.call_page import build_call_page
+from homeserver.composition.call_probe import build_call_probe
 from homeserver.composition.calls import CallServices, build_calls
 from homeserver.composition.delayed import DelayedServices, build_delayed
 from homeserver.composition.edge import EdgeParts, describe
@@ -31,7 +32,8 @@ from homeserver.storage.database import Database
 from voice.sfu.backend import SfuBackend
 
 
-@dataclass(frozen=True, slots=True)
+# Without a repr: everything is connected with everything, and asyncio writes out the results of its tasks now and then.
+@dataclass(frozen=True, slots=True, repr=False)
 class Application:
     """The whole server, without sockets: homeserver/serving.py opens those."""
 
@@ -97,6 +99,7 @@ def build_application(
     groups = (
         observability,
         build_call_page(settings),
+        build_call_probe(base, settings, voice, signing_key),
         accounts,
         readers,
         rooms,

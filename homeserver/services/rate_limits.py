@@ -59,6 +59,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "call_token": Rate(burst=100, interval_ms=200),
     # By address: everybody of a house may come back at once, with several attempts each.
     "call_join": Rate(burst=300, interval_ms=50),
+    # By address: an operator looks for what is wrong with his voice.
+    "voice_probe": Rate(burst=10, interval_ms=6_000),
     "key_claim": Rate(burst=200, interval_ms=50),
     "directory": Rate(burst=50, interval_ms=200),
     "media_upload": Rate(burst=50, interval_ms=500),
