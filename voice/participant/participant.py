@@ -141,6 +141,11 @@ class Participant:
         """A path to the SFU is nominated; not so for a moment after `change_network`."""
         return self._connection.nominated
 
+    @property
+    def name_in_checks(self) -> str:
+        """Our ufrag, for who makes connectivity checks of his own on our behalf."""
+        return self._connection.ours.ufrag
+
     async def until(self, condition: Callable[[], bool], timeout: float = 5.0) -> None:
         """Wait for something that a message or a change of the connection brings. Raises Failed, TimeoutError."""
         async with asyncio.timeout(timeout):
