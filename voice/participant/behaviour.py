@@ -19,6 +19,8 @@ class Behaviour:
     resends: bool = True
     """Send again what the SFU asks for."""
     auto_subscribe: bool = True
+    data_section: bool = True
+    """Offer a data channel, as browsers do."""
     audio_sections: int = 3
     """To receive in, offered from the start."""
     video_sections: int = 0

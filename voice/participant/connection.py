@@ -15,6 +15,8 @@ from voice.participant.paths import Address, NoPath, Path, RemoteCandidate
 from voice.sfu.embedded.sdp import Description
 from voice.sfu.embedded.transport.certificate import Identity, new_identity
 
+_MAX_TRICKLED = 32
+
 
 def _ignore(*_: object) -> None:
     pass
@@ -42,6 +44,9 @@ class Connection:
     _out: Session | None = None
     _in: Session | None = None
     _opening: asyncio.Task[None] | None = None
+    _answer: Description | None = None
+    _trickled: list[RemoteCandidate] = field(default_factory=list)
+    _all_here: bool = False
 
     @property
     def connected(self) -> bool:
@@ -53,13 +58,26 @@ class Connection:
 
     def remote(self, answer: Description) -> None:
         """Connect to who answered; again where the answer has other ICE credentials than the last one."""
+        self._answer = answer
         theirs = Credentials(answer.ufrag, answer.password)
         if self._agent is not None and self._agent.theirs == theirs and self._agent.ours == self.ours:
             return
-        if self._agent is None and self._opening is None:
-            self._opening = asyncio.create_task(self._open(answer, theirs))
-        elif self._agent is not None:
+        if self._agent is not None:
             self._restart(theirs)
+        elif self._opening is None and (self._all_here or _candidates(answer)):
+            self._opening = asyncio.create_task(self._open(answer, theirs))
+
+    def trickled(self, value: str, *, final: bool) -> None:
+        """A candidate of theirs that is not in the answer, as LiveKit's server has them (RFC 8838).
+
+        They come within milliseconds, so the last one is waited for: the first may be of no use to us.
+        """
+        candidate = RemoteCandidate.parse(value)
+        if candidate is not None and len(self._trickled) < _MAX_TRICKLED:
+            self._trickled.append(candidate)
+        self._all_here = self._all_here or final
+        if self._all_here and self._answer is not None:
+            self.remote(self._answer)
 
     def restart_ice(self) -> None:
         """New credentials of ours, for the next offer."""
@@ -69,7 +87,7 @@ class Connection:
         """To another path with the same keys, as a phone does that changes from one network to another."""
         self.path.close()
         self.path = path
-        targets = await path.open(_candidates(answer), self._arrived)
+        targets = await path.open([*_candidates(answer), *self._trickled], self._arrived)
         self._listen(Credentials(answer.ufrag, answer.password), targets)
 
     def send_rtp(self, packet: bytes) -> None:
@@ -95,7 +113,7 @@ class Connection:
 
     async def _open(self, answer: Description, theirs: Credentials) -> None:
         try:
-            targets = await self.path.open(_candidates(answer), self._arrived)
+            targets = await self.path.open([*_candidates(answer), *self._trickled], self._arrived)
         except (NoPath, OSError) as error:
             self.on_failure(str(error))
             return

@@ -1,4 +1,4 @@
-"""The full, controlling agent against an ICE-lite one: checks, one nomination, and consent for as long as it lasts."""
+"""The full, controlling agent, mostly against an ICE-lite one: checks, one nomination, and consent for as long as it lasts."""
 
 from __future__ import annotations
 
@@ -74,10 +74,13 @@ class IceAgent:
         self.send(bytes(request), target)
 
     def arrived(self, packet: bytes) -> None:
-        """A STUN message; a lite agent sends none but answers."""
+        """A STUN message: an answer to a check of ours, or a check of a peer that is no lite agent (LiveKit's server)."""
         try:
             answer = stun.parse_message(packet)
         except ValueError:
+            return
+        if answer.message_class == stun.Class.REQUEST:
+            self._answer(answer)
             return
         if not answer.check_message_integrity(self.theirs.password.encode()):
             return
@@ -86,6 +89,17 @@ class IceAgent:
             return
         self.answered_checks += 1
         self._succeeded(*waiting)
+
+    def _answer(self, request: stun.Message) -> None:
+        password = self.ours.password.encode()
+        if request.message_method != stun.Method.BINDING or not request.check_message_integrity(password):
+            return
+        source = self._chosen or self.targets[0]
+        answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
+        answer.attributes["XOR-MAPPED-ADDRESS"] = source
+        answer.add_message_integrity(password)
+        answer.add_fingerprint()
+        self.send(bytes(answer), source)
 
     def _succeeded(self, target: Address, nominating: bool) -> None:
         if self._chosen is None:

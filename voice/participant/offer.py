@@ -42,6 +42,8 @@ class LocalSections:
     """All sections of our one connection, the data channel first; they only grow."""
 
     fingerprint: str
+    data: bool = True
+    """Offer a data channel. What is offered is not used: LiveKit's server waits for SCTP in vain, and with media."""
     _sections: list[_Section] = field(default_factory=list)
     _version: int = 0
 
@@ -57,17 +59,20 @@ class LocalSections:
 
     def offer(self, ours: Credentials) -> str:
         self._version += 1
+        data = [(*writing.data_section("0", "UDP/DTLS/SCTP"),)] if self.data else []
+        mids = [*(["0"] if self.data else []), *(section.mid for section in self._sections)]
         lines = [
             "v=0",
             f"o=- 1 {self._version} IN IP4 127.0.0.1",
             "s=-",
             "t=0 0",
-            f"a=group:BUNDLE {' '.join(['0', *(section.mid for section in self._sections)])}",
+            f"a=group:BUNDLE {' '.join(mids)}",
             "a=ice-options:trickle",
             f"a=fingerprint:sha-256 {self.fingerprint}",
         ]
-        transport = [f"a=ice-ufrag:{ours.ufrag}", f"a=ice-pwd:{ours.password}", "a=setup:actpass"]
-        for section in ([*writing.data_section("0", "UDP/DTLS/SCTP")], *map(_lines, self._sections)):
+        # We are a DTLS client and nothing else; LiveKit's server would be one too, were it asked to choose.
+        transport = [f"a=ice-ufrag:{ours.ufrag}", f"a=ice-pwd:{ours.password}", "a=setup:active"]
+        for section in (*data, *map(_lines, self._sections)):
             lines += [*section, *transport]
         return writing.text(lines)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,7 +80,7 @@ class Participant:
         self._listening = Listening(
             self._connection.send_rtcp, behaviour.asks_again, behaviour.reads_stamps, self.on_packet
         )
-        sections = LocalSections(self._connection.identity.fingerprint)
+        sections = LocalSections(self._connection.identity.fingerprint, behaviour.data_section)
         sections.receive(behaviour.audio_sections, behaviour.video_sections)
         self._negotiation = Negotiation(self._connection, sections, self._send, self._listening.expect)
 
@@ -244,6 +246,11 @@ class Participant:
         except SdpError as error:
             self._failed(str(error))
 
+    def _trickled(self, trickle: Any) -> None:
+        with contextlib.suppress(ValueError, AttributeError):
+            value = str(json.loads(trickle.candidateInit or "{}").get("candidate"))
+            self._connection.trickled(value.removeprefix("candidate:"), final=trickle.final)
+
     def _sections_needed(self, needed: Any) -> None:
         self._negotiation.needed(needed.num_audios, needed.num_videos)
 
@@ -311,6 +318,7 @@ _HANDLERS: dict[str, Callable[[Participant, Any], None]] = {
     "join": Participant._joined,
     "reconnect": Participant._resumed,
     "answer": Participant._answered,
+    "trickle": Participant._trickled,
     "media_sections_requirement": Participant._sections_needed,
     "track_published": Participant._published,
     "update": Participant._updated,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from aioice.stun import TransactionError
 from aioice.turn import create_turn_endpoint
 
 from voice.sfu.embedded.transport.framing import FrameReader, FrameTooLong, framed
@@ -24,6 +25,15 @@ _CONNECT_SECONDS = 5.0
 
 class NoPath(OSError):  # noqa: N818 - it is a state, and reads like one
     """None of the SFU's candidates can be used this way."""
+
+
+class RelayRefuses(NoPath):
+    """Allocates nothing; `code` as in RFC 8489 section 14.8, None where it says nothing at all."""
+
+    def __init__(self, error: TransactionError) -> None:
+        response = getattr(error, "response", None)
+        self.code: int | None = None if response is None else response.attributes["ERROR-CODE"][0]
+        super().__init__(f"The relay refuses: {self.code}" if self.code else "The relay does not answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +180,7 @@ class TurnPath:
         targets = [candidate.address for candidate in candidates if candidate.protocol == "udp"]
         if not targets:
             raise NoPath("The SFU has no UDP candidate for a relay.")
-        turn = self.turn
-        self._transport, _ = await create_turn_endpoint(
-            lambda: _Relayed(arrived),
-            server_addr=(turn.host, turn.port),
-            username=turn.username,
-            password=turn.password,
-            ssl=turn.tls,
-            transport=turn.transport,
-        )
+        self._transport = await allocate(self.turn, _Relayed(arrived))
         return targets
 
     def send(self, packet: bytes, to: Address) -> None:
@@ -189,6 +191,22 @@ class TurnPath:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+
+
+async def allocate(turn: Turn, receiver: asyncio.DatagramProtocol) -> Any:
+    """A transport whose datagrams go through this relay. Raises RelayRefuses and OSError."""
+    try:
+        transport, _ = await create_turn_endpoint(
+            lambda: receiver,
+            server_addr=(turn.host, turn.port),
+            username=turn.username,
+            password=turn.password,
+            ssl=turn.tls,
+            transport=turn.transport,
+        )
+    except TransactionError as error:
+        raise RelayRefuses(error) from error
+    return transport
 
 
 @dataclass(slots=True)

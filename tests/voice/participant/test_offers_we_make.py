@@ -26,7 +26,7 @@ def test_an_offer_is_read_as_it_is_meant() -> None:
     offer = parse(made.offer(OURS))
     assert [section.media for section in offer.sections] == ["application", "audio", "audio", "video", "audio"]
     assert offer.bundle == ("0", "1", "2", "3", "4")
-    assert (offer.ufrag, offer.password, offer.setup) == ("participant", "p" * 32, "actpass")
+    assert (offer.ufrag, offer.password, offer.setup) == ("participant", "p" * 32, "active")
     published = offer.section(track.mid)
     assert published is not None
     assert (published.track_id, published.ssrcs, published.sends) == ("a-cid", (7,), True)
