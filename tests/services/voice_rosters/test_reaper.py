@@ -76,7 +76,7 @@ async def test_alice_hangs_up_by_herself_and_nothing_is_sent_twice(
 async def test_alice_loses_her_network_and_comes_back(server: Server, sfu: RecordingBackend, clock: FakeClock) -> None:
     caller = await lounge(server, sfu, clock)
     caller.leave(LeaveReason.VANISHED)
-    clock.advance(ms=200)
+    clock.advance(ms=100)
     await caller.join()
     clock.advance(seconds=30)
     assert await stands(caller)
