@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -42,9 +43,10 @@ async def has_left(client: Client, room_id: str) -> bool:
 
 
 async def until_left(client: Client, room_id: str) -> None:
-    for _ in range(50):
+    for _ in range(200):
         if await has_left(client, room_id):
             return
+        await asyncio.sleep(0.02)
     raise AssertionError("the leave was not sent")
 
 
