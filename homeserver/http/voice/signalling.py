@@ -7,9 +7,10 @@ worker of the room in their token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -29,10 +30,15 @@ from voice.sfu.backend import SfuUnavailable
 from voice.sfu.embedded.backend import Crew
 from voice.sfu.embedded.control import Address
 
+T = TypeVar("T")
+
 ROOT: Final = "/livekit/sfu"
 AT_WORKER: Final = f"{ROOT}/{{worker}}"
 NO_SUCH_ROOM: Final = "requested room does not exist"
 """LiveKit's own words, which its clients know."""
+STARTING: Final = "The voice worker of this call is starting; please try again"
+ATTEMPTS: Final = 3
+PAUSE_S: Final = 0.1
 MAX_CLIENT_MESSAGE_BYTES: Final = 1 << 20
 # Waiting for a worker that is being started again included.
 TIME_LIMIT_MS: Final = 20_000
@@ -56,11 +62,7 @@ class SignallingEndpoints:
     )
     async def join(self, request: Request[None]) -> Response:
         """Signalling of one client, from its joining to its leaving."""
-        address = await self._address(request)
-        try:
-            opened = await open_worker_socket(address, _target(request), _headers(request))
-        except WorkerGone:
-            raise errors.Unavailable("The voice worker of this call is starting; please try again") from None
+        opened = await self._at_worker(open_worker_socket, request)
         return _text(opened) if isinstance(opened, Answer) else _conversation(opened)
 
     @endpoint(
@@ -71,18 +73,26 @@ class SignallingEndpoints:
     )
     async def validate(self, request: Request[None]) -> Response:
         """Why a WebSocket did not open, which browsers do not tell."""
-        address = await self._address(request)
-        try:
-            return _text(await ask_worker(address, _target(request), _headers(request)))
-        except WorkerGone:
-            raise errors.Unavailable("The voice worker of this call is starting; please try again") from None
+        return _text(await self._at_worker(ask_worker, request))
+
+    async def _at_worker(
+        self, ask: Callable[[Address, str, Mapping[str, str]], Awaitable[T]], request: Request[None]
+    ) -> T:
+        """Once more where the worker died under our hands: clients wait for seconds before they try again themselves."""
+        for _ in range(ATTEMPTS):
+            address = await self._address(request)
+            try:
+                return await ask(address, _target(request), _headers(request))
+            except WorkerGone:
+                await asyncio.sleep(PAUSE_S)  # until its death is known, from when on `reach` waits for the next one
+        raise errors.Unavailable(STARTING)
 
     async def _address(self, request: Request[None]) -> Address:
         number = self._number(request)
         try:
             return (await self.crew.reach(number)).signalling
         except SfuUnavailable:
-            raise errors.Unavailable("The voice worker of this call is starting; please try again") from None
+            raise errors.Unavailable(STARTING) from None
 
     def _number(self, request: Request[None]) -> int:
         text = request.path.get("worker")
