@@ -267,6 +267,8 @@ class Server:
     server_name: str = "test"
     application: Any = None
     clock: Any = None
+    ports: Sequence[int] = ()
+    """Of all listeners, in the order of the settings."""
 
     def anonymous(self) -> Client:
         """A client without an account."""

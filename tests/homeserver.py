@@ -24,6 +24,7 @@ from homeserver.storage.database import Database
 from homeserver.storage.pool import PoolLimits
 from tests.cast import Server
 from tests.clock import FakeClock
+from tests.dns import FakeDns
 from voice.sfu.backend import SfuBackend
 
 SERVER_NAME = "test"
@@ -49,19 +50,31 @@ def server_settings(data_dir: Path, **changes: Any) -> Settings:
 
 @asynccontextmanager
 async def running_homeserver(
-    settings: Settings, dsn: str, clock: FakeClock, sfu: SfuBackend | None = None
+    settings: Settings,
+    dsn: str,
+    clock: FakeClock,
+    sfu: SfuBackend | None = None,
+    *,
+    dns: FakeDns | None = None,
+    signing_key: SigningKey = SIGNING_KEY,
 ) -> AsyncIterator[Server]:
-    """Start, serve, stop."""
+    """Start, serve, stop. The first listener is the one that clients of the test use. Other servers: `dns` knows them."""
     database = Database(dsn, PoolLimits(max_connections=5, wait_seconds=5))
     application = build_application(
-        settings, database, SIGNING_KEY, public_baseurl="http://localhost:8008", clock=clock, sfu=sfu
+        settings,
+        database,
+        signing_key,
+        public_baseurl="http://localhost:8008",
+        clock=clock,
+        sfu=sfu,
+        dns=dns or FakeDns(),
     )
     await application.start()
     listeners = await open_listeners(application)
     try:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             base_url = f"http://127.0.0.1:{listeners.ports[0]}"
-            yield Server(session, base_url, settings.server_name, application, clock)
+            yield Server(session, base_url, settings.server_name, application, clock, listeners.ports)
     finally:
         await listeners.close()
         await application.stop()

@@ -109,7 +109,7 @@ class Resolver:
         targets = [Target(each.target, each.port) for each in in_order(records, self.random) if each.target != "."]
         if not targets:
             raise ConnectionFailed("The other server's domain says that there is no server")
-        return targets[:MAX_TARGETS]
+        return tuple(targets[:MAX_TARGETS])
 
 
 def direct(server_name: str, address: ServerAddress) -> Route:
