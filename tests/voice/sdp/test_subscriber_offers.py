@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.voice.sdp.recorded import H264, LOCAL, OPUS, VP8, recorded, section_of
-from voice.sfu.embedded.contracts import ABS_SEND_TIME, TRANSPORT_CC
+from voice.sfu.embedded.contracts import ABS_SEND_TIME
 from voice.sfu.embedded.sdp import SdpError, SentTrack, SubscriberSections, parse
 
 VOICE = SentTrack("PA_1", "TR_audio1", OPUS, 1010)
@@ -43,7 +43,7 @@ def test_the_answer_says_with_which_payload_types_to_send() -> None:
     assert sent["1"].codec.payload_type == 111
     assert sent["2"].rtx is not None
     assert sent["2"].rtx.payload_type == 97
-    assert sent["2"].extensions.keys() == {ABS_SEND_TIME, TRANSPORT_CC}
+    assert sent["2"].extensions.keys() == {ABS_SEND_TIME}, "we send no transport-wide numbers"
 
 
 def test_ended_tracks_fall_silent_and_their_sections_serve_again() -> None:

@@ -106,7 +106,8 @@ def _media(section: Section, kind: Kind, plan: SectionPlan) -> _Part:
     ]
     for codec in codecs:
         lines += writing.codec(codec, repair_of(section, codec))
-    lines += writing.extensions(extensions.agreed(kind, section.extensions))
+    only_sent = sent is not None and received is None
+    lines += writing.extensions(extensions.agreed(kind, section.extensions, only_sent=only_sent))
     if received:
         lines += _how_to_send(section, received, plan)
     if sent and plan.send:
@@ -160,7 +161,7 @@ def _sent(section: Section, kind: Kind, track: SentTrack) -> SentSection | None:
         kind=kind,
         codec=codec,
         rtx=repair_of(section, codec) if track.rtx_ssrc is not None else None,
-        extensions=extensions.agreed(kind, section.extensions),
+        extensions=extensions.agreed(kind, section.extensions, only_sent=True),
     )
 
 

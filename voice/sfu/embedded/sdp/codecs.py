@@ -18,9 +18,10 @@ VIDEO_CODECS = ("VP8", "H264")
 
 _CLOCK_RATES = {"opus": (48_000, 2), "vp8": (90_000, 1), "h264": (90_000, 1)}
 _KNOWN_NAMES = {"opus": "opus", "vp8": "VP8", "h264": "H264"}
+_TRANSPORT_CC = "transport-cc"
 _FEEDBACK: Mapping[str, tuple[str, ...]] = {
     "audio": ("nack",),
-    "video": ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"),
+    "video": ("goog-remb", _TRANSPORT_CC, "ccm fir", "nack", "nack pli"),
 }
 _OUR_PAYLOAD_TYPES = {"opus": 111, "VP8": 96, "H264": 102}
 """Of our own offers; the repair stream of each has the next one."""
@@ -66,7 +67,7 @@ def sendable(section: Section, codec: Codec) -> Codec | None:
     same = [theirs for theirs in section.codecs if theirs.name.lower() == name and _is_acceptable(section, theirs)]
     if name == "h264":
         same = _h264_decoders(same, codec)
-    return _with_our_feedback(same[0]) if same else None
+    return _without_transport_cc(_with_our_feedback(same[0])) if same else None
 
 
 def repair_of(section: Section, codec: Codec) -> Codec | None:
@@ -96,7 +97,11 @@ def offered_form(codec: Codec) -> Codec:
     kind = "audio" if name == "opus" else "video"
     parameters = "minptime=10;useinbandfec=1" if kind == "audio" else codec.parameters
     return replace(
-        codec, payload_type=_OUR_PAYLOAD_TYPES[name], name=name, parameters=parameters, feedback=_FEEDBACK[kind]
+        codec,
+        payload_type=_OUR_PAYLOAD_TYPES[name],
+        name=name,
+        parameters=parameters,
+        feedback=tuple(each for each in _FEEDBACK[kind] if each != _TRANSPORT_CC),
     )
 
 
@@ -111,6 +116,11 @@ def _is_acceptable(section: Section, codec: Codec) -> bool:
         and _CLOCK_RATES.get(name) == (codec.clock_rate, codec.channels)
         and (name != "h264" or _packetization(codec) in ("0", "1"))
     )
+
+
+def _without_transport_cc(codec: Codec) -> Codec:
+    """Of what we send: see `extensions.agreed`."""
+    return replace(codec, feedback=tuple(each for each in codec.feedback if each != _TRANSPORT_CC))
 
 
 def _with_our_feedback(codec: Codec) -> Codec:

@@ -19,12 +19,16 @@ _HIGHEST_ONE_BYTE_ID = 14
 
 OURS: Mapping[str, Mapping[str, int]] = {
     "audio": {},
-    "video": {ABS_SEND_TIME: 3, TRANSPORT_CC: 4},
+    "video": {ABS_SEND_TIME: 3},
 }
 """The ids of our own offers; one id means one thing in all sections of a bundle (RFC 8843 section 9.2)."""
 
 
-def agreed(kind: str, offered: Mapping[str, int]) -> dict[str, int]:
-    """Those of an offer that an answer repeats."""
-    wanted = _WANTED.get(kind, ())
+def agreed(kind: str, offered: Mapping[str, int], *, only_sent: bool = False) -> dict[str, int]:
+    """Those of an offer that an answer repeats. `only_sent`: of a section in which we send and receive nothing.
+
+    What we send has no transport-wide numbers: a client that agreed to them would report on nothing, instead of telling us
+    his estimate (REMB, made of abs-send-time).
+    """
+    wanted = [uri for uri in _WANTED.get(kind, ()) if not (only_sent and uri == TRANSPORT_CC)]
     return {uri: number for uri, number in offered.items() if uri in wanted and 1 <= number <= _HIGHEST_ONE_BYTE_ID}
