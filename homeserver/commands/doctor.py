@@ -1,4 +1,7 @@
-"""`doctor`: looks at what can be looked at from here, and says in a sentence what is wrong and how to mend it."""
+"""`doctor`: looks at what can be looked at from here, and says in a sentence what is wrong and how to mend it.
+
+`doctor voice` (doctor_voice.py) places calls instead.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from homeserver.commands.options import add_port_option, add_server_options, set
 if TYPE_CHECKING:
     from config.settings import ListenerSettings, Settings
 
-HELP = "check configuration, data, database and listeners of this machine"
+HELP = "check configuration, data, database and listeners of this machine; or, by calls of its own, voice"
 _LOW_DISK_BYTES = 1024**3
 
 
@@ -30,13 +33,23 @@ class Finding:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Which server."""
+    """Which server, and what of it."""
+    from homeserver.commands.doctor_voice import add_voice_options
+
+    parser.add_argument(
+        "part", nargs="?", choices=("voice",), help="voice: place calls of three seconds over every path"
+    )
     add_server_options(parser)
     add_port_option(parser)
+    add_voice_options(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Status 1 when something is wrong."""
+    if arguments.part == "voice":
+        from homeserver.commands.doctor_voice import report_voice
+
+        return asyncio.run(report_voice(settings_of(arguments), arguments))
     return asyncio.run(_report(settings_of(arguments)))
 
 
@@ -45,7 +58,9 @@ async def _report(settings: Settings) -> int:
     async for finding in examine(settings):
         print(f"{'ok   ' if finding.well else 'WRONG'} {finding.sentence}")
         status = status if finding.well else 1
-    print("\nNot looked at: other servers' and clients' way to this machine (DNS, firewall, proxy).")
+    print(
+        "\nNot looked at: other servers' and clients' way to this machine (DNS, firewall, proxy); for voice: doctor voice."
+    )
     return status
 
 

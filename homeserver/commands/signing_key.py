@@ -24,9 +24,17 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
     try:
         if not path.exists():
             _create(path)
+    except OSError as error:
+        raise CommandError(f"The signing key {path} cannot be made: {error.strerror}.") from error
+    return read_signing_key(path)
+
+
+def read_signing_key(path: Path) -> SigningKey:
+    """The first key of the file. Raises CommandError, also where there is none."""
+    try:
         keys = parse_signing_keys(path.read_text("utf-8"))
     except OSError as error:
-        raise CommandError(f"The signing key {path} cannot be read or made: {error.strerror}.") from error
+        raise CommandError(f"The signing key {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise CommandError(f"The signing key {path} cannot be used: {error}.") from error
     if not keys:

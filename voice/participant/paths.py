@@ -32,7 +32,7 @@ class RelayRefuses(NoPath):
 
     def __init__(self, error: TransactionError) -> None:
         response = getattr(error, "response", None)
-        self.code: int | None = None if response is None else response.attributes["ERROR-CODE"][0]
+        self.code: int | None = None if response is None else response.error_code
         super().__init__(f"The relay refuses: {self.code}" if self.code else "The relay does not answer")
 
 

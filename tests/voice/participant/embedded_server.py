@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,8 +31,10 @@ class EmbeddedServer:
 
 
 @asynccontextmanager
-async def embedded_server(loss: Callable[[], bool] | None = None, seats: int = 50) -> AsyncIterator[EmbeddedServer]:
-    port = await open_media_port("127.0.0.1", 0, [], loss=loss)
+async def embedded_server(
+    loss: Callable[[], bool] | None = None, seats: int = 50, advertise: Sequence[str] = ()
+) -> AsyncIterator[EmbeddedServer]:
+    port = await open_media_port("127.0.0.1", 0, advertise, loss=loss)
     rooms = RoomServer(port, {KEY: SECRET})
     rooms.start()
     rooms.ensure_room(ROOM, RoomOptions(max_participants=seats))
