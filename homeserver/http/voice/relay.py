@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,12 +17,20 @@ SEND_PATIENCE_S: Final = 20.0
 _UNSENDABLE: Final = (WSCloseCode.ABNORMAL_CLOSURE, 1005, 1015)
 
 
+JOIN_ANEW: Final = b"\x42\x06\x08\x01\x10\x03\x18\x02"
+"""LiveKit's SignalResponse with a LeaveRequest: can_reconnect, SERVER_SHUTDOWN, RECONNECT."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goodbye:
     """How one side ended."""
 
     code: int
     reason: bytes
+
+
+# Clients of LiveKit take this for "come again", which is what we want of them.
+WORKER_GONE: Final = Goodbye(WSCloseCode.SERVICE_RESTART, b"the voice worker is gone")
 
 
 async def relay(client: End, worker: End) -> None:
@@ -31,11 +40,21 @@ async def relay(client: End, worker: End) -> None:
     try:
         await asyncio.wait((upwards, downwards), return_when=asyncio.FIRST_COMPLETED)
         goodbye = _goodbye_of(upwards, downwards)
+        worker_died = goodbye is WORKER_GONE and downwards.done() and downwards.exception() is None
     finally:
         for task in (upwards, downwards):
             task.cancel()
         await asyncio.gather(upwards, downwards, return_exceptions=True)
+    if worker_died:
+        await _send_away(client)
     await asyncio.gather(_end(client, goodbye), _end(worker, goodbye))
+
+
+async def _send_away(client: End) -> None:
+    """Otherwise a client first tries to go on with a session that nobody knows, and then waits for seconds."""
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(SEND_PATIENCE_S):
+            await client.send_bytes(JOIN_ANEW)
 
 
 def _goodbye_of(*tasks: asyncio.Task[Goodbye | None]) -> Goodbye:
@@ -44,8 +63,7 @@ def _goodbye_of(*tasks: asyncio.Task[Goodbye | None]) -> Goodbye:
             goodbye = task.result()
             if goodbye is not None:
                 return goodbye
-    # Clients of LiveKit take this for "come again", which is what we want of them.
-    return Goodbye(WSCloseCode.SERVICE_RESTART, b"the voice worker is gone")
+    return WORKER_GONE
 
 
 async def _end(end: End, goodbye: Goodbye) -> None:

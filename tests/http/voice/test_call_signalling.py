@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import WSCloseCode, WSMsgType, web
+from livekit.protocol import models, rtc
 from yarl import URL
 
 from homeserver.http.edge import Edge
@@ -149,7 +150,7 @@ async def test_the_goodbye_of_the_worker_arrives_as_it_was_said(street: Street) 
 
 
 async def test_a_worker_that_dies_means_come_again(street: Street) -> None:
-    """Clients of LiveKit do not come back after 1000."""
+    """Clients of LiveKit do not come back after 1000, and without LeaveRequest they try to resume first."""
 
     async def die(socket: web.WebSocketResponse) -> None:
         transport = street.worker.came[0].transport
@@ -158,6 +159,9 @@ async def test_a_worker_that_dies_means_come_again(street: Street) -> None:
 
     street.worker.talk = die
     async with street.open() as socket:
+        leave = rtc.SignalResponse.FromString((await socket.receive()).data).leave
+        assert (leave.action, leave.reason) == (rtc.LeaveRequest.RECONNECT, models.SERVER_SHUTDOWN)
+        assert leave.can_reconnect, "for clients that know no actions"
         assert (await socket.receive())[:2] == (WSMsgType.CLOSE, WSCloseCode.SERVICE_RESTART)
 
 
