@@ -15,6 +15,8 @@ from voice.probe.reaching import why_no_answer
 
 MOST_LOSS: Final = 0.02
 MOST_JITTER_MS: Final = 30.0
+_TOO_LONG: Final = (414, 431)
+_OF_THE_SFU: Final = (401, 403, 502, 503, 504)
 _UPGRADE: Final = "it has to pass on WebSockets: HTTP/1.1 with the headers Upgrade and Connection"
 
 
@@ -66,6 +68,18 @@ def is_of_signalling(call: Call) -> bool:
 def of_signalling(url: str, failure: Failure) -> Finding:
     """HTTP works, for the door was asked before: what fails is the WebSocket."""
     place = _place(url)
+    if failure.status in _TOO_LONG:
+        return wrong(
+            f"{place} refuses long addresses ({failure.status}), and clients join with theirs: the proxy has to take "
+            "request lines of 64 KiB (nginx: large_client_header_buffers 4 64k)."
+        )
+    if failure.status in _OF_THE_SFU:
+        return of_door(url, failure.status, failure.reason)
+    if failure.status == 404:
+        return wrong(
+            f"There is no {place}/rtc/v1 (404), though /rtc is there: the proxy has to send all below this path to the SFU, "
+            "and a LiveKit has to be new enough for protocol v1."
+        )
     if failure.status:
         return wrong(
             f"{place} answers a WebSocket with {failure.status}: there is a proxy that does not let it through; {_UPGRADE}."
