@@ -23,6 +23,7 @@ class Lifecycle:
     memory: dict[str, MemoryUsage] = field(default_factory=dict)
     """Who can say what he holds in memory, by the service's name."""
     _starts: list[Step] = field(default_factory=list)
+    _started: list[Step] = field(default_factory=list)
     _stops: list[Step] = field(default_factory=list)
     _repeats: list[tuple[str, int, Step]] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -30,6 +31,10 @@ class Lifecycle:
     def on_start(self, step: Step) -> None:
         """Before the first request: load positions, start tasks."""
         self._starts.append(step)
+
+    def on_started(self, step: Step) -> None:
+        """After all start steps, and before the first request: begin what tells everybody else of something."""
+        self._started.append(step)
 
     def on_stop(self, step: Step) -> None:
         """After the last request."""
@@ -45,7 +50,7 @@ class Lifecycle:
 
     async def start(self) -> None:
         """Run the start steps, then begin repeating."""
-        for step in self._starts:
+        for step in (*self._starts, *self._started):
             await step()
         for name, interval_ms, step in self._repeats:
             self._tasks.append(asyncio.create_task(self._repeat(name, interval_ms, step), name=name))

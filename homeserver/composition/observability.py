@@ -11,9 +11,8 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.observer import Finished, Observer
 from homeserver.observability.endpoints import MemoryEndpoints, MetricsEndpoints
 from homeserver.observability.logs import RequestLog
-from homeserver.observability.metrics import EventCounts, Metrics
+from homeserver.observability.metrics import EventCounts, Metrics, MoreNumbers
 from homeserver.observability.request_counts import RequestCounts
-from homeserver.observability.voice_metrics import VoiceMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class _Both:
         self.log.request_finished(finished)
 
 
-def build_observability(base: Foundation, settings: Settings, voice: VoiceMetrics | None) -> Observability:
-    """`voice`: the numbers of our own voice workers. `base.life.memory` is read late: services may register after this."""
+def build_observability(base: Foundation, settings: Settings, voice: MoreNumbers | None) -> Observability:
+    """`voice`: the numbers of whoever forwards calls. `base.life.memory` is read late: services may register after this."""
     memory = MemoryEndpoints(base.life.memory)
     if not settings.metrics.enabled:
         return Observability(RequestLog(), list(endpoints_of(memory)))

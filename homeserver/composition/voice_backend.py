@@ -13,6 +13,7 @@ from homeserver.composition.calls import SFU_PATH
 from homeserver.composition.foundation import Foundation
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.voice.signalling import SignallingEndpoints
+from homeserver.observability.metrics import MoreNumbers
 from homeserver.observability.voice_metrics import VoiceMetrics
 from voice.sfu.backend import RoomOptions, SfuBackend
 from voice.sfu.embedded.backend import Crew, EmbeddedBackend
@@ -29,7 +30,7 @@ class VoiceBackend:
 
     backend: SfuBackend | None = None
     crew: Crew | None = None
-    metrics: VoiceMetrics | None = None
+    metrics: MoreNumbers | None = None
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -114,9 +115,15 @@ def _cores() -> int:
 def _livekit(base: Foundation, voice: VoiceSettings) -> VoiceBackend:
     from homeserver.composition.livekit_clusters import cluster_addresses
     from homeserver.http.voice.livekit_webhook import LiveKitWebhookEndpoints
+    from homeserver.observability.livekit_metrics import LiveKitMetrics
     from voice.sfu.livekit.backend import LiveKitBackend
 
-    backend = LiveKitBackend(cluster_addresses(voice.livekit), lambda: base.clock.now_ms() / 1000)
+    # Times in tokens are the computer's, as LiveKit has no other clock.
+    backend = LiveKitBackend(cluster_addresses(voice.livekit))
     base.life.on_start(backend.start)
+    # Its people outlive our restarts: they are told of when everybody who listens knows who they are.
+    base.life.on_started(backend.watch)
     base.life.on_stop(backend.stop)
-    return VoiceBackend(backend, endpoints=list(endpoints_of(LiveKitWebhookEndpoints(backend.report))))
+    base.life.reports_memory("voice_backend", backend.memory_usage)
+    metrics = LiveKitMetrics(backend.numbers)
+    return VoiceBackend(backend, metrics=metrics, endpoints=list(endpoints_of(LiveKitWebhookEndpoints(backend))))

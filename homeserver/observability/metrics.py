@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from homeserver.observability.process import processor_seconds, resident_bytes
 from homeserver.observability.request_counts import BOUNDS_MS, RequestCounts
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from homeserver.observability.voice_metrics import VoiceMetrics
     from homeserver.services.announcer import Announcer
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.storage.database import Database
@@ -47,6 +46,12 @@ class EventCounts:
 
 
 # Compared by identity, as the registry keeps its collectors in a dictionary.
+class MoreNumbers(Protocol):
+    """Of a part that knows its own: the voice workers, or LiveKit."""
+
+    def collect(self) -> Iterator[Metric]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Metrics:
     """Where the numbers are."""
@@ -56,7 +61,7 @@ class Metrics:
     database: Database
     announcer: Announcer
     memory: Mapping[str, MemoryUsage]
-    voice: VoiceMetrics | None = None
+    voice: MoreNumbers | None = None
 
     def exposition(self) -> bytes:
         """The text of `/metrics`."""

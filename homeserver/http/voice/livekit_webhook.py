@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
@@ -14,17 +14,27 @@ from voice.sfu.livekit.webhooks import MAX_WEBHOOK_BYTES, NotSigned
 PATH = "/livekit/sfu_webhook"
 
 
+class Reports(Protocol):
+    """Who believes LiveKit. Both verbs raise NotSigned for what no cluster of ours said."""
+
+    def check(self, authorization: str) -> None: ...
+
+    def report(self, body: bytes, authorization: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class LiveKitWebhookEndpoints:
-    """`report` takes body and Authorization header, and raises NotSigned for what no cluster of ours said."""
+    """Strangers are sent away before anything of their body is read."""
 
-    report: Callable[[bytes, str], None]
+    reports: Reports
 
     @endpoint("POST", PATH, auth=Auth.NONE, limit="none", max_body_bytes=MAX_WEBHOOK_BYTES)
     async def receive(self, request: Request[None]) -> Response:
-        body = b"".join([piece async for piece in request.stream()])
+        authorization = request.headers.get("Authorization", "")
         try:
-            self.report(body, request.headers.get("Authorization", ""))
+            self.reports.check(authorization)
+            body = b"".join([piece async for piece in request.stream()])
+            self.reports.report(body, authorization)
         except NotSigned as error:
             raise errors.Unauthorized(f"This report is not signed: {error}") from error
         return {}

@@ -1,225 +1,174 @@
 """`SfuBackend` with LiveKit.
 
-Webhooks tell at once who comes and goes; a poll of the rooms in use tells who is muted, and mends what got lost.
+Webhooks tell at once who comes and goes; a look at the rooms in use tells who is muted, and mends what got lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from livekit.protocol import models
 from livekit.protocol.webhook import WebhookEvent
 
 from voice import tokens
 from voice.sfu.backend import (
-    Changed,
     Grant,
-    Joined,
     LeaveReason,
-    Left,
     ParticipantState,
     RoomOptions,
-    RoomsLost,
-    SfuEvent,
     SfuListener,
     SfuUnavailable,
     Source,
 )
-from voice.sfu.livekit.cluster import Cluster, ClusterAddress
+from voice.sfu.livekit.cluster import Cluster, ClusterAddress, ClusterNumbers
+from voice.sfu.livekit.door import Door
+from voice.sfu.livekit.people import People, Sids
+from voice.sfu.livekit.placements import Placements
 from voice.sfu.livekit.states import is_person, is_there, reason_of, state_of
 from voice.sfu.livekit.void_tokens import VoidTokens
-from voice.sfu.livekit.webhooks import read_webhook
-
-log = logging.getLogger(__name__)
-
-POLL_SECONDS: Final = 2.0
-LOST_AFTER_POLLS: Final = 3
+from voice.sfu.livekit.watch import LOOK_SECONDS, Watch
+from voice.sfu.livekit.webhooks import check_signer, read_webhook
 
 
 @dataclass(slots=True)
 class LiveKitBackend:
-    """The first cluster serves rooms without a region. `now_s` is the wall clock, in seconds."""
+    """The first cluster serves rooms without a region; there is at least one. `now_s` is the wall clock, in seconds.
+
+    `watch` begins to tell of those who are there, also of those who were before our start: whoever listens has to know
+    by then whose identities they are.
+    """
 
     addresses: list[ClusterAddress]
-    now_s: Callable[[], float]
-    _clusters: dict[str, Cluster] = field(default_factory=dict)
-    _listeners: list[SfuListener] = field(default_factory=list)
-    _cluster_of: dict[str, str] = field(default_factory=dict)
-    """Room -> region."""
-    _people: dict[str, dict[str, ParticipantState]] = field(default_factory=dict)
-    """Room -> identity -> as it was last told."""
-    _failed_polls: dict[str, int] = field(default_factory=dict)
-    _void: dict[str, VoidTokens] = field(default_factory=dict)
-    """By region."""
-    _sent_away: set[asyncio.Task[bool]] = field(default_factory=set)
-    _poller: asyncio.Task[None] | None = None
+    now_s: Callable[[], float] = time.time
+    look_s: float = LOOK_SECONDS
+    people: People = field(default_factory=People)
+    placements: Placements = field(init=False)
+    _void: VoidTokens = field(init=False)
+    _door: Door = field(init=False)
+    _watches: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.placements = Placements([Cluster(address) for address in self.addresses])
+        self._void = VoidTokens(self.addresses[0].api_secret.encode())
+        self._door = Door(self.placements, self.people, self._void, self._send_away)
+
+    # --- life ------------------------------------------------------------------------------------------------
 
     def on_event(self, listener: SfuListener) -> None:
-        self._listeners.append(listener)
+        self.people.listeners.append(listener)
 
     async def start(self) -> None:
         """Does not wait for LiveKit: chat works without it."""
-        for address in self.addresses:
-            cluster = self._clusters[address.region] = Cluster(address)
-            self._void[address.region] = VoidTokens(address.api_secret.encode())
+        for cluster in self.placements.clusters:
             await cluster.open()
-        self._poller = asyncio.create_task(self._poll(), name="livekit-poll")
+
+    async def watch(self) -> None:
+        """After `start`, and when all listeners are ready."""
+        for cluster in self.placements.clusters:
+            watch = Watch(cluster, self.placements, self.people, self._looked, self.look_s)
+            self._watches.append(asyncio.create_task(watch.run(), name=f"livekit-{cluster.address.region}"))
 
     async def stop(self) -> None:
-        if self._poller is not None:
-            self._poller.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._poller
-        for cluster in self._clusters.values():
+        """Calls go on at LiveKit."""
+        for task in self._watches:
+            task.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        self._watches.clear()
+        await self._door.close()
+        for cluster in self.placements.clusters:
             await cluster.close()
 
+    def memory_usage(self) -> dict[str, int]:
+        """Counts for the memory report."""
+        return {**self.people.memory_usage(), "placed": len(self.placements), "void_tokens": len(self._void)}
+
+    def numbers(self) -> Mapping[str, ClusterNumbers]:
+        """How the clusters do, by region."""
+        return {cluster.address.region: cluster.numbers for cluster in self.placements.clusters}
+
+    # --- verbs -----------------------------------------------------------------------------------------------
+
     async def ensure_room(self, room: str, options: RoomOptions) -> str:
-        cluster = self._clusters.get(options.region or "") or self._first()
-        await cluster.make_room(room, options)
-        self._cluster_of[room] = cluster.address.region
+        """A room stays at its cluster while somebody is in it, whatever region its channel gets."""
+        before = self.placements.find(room)
+        stays = before is not None and self.people.count(room) > 0
+        cluster = before.cluster if before and stays else self.placements.of_region(options.region)
+        await cluster.make_room(room)
+        self.placements.put(room, cluster, options)
+        if before is not None and before.cluster is not cluster:
+            await self._end_elsewhere(before.cluster, room)
         return cluster.address.url
 
     def mint_token(self, grant: Grant) -> str:
-        address, now_s = self._of(grant.room).address, self.now_s()
-        stamped = self._void[address.region].stamped(grant, int(now_s * 1000))
+        address, now_s = self.placements.of_room(grant.room).address, self.now_s()
+        stamped = self._void.stamped(grant, int(now_s * 1000))
         return tokens.mint(address.api_key, address.api_secret, stamped, now_s)
 
     async def participants(self, room: str) -> Sequence[ParticipantState]:
-        found = await self._of(room).participants(room)
+        found = [info for cluster in self.placements.asked_for(room) for info in await cluster.participants(room)]
         return [state_of(each) for each in found if is_person(each) and is_there(each)]
 
     async def remove(self, room: str, identity: str, reason: LeaveReason = LeaveReason.REMOVED) -> bool:
-        cluster = self._of(room)
-        self._void[cluster.address.region].remove(room, identity, self._now_ms)
-        removed = await cluster.remove(room, identity, int(self.now_s()))
-        if removed:
-            self._left(room, identity, reason)
-        return removed
+        self._void.remove(room, identity, self._now_ms)
+        self.people.expect(room, identity, reason)
+        done = False
+        try:
+            done = await self._send_away(room, identity)
+        finally:
+            self.people.removed(room, identity, done=done)
+        return done
 
     async def mute(self, room: str, identity: str, source: Source, *, muted: bool = True) -> bool:
-        return await self._of(room).mute(room, identity, source, muted=muted)
+        asked = [await each.mute(room, identity, source, muted=muted) for each in self.placements.asked_for(room)]
+        return any(asked)
 
     async def permit(self, room: str, grant: Grant) -> bool:
-        return await self._of(room).permit(room, grant)
+        return any([await each.permit(room, grant) for each in self.placements.asked_for(room)])
 
     async def send_data(self, room: str, topic: str, payload: bytes, identities: Sequence[str] = ()) -> None:
-        await self._of(room).send_data(room, topic, payload, identities)
+        for cluster in self.placements.asked_for(room):
+            await cluster.send_data(room, topic, payload, identities)
+
+    # --- reports ---------------------------------------------------------------------------------------------
+
+    def check(self, authorization: str) -> None:
+        """Before the body of a report is read. Raises NotSigned (webhooks.py) where none of our clusters sends it."""
+        check_signer(authorization, self.addresses)
 
     def report(self, body: bytes, authorization: str) -> None:
-        """A webhook came in. Raises NotSigned (webhooks.py) for what none of our clusters said."""
+        """A webhook came in. Raises NotSigned for what none of our clusters said."""
         self._apply(read_webhook(body, authorization, self.addresses))
-
-    # --- what is known ---------------------------------------------------------------------------------------
-
-    @property
-    def _now_ms(self) -> int:
-        return int(self.now_s() * 1000)
-
-    def _first(self) -> Cluster:
-        return self._clusters[self.addresses[0].region]
-
-    def _of(self, room: str) -> Cluster:
-        return self._clusters[self._cluster_of.get(room, self.addresses[0].region)]
 
     def _apply(self, event: WebhookEvent) -> None:
         room, who = event.room.name, event.participant
         if event.event == "participant_joined" and is_person(who):
             self._seen(room, who)
         elif event.event in ("participant_left", "participant_connection_aborted"):
-            known = self._people.get(room, {}).get(who.identity)
-            # Somebody who joined again has another sid; the report of his first leave may come late.
-            if known is not None and known.sid == who.sid:
-                self._left(room, who.identity, reason_of(who))
+            self.people.left(room, who.identity, who.sid, reason_of(who))
         elif event.event == "room_finished":
-            for identity in list(self._people.get(room, {})):
-                self._left(room, identity, LeaveReason.ROOM_ENDED)
-            self._cluster_of.pop(room, None)
+            self.people.emptied(room, LeaveReason.ROOM_ENDED)
+
+    def _looked(self, room: str, before: Sids, infos: Sequence[models.ParticipantInfo]) -> None:
+        there = [each for each in infos if is_person(each) and is_there(each)]
+        let_in = [state_of(each) for each in there if self._door.lets_in(room, each, self._now_ms)]
+        self.people.compare(room, before, let_in)
 
     def _seen(self, room: str, info: models.ParticipantInfo) -> None:
-        cluster = self._of(room)
-        if self._void[cluster.address.region].is_void(room, info.identity, info.attributes, self._now_ms):
-            task = asyncio.create_task(cluster.remove(room, info.identity, int(self.now_s())))
-            self._sent_away.add(task)
-            task.add_done_callback(self._was_sent_away)
-            return
-        self._note(room, state_of(info))
+        if self._door.lets_in(room, info, self._now_ms):
+            self.people.seen(room, state_of(info))
 
-    def _was_sent_away(self, task: asyncio.Task[bool]) -> None:
-        self._sent_away.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # The next look at the room tries again.
-            log.warning("somebody with a void token could not be sent away: %s", task.exception())
+    @property
+    def _now_ms(self) -> int:
+        return int(self.now_s() * 1000)
 
-    def _note(self, room: str, state: ParticipantState) -> None:
-        people = self._people.setdefault(room, {})
-        known = people.get(state.identity)
-        people[state.identity] = state
-        if known is None:
-            self._tell(Joined(room, state))
-        elif known.sid != state.sid:
-            self._tell(Left(room, known.identity, known.sid, LeaveReason.DUPLICATE))
-            self._tell(Joined(room, state))
-        elif known != state:
-            self._tell(Changed(room, state))
+    async def _send_away(self, room: str, identity: str) -> bool:
+        until_s = int(self.now_s())
+        return any([await each.remove(room, identity, until_s) for each in self.placements.asked_for(room)])
 
-    def _left(self, room: str, identity: str, reason: LeaveReason) -> None:
-        people = self._people.get(room, {})
-        known = people.pop(identity, None)
-        if not people:
-            self._people.pop(room, None)
-        if known is not None:
-            self._tell(Left(room, identity, known.sid, reason))
-
-    def _tell(self, event: SfuEvent) -> None:
-        for listener in self._listeners:
-            try:
-                listener(event)
-            except Exception:
-                log.exception("a listener failed at an event of LiveKit")
-
-    # --- the poll --------------------------------------------------------------------------------------------
-
-    async def _poll(self) -> None:
-        while True:
-            for region, cluster in self._clusters.items():
-                try:
-                    await self._look(cluster)
-                    self._failed_polls[region] = 0
-                except SfuUnavailable as error:
-                    self._failed(region, error)
-                except Exception:
-                    log.exception("looking at LiveKit %s failed", region)
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _look(self, cluster: Cluster) -> None:
-        """Rooms that were in use before we started, and those whose webhooks never came, are found too."""
-        names = set(await cluster.room_names())
-        for name in names:
-            self._cluster_of.setdefault(name, cluster.address.region)
-        rooms = [*names, *(room for room in self._people if room not in names and self._of(room) is cluster)]
-        found = await asyncio.gather(*(cluster.participants(room) for room in rooms))
-        for room, infos in zip(rooms, found, strict=True):
-            self._compare(room, [each for each in infos if is_person(each)])
-
-    def _compare(self, room: str, infos: Sequence[models.ParticipantInfo]) -> None:
-        there = {each.identity: each for each in infos if is_there(each)}
-        for identity in [each for each in self._people.get(room, {}) if each not in there]:
-            self._left(room, identity, LeaveReason.VANISHED)
-        for info in there.values():
-            self._seen(room, info)
-
-    def _failed(self, region: str, error: SfuUnavailable) -> None:
-        failures = self._failed_polls[region] = self._failed_polls.get(region, 0) + 1
-        if failures != LOST_AFTER_POLLS:
-            return
-        log.error("%s", error)
-        lost = [room for room in self._people if self._cluster_of.get(room) == region]
-        for room in lost:
-            self._people.pop(room, None)
-        if lost:
-            self._tell(RoomsLost(lost))
+    async def _end_elsewhere(self, cluster: Cluster, room: str) -> None:
+        with contextlib.suppress(SfuUnavailable):  # whoever is still found there is sent away by the watch
+            await cluster.end_room(room)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,15 +12,16 @@ from livekit import api
 from livekit.api.twirp_client import ServerError
 from livekit.protocol import models, room
 
-from voice.sfu.backend import Grant, RoomOptions, SfuUnavailable, Source
+from voice.sfu.backend import Grant, SfuUnavailable, Source
 from voice.sfu.livekit.states import TRACK_SOURCES, permission_of
-from voice.tokens import attributes_of
+from voice.tokens import PRIORITY_ATTRIBUTE, attributes_of
 
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 EMPTY_ROOM_SECONDS = 300
 DEPARTURE_SECONDS = 20
+NOT_THERE = frozenset({"not_found", "failed_precondition"})
 
 Answer = TypeVar("Answer")
 
@@ -37,10 +38,20 @@ class ClusterAddress:
 
 
 @dataclass(slots=True)
+class ClusterNumbers:
+    """For metrics. Questions to the server API since our start, and whether the last one reached it."""
+
+    asked: int = 0
+    failed: int = 0
+    reachable: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class Cluster:
     """Every verb raises SfuUnavailable where the cluster does not answer within a few seconds."""
 
     address: ClusterAddress
+    numbers: ClusterNumbers = field(default_factory=ClusterNumbers)
     _api: api.LiveKitAPI | None = None
 
     async def open(self) -> None:
@@ -54,20 +65,24 @@ class Cluster:
             await self._api.aclose()
             self._api = None
 
-    async def make_room(self, name: str, options: RoomOptions) -> None:
-        """Also for a room that exists: LiveKit keeps it, with its participants."""
+    async def make_room(self, name: str) -> None:
+        """Also for a room that exists: LiveKit keeps it, with its participants.
+
+        Without a limit of people, as LiveKit never changes that of a room in use: ours is kept at the door (door.py).
+        """
         request = room.CreateRoomRequest(
-            name=name,
-            empty_timeout=EMPTY_ROOM_SECONDS,
-            departure_timeout=DEPARTURE_SECONDS,
-            max_participants=options.max_participants,
+            name=name, empty_timeout=EMPTY_ROOM_SECONDS, departure_timeout=DEPARTURE_SECONDS
         )
         await self._ask(self._rooms.create_room(request))
 
-    async def room_names(self) -> Sequence[str]:
-        """Rooms with somebody in them."""
+    async def end_room(self, name: str) -> None:
+        """Everybody out; their clients join again with a new token."""
+        await self._ask(self._rooms.delete_room(room.DeleteRoomRequest(room=name)))
+
+    async def rooms(self) -> Mapping[str, int]:
+        """All rooms there are, and how many people are in them: a number that may be some seconds old."""
         answer = await self._ask(self._rooms.list_rooms(room.ListRoomsRequest()))
-        return [] if answer is None else [each.name for each in answer.rooms if each.num_participants]
+        return {} if answer is None else {each.name: each.num_participants for each in answer.rooms}
 
     async def participants(self, name: str) -> Sequence[models.ParticipantInfo]:
         answer = await self._ask(self._rooms.list_participants(room.ListParticipantsRequest(room=name)))
@@ -91,8 +106,10 @@ class Cluster:
         return await self._ask(self._rooms.mute_published_track(request)) is not None
 
     async def permit(self, name: str, grant: Grant) -> bool:
+        # LiveKit keeps attributes that are not named, and takes away those that are empty.
+        attributes = {PRIORITY_ATTRIBUTE: "", **attributes_of(grant)}
         request = room.UpdateParticipantRequest(
-            room=name, identity=grant.identity, permission=permission_of(grant), attributes=attributes_of(grant)
+            room=name, identity=grant.identity, permission=permission_of(grant), attributes=attributes
         )
         return await self._ask(self._rooms.update_participant(request)) is not None
 
@@ -114,12 +131,19 @@ class Cluster:
 
     async def _ask(self, answer: Awaitable[Answer]) -> Answer | None:
         """None where the room or participant does not exist."""
+        self.numbers.asked += 1
         try:
-            return await answer
+            found = await answer
         except ServerError as error:
-            if error.code in ("not_found", "failed_precondition"):
+            if error.code in NOT_THERE:
+                self.numbers.reachable = True
                 return None
+            self.numbers.failed += 1
             log.warning("LiveKit %s refused: %s", self.address.region, error.code)
             raise SfuUnavailable(f"LiveKit refused: {error.code}") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self.numbers.failed += 1
+            self.numbers.reachable = False
             raise SfuUnavailable(f"LiveKit {self.address.region} does not answer") from error
+        self.numbers.reachable = True
+        return found

@@ -25,7 +25,8 @@ class VoidTokens:
     _removed_ms: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def stamped(self, grant: Grant, now_ms: int) -> Grant:
-        """The grant, with the time of its token."""
+        """The grant, with the time of its token: after his removal, should both be in the same millisecond."""
+        now_ms = max(now_ms, self._removed_ms.get((grant.room, grant.identity), now_ms - 1) + 1)
         stamp = f"{now_ms}.{self._signature(grant.room, grant.identity, now_ms)}"
         return replace(grant, attributes={**grant.attributes, ATTRIBUTE: stamp})
 
@@ -49,6 +50,9 @@ class VoidTokens:
             return True
         expected = self._signature(room, identity, int(made))
         return not hmac.compare_digest(signature, expected) or int(made) <= removed_ms
+
+    def __len__(self) -> int:
+        return len(self._removed_ms)
 
     def _signature(self, room: str, identity: str, made_ms: int) -> str:
         text = f"{made_ms}\0{room}\0{identity}".encode()
