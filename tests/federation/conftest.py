@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,42 +81,57 @@ async def peer(authority: Authority, dns: FakeDns) -> AsyncIterator[Peer]:
 
 
 @dataclass(slots=True)
-class Both:
-    """Two homeservers in one process, each with a database, a key and a certificate of its own."""
+class Home:
+    """A homeserver that other servers can talk to, and its SFU."""
 
-    alpha: Server
-    beta: Server
-    alpha_sfu: RecordingBackend
-    beta_sfu: RecordingBackend
+    server: Server
+    sfu: RecordingBackend
+
+
+@asynccontextmanager
+async def running_home(name: str, number: int, world: World, **changes: Any) -> AsyncIterator[Home]:
+    """With a database, a key and a certificate of its own."""
+    database = await world.postgres.clone()
+    values: dict[str, Any] = {
+        "server_name": name,
+        "listeners": (ListenerSettings(port=0), ListenerSettings(port=0, tls=world.authority.issue(name))),
+        "federation": FederationSettings(ca_file=world.authority.ca_file, ip_denylist=()),
+    }
+    settings = server_settings(world.folder / name, **{**values, **changes})
+    sfu = RecordingBackend(world.clock.now_ms, url=f"ws://sfu.{name}")
+    key = signing_key(10 + number, f"key{number}")
+    dsn = world.postgres.dsn_of(database)
+    try:
+        async with running_homeserver(settings, dsn, world.clock, sfu, dns=world.dns, signing_key=key) as server:
+            world.dns.point(name, FEDERATION_PORT, server.ports[1])
+            yield Home(server, sfu)
+    finally:
+        await world.postgres.drop(database)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What servers share."""
+
+    authority: Authority
     dns: FakeDns
+    clock: FakeClock
+    postgres: TestServer
+    folder: Path
 
 
 @pytest.fixture
-async def both(
-    authority: Authority, dns: FakeDns, clock: FakeClock, postgres_server: TestServer, tmp_path: Path
-) -> AsyncIterator[Both]:
-    async with AsyncExitStack() as stack:
-        servers: list[Any] = []
-        for number, name in enumerate((ALPHA, BETA), start=1):
-            database = await postgres_server.clone()
-            stack.push_async_callback(postgres_server.drop, database)
-            settings = server_settings(
-                tmp_path / name,
-                server_name=name,
-                listeners=(ListenerSettings(port=0), ListenerSettings(port=0, tls=authority.issue(name))),
-                federation=FederationSettings(ca_file=authority.ca_file, ip_denylist=()),
-            )
-            sfu = RecordingBackend(clock.now_ms, url=f"ws://sfu.{name}")
-            running = running_homeserver(
-                settings,
-                postgres_server.dsn_of(database),
-                clock,
-                sfu,
-                dns=dns,
-                signing_key=signing_key(10 + number, f"key{number}"),
-            )
-            server = await stack.enter_async_context(running)
-            dns.point(name, FEDERATION_PORT, server.ports[1])
-            servers += [server, sfu]
-        alpha, alpha_sfu, beta, beta_sfu = servers
-        yield Both(alpha, beta, alpha_sfu, beta_sfu, dns)
+def world(authority: Authority, dns: FakeDns, clock: FakeClock, postgres_server: TestServer, tmp_path: Path) -> World:
+    return World(authority, dns, clock, postgres_server, tmp_path)
+
+
+@pytest.fixture
+async def alpha(world: World) -> AsyncIterator[Home]:
+    async with running_home(ALPHA, 1, world) as home:
+        yield home
+
+
+@pytest.fixture
+async def beta(world: World) -> AsyncIterator[Home]:
+    async with running_home(BETA, 2, world) as home:
+        yield home
