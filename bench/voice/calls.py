@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 from bench.voice.load.crowd import Person
 from bench.voice.load.measuring import HEADER, Measured, load, quantiles
-from bench.voice.load.sfus import Sfu, cpu_seconds, livekit, memory_mb, worker
+from bench.voice.load.sfus import Sfu, cpu_of, livekit, memory_mb, prioritise, worker
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     seconds: float
     long: float
-    profile: str
+    samples: str
 
 
 def _talkers(count: int, room: str = "hall", hears: int | None = None) -> list[Person]:
@@ -49,7 +49,7 @@ def _show(what: str, sfu: Sfu, measured: Measured) -> None:
 
 @asynccontextmanager
 async def _ours(options: Options, *, way: str = "", top_speakers: int = 5) -> AsyncIterator[Sfu]:
-    way = way or (f"profile:{options.profile}" if options.profile else "")
+    way = way or (f"samples:{options.samples}" if options.samples else "")
     async with worker(way=way, top_speakers=top_speakers) as sfu:
         yield sfu
 
@@ -99,7 +99,9 @@ def _crowded(fan_out: int) -> tuple[list[Person], list[Person]]:
         return talkers, talkers + _listeners(fan_out + 1 - len(talkers), len(talkers))
     rooms = 20 if fan_out == 10 else 1
     everybody = [_talkers(fan_out + 1, f"room{n}") for n in range(rooms)]
-    return [person for turn in zip(*everybody, strict=True) for person in turn], sum(everybody, [])
+    return [person for turn in zip(*everybody, strict=True) for person in turn], [
+        person for room in everybody for person in room
+    ]
 
 
 async def hall(options: Options) -> None:
@@ -195,10 +197,10 @@ async def storm(options: Options) -> None:
     """50 people join within 5 s, each with a microphone."""
     async with _ours(options) as sfu, load(sfu) as crowd:
         people = _talkers(50)
-        cpu = cpu_seconds(sfu.pid)
+        cpu = cpu_of(sfu.pid).both
         took = await crowd.join([people], within=5.0)
         settling = await crowd.settle()
-        cpu = cpu_seconds(sfu.pid) - cpu
+        cpu = cpu_of(sfu.pid).both - cpu
         await crowd.count()
         await crowd.crowds[0].do("begin")
         rounds = (await crowd.crowds[0].do("results")).negotiations
@@ -252,14 +254,15 @@ def main() -> None:
     parser.add_argument("scenarios", nargs="*", choices=[[], *SCENARIOS])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--long", type=float, default=600.0)
-    parser.add_argument("--profile", default="", help="file for cProfile's numbers of our worker")
+    parser.add_argument("--samples", default="", help="file for where the CPU of our worker was")
     parser.add_argument(
         "--nice", type=int, default=0, help="of all processes; below 0 (as root) where others use the machine"
     )
     given = parser.parse_args()
-    os.nice(given.nice)
+    if given.nice:
+        prioritise(given.nice)
     names = given.scenarios or [name for name in SCENARIOS if name != "hour"]
-    asyncio.run(_run(names, Options(given.seconds, given.long, given.profile)))
+    asyncio.run(_run(names, Options(given.seconds, given.long, given.samples)))
 
 
 if __name__ == "__main__":

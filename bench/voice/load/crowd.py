@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import socket
 import struct
 import time
 from collections.abc import Iterator, Sequence
@@ -179,7 +180,7 @@ class _People:
     async def count(self) -> None:
         """From now on sockets are read in rounds, and not when something comes."""
         people = list(self.there.values())
-        sockets = [next(iter(person._connection.path._sockets.values())) for person in people]  # type: ignore[attr-defined]
+        sockets = [_socket_in_use(person) for person in people]
         loop = asyncio.get_running_loop()
         for ours in sockets:
             loop.remove_reader(ours.fileno())
@@ -220,6 +221,15 @@ class _People:
         self.there.clear()
         if self.http is not None:
             await self.http.close()
+
+
+def _socket_in_use(person: Participant) -> socket.socket:
+    """There may be one for each address family."""
+    agent = person._connection._agent
+    assert agent is not None
+    assert agent.selected is not None
+    family = socket.AF_INET6 if ":" in agent.selected[0] else socket.AF_INET
+    return person._connection.path._sockets[family]  # type: ignore[attr-defined]
 
 
 def _moment(person: Participant, packet: bytes) -> int | None:

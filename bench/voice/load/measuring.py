@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.voice.load.crowd import Crowd, Person, Results
-from bench.voice.load.sfus import Sfu, cpu_seconds, dropped_by_full_sockets, memory_mb
+from bench.voice.load.sfus import Cpu, Sfu, cpu_of, dropped_by_full_sockets, memory_mb
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Measured:
     """CPU figures are of the SFU's process alone; times in ms."""
 
     seconds: float
-    cpu: float
+    cpu: Cpu
     forwarded: int
     lost: int
     streams: int
@@ -39,13 +39,14 @@ class Measured:
 
     @property
     def us_each(self) -> float:
-        return self.cpu / self.forwarded * 1e6 if self.forwarded else 0.0
+        return self.cpu.both / self.forwarded * 1e6 if self.forwarded else 0.0
 
     @property
     def row(self) -> str:
         rate = self.forwarded / self.seconds
         return (
-            f"{self.seconds:.0f} s | {rate:,.0f} | {self.cpu / self.seconds * 100:.0f} % | {self.us_each:.2f} | "
+            f"{self.seconds:.0f} s | {rate:,.0f} | {self.cpu.both / self.seconds * 100:.0f} % | "
+            f"{self.us_each:.2f} ({self.cpu.user / max(1, self.forwarded) * 1e6:.2f}) | "
             f"{self.lost} of {self.forwarded:,} | {self.added_p50:.2f} / {self.added_p99:.2f} / {self.added_worst:.1f} | "
             f"{self.mean_jitter:.2f} / {self.worst_jitter:.2f} | {self.memory_mb:.0f} | {self.crowd_cpu * 100:.0f} % | "
             f"{self.load_average:.1f}"
@@ -53,7 +54,7 @@ class Measured:
 
 
 HEADER = (
-    "| what | SFU | time | forwarded/s | CPU | us each | lost | added ms p50 / p99 / worst | "
+    "| what | SFU | time | forwarded/s | CPU | us each (user) | lost | added ms p50 / p99 / worst | "
     "jitter ms mean / worst stream | RSS MB | load's CPU | load average |\n|" + "---|" * 12
 )
 
@@ -91,14 +92,14 @@ class Load:
         await asyncio.sleep(warm_up)
         full = dropped_by_full_sockets()
         await asyncio.gather(*(crowd.do("begin") for crowd in self.crowds))
-        cpu, begun = cpu_seconds(self.sfu.pid), time.monotonic()
+        cpu, begun = cpu_of(self.sfu.pid), time.monotonic()
         await asyncio.sleep(seconds)
-        cpu, spent = cpu_seconds(self.sfu.pid) - cpu, time.monotonic() - begun
+        cpu, spent = cpu_of(self.sfu.pid) - cpu, time.monotonic() - begun
         results = await asyncio.gather(*(crowd.do("results") for crowd in self.crowds))
         return _sum(results, spent, cpu, memory_mb(self.sfu.pid), dropped_by_full_sockets() - full)
 
 
-def _sum(results: Sequence[Results], seconds: float, cpu: float, memory: float, full: int) -> Measured:
+def _sum(results: Sequence[Results], seconds: float, cpu: Cpu, memory: float, full: int) -> Measured:
     counted = [result.counted for result in results]
     latencies = np.concatenate([one.latencies for one in counted])
     if not len(latencies):
