@@ -67,6 +67,8 @@ def problems_of(settings: Settings) -> Iterator[str]:
         for path in (tls.certificate, tls.private_key):
             if not path.is_file():
                 yield f"The file {path} of a listener's tls does not exist."
+    if settings.federation.ca_file is not None and not settings.federation.ca_file.is_file():
+        yield f"The file {settings.federation.ca_file} of federation.ca_file does not exist."
     for path in settings.appservice_files:
         if not path.is_file():
             yield f"The file {path} of appservice_files does not exist."

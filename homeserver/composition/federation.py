@@ -104,7 +104,7 @@ def _client(
     connections = Connections(dns, guard, settings.federation.ca_file)
     well_known = WellKnown(connections.page, base.clock)
     resolver = Resolver(dns, well_known, base.clock, random.random)
-    base.life.on_start(connections.open)
+    base.life.on_start(connections.check)
     base.life.on_stop(connections.close)
     base.life.on_stop(well_known.stop)
     base.life.reports_memory("well_known", well_known.memory_usage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import ssl
@@ -67,26 +68,48 @@ def _result(host: str, ip: str, port: int) -> ResolveResult:
 
 @dataclass(slots=True)
 class Connections:
-    """Open from `open()` to `close()`. Redirects, cookies and proxies of the environment are not followed."""
+    """From the first request to `close()`. Redirects, cookies and proxies of the environment are not followed."""
 
     dns: Dns
     guard: AddressGuard
     ca_file: Path | None = None
-    """A CA that is trusted besides those of the system. Read by `open()`, which raises OSError or ssl.SSLError."""
+    """A CA that is trusted besides those of the system."""
     _session: aiohttp.ClientSession | None = None
+    _tls: ssl.SSLContext | None = None
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _closed: bool = False
 
-    async def open(self) -> None:
-        """Ready for requests afterwards."""
+    async def check(self) -> None:
+        """Read the `ca_file` now, so that a mistake is found at the start. Raises OSError or ssl.SSLError."""
+        if self.ca_file is not None:
+            await self._context()
+
+    async def _context(self) -> ssl.SSLContext:
+        """Made when it is first needed, and elsewhere: reading all authorities of a system takes a while."""
+        async with self._lock:
+            if self._tls is None:
+                self._tls = await asyncio.to_thread(tls_context, self.ca_file)
+            return self._tls
+
+    async def _open(self) -> aiohttp.ClientSession:
+        context = await self._context()
+        if self._closed:
+            raise OSError("connections to other servers are closed")
+        if self._session is None:
+            self._session = self._new_session(context)
+        return self._session
+
+    def _new_session(self, context: ssl.SSLContext) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             resolver=_Names(self.dns),
             use_dns_cache=False,  # theirs has no bound
-            ssl=self._tls(),
+            ssl=context,
             limit=MAX_CONNECTIONS,
             limit_per_host=MAX_CONNECTIONS_PER_SERVER,
             keepalive_timeout=KEEPALIVE_S,
             socket_factory=self.guard.open_socket,
         )
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
@@ -96,18 +119,12 @@ class Connections:
         )
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; there are no new ones."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
         self.dns.close()
-
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.ca_file is not None:
-            context.load_verify_locations(self.ca_file)
-        return context
 
     async def send(self, route: Route, request: Outgoing, max_bytes: int) -> Page:
         """The answer of the first place of the route that can be connected to.
@@ -143,10 +160,18 @@ class Connections:
             raise OSError(f"{type(error).__name__}") from error
 
     async def _request(self, method: str, url: URL, max_bytes: int, **options: Any) -> Page:
-        if self._session is None:
-            raise OSError("connections to other servers are closed")
-        async with self._session.request(method, url, allow_redirects=False, **options) as response:
+        session = await self._open()
+        async with session.request(method, url, allow_redirects=False, **options) as response:
             return Page(response.status, response.headers, await _body(response, max_bytes))
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 and newer, certificates checked for their name. Raises OSError or ssl.SSLError for the file."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -57,7 +57,6 @@ class Us:
 async def us(authority: Authority, dns: FakeDns, clock: FakeClock, database: Database) -> AsyncIterator[Us]:
     """We are `us.example`, may contact this machine, and trust the authority of the test."""
     connections = Connections(dns, AddressGuard(()), authority.ca_file)
-    await connections.open()
     well_known = WellKnown(connections.page, clock)
     resolver = Resolver(dns, well_known, clock, lambda: 0.5)
     pauses = Pauses(database, UnreachableServerRows(), clock, lambda: 0.5, 10_000, 60_000)

@@ -123,7 +123,6 @@ async def test_a_well_known_that_is_too_large_is_none(us: Us, authority: Authori
 async def test_nothing_leads_to_a_denied_address(authority: Authority, dns: FakeDns, peer: Peer) -> None:
     """Neither a name, nor an address, nor a redirect of a well-known."""
     connections = Connections(dns, AddressGuard(["127.0.0.0/8"]), authority.ca_file)
-    await connections.open()
     try:
         inside = ("peer.example:8448", f"127.0.0.1:{peer.port}", f"[::ffff:127.0.0.1]:{peer.port}")
         for url in (f"https://{each}/" for each in inside):
