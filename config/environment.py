@@ -15,7 +15,9 @@ from config.values import nearest
 PREFIX = "VOICECHAT_"
 # Not settings: what the tests and the launcher read, and what Kubernetes sets in every container when some service
 # happens to be called "voicechat".
-_OTHERS = re.compile(r"VOICECHAT_((TEST|INTEROP)_\w*|BOT_PASSWORD|PYTHON|SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)\w*)?)")
+_OTHERS = re.compile(
+    r"VOICECHAT_((TEST|INTEROP)_\w*|BOT_PASSWORD|PYTHON|SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)\w*)?)"
+)
 
 
 def overrides_of(environment: Mapping[str, str]) -> list[tuple[tuple[str, ...], Node]]:
