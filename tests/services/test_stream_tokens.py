@@ -27,7 +27,8 @@ def test_a_sync_token_is_a_place_in_timelines() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "s", "t", "s1", "s1_2_3", "s1_2_3_4_5_6_7_8_9", "s1_2_3_4_5_6", "s-1_2_3_4_5_6_7", "s１_2_3_4_5_6_7", "t1 ", "t1_2", "x5",
+    ["", "s", "t", "s1", "s1_2_3", "s1_2_3_4_5_6_7_8_9", "s1_2_3_4_5_6", "s-1_2_3_4_5_6_7",
+     "s１_2_3_4_5_6_7", "t1 ", "t1_2", "x5",
      "s1_2_3_4_5_6_" + "9" * 19, "t" + "9" * 400, "12"],
 )  # fmt: skip
 def test_what_we_never_made_is_refused(text: str) -> None:
