@@ -92,6 +92,7 @@ class Load:
         await asyncio.sleep(warm_up)
         full = dropped_by_full_sockets()
         await asyncio.gather(*(crowd.do("begin") for crowd in self.crowds))
+        self.sfu.begin()
         cpu, begun = cpu_of(self.sfu.pid), time.monotonic()
         await asyncio.sleep(seconds)
         cpu, spent = cpu_of(self.sfu.pid) - cpu, time.monotonic() - begun

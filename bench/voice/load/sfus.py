@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import sys
 import tempfile
@@ -49,6 +50,10 @@ class Sfu(Protocol):
     def pid(self) -> int: ...
 
     async def open_room(self, room: str) -> None: ...
+
+    def begin(self) -> None:
+        """What is measured begins now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,14 @@ class Worker:
     door: Door
     pid: int
     child: Child
+    sampled: bool
 
     async def open_room(self, room: str) -> None:
         await self.child.ask(EnsureRoom(room, RoomOptions(max_participants=2000)))
+
+    def begin(self) -> None:
+        if self.sampled:
+            os.kill(self.pid, signal.SIGUSR1)
 
 
 @asynccontextmanager
@@ -125,7 +135,8 @@ async def worker(*, way: str = "", top_speakers: int = 5) -> AsyncIterator[Worke
     child = Child(0, process, channel, await _introduced(channel, configuration), lambda event: None)
     child.start()
     try:
-        yield Worker("ours" + (f", {way}" if way == "sendto" else ""), _door(child.signalling.port), process.pid, child)
+        name, sampled = "ours" + (f", {way}" if way == "sendto" else ""), way.startswith("samples")
+        yield Worker(name, _door(child.signalling.port), process.pid, child, sampled)
     finally:
         await child.stop()
 
@@ -145,6 +156,8 @@ class LiveKit:
 
     async def open_room(self, room: str) -> None:
         """Made by whoever joins first."""
+
+    def begin(self) -> None: ...
 
 
 @asynccontextmanager

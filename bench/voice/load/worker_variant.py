@@ -1,7 +1,7 @@
 """The worker as it is, but for one thing: `python -m bench.voice.load.worker_variant FD PARENT WAY`.
 
 WAY is "sendto" (no sendmmsg, as on macOS), or "samples:FILE": where the CPU was every 2 ms of its time, written when it
-ends. cProfile would be of no use, as it costs more than what it measures.
+ends, from the last SIGUSR1 on. cProfile would be of no use, as it costs more than what it measures.
 """
 
 from __future__ import annotations
@@ -45,7 +45,12 @@ def sampled(run: Callable[[], None], path: Path) -> None:
             frame = frame.f_back
         below.update(stack.keys())
 
+    def forget(*_: object) -> None:
+        itself.clear()
+        below.clear()
+
     signal.signal(signal.SIGPROF, look)
+    signal.signal(signal.SIGUSR1, forget)
     signal.setitimer(signal.ITIMER_PROF, _EVERY_SECONDS, _EVERY_SECONDS)
     try:
         run()

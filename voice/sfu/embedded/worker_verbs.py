@@ -66,7 +66,7 @@ def _numbers(rooms: RoomServer, port: Port) -> Numbers:
         participants=rooms.registry.size(),
         received=counters.received,
         sent=counters.sent,
-        dropped=counters.dropped,
+        dropped=counters.dropped + counters.late,
         bad=counters.bad,
         processor_seconds=time.process_time(),
         resident_bytes=resident_bytes(),

@@ -126,8 +126,6 @@ class MediaStream:
 
     def ask_again(self, now_ns: int, rtt_ms: float) -> None:
         """NACK what is missing and due."""
-        if not self.reception.holes:
-            return
         missing = self.reception.worth_asking_for(now_ns, rtt_ms)
         if missing and self._feedback("nack"):
             self.track.stats.asked_for += len(missing)

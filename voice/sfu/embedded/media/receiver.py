@@ -248,9 +248,10 @@ class Receiver:
 
     def tick(self, now_ns: int) -> None:
         """Every 20 ms."""
-        rtt_ms = self._link.rtt_ms or ASSUMED_RTT_MS
-        for stream in self._media():
-            stream.ask_again(now_ns, rtt_ms)
+        for place in self._places.values():
+            for stream in place.streams.values():
+                if stream.reception.holes:
+                    stream.ask_again(now_ns, self._link.rtt_ms or ASSUMED_RTT_MS)
         if self._arrival_pending and now_ns - self._told_arrivals_ns >= ARRIVALS_NS:
             self._tell_arrivals(now_ns)
         if now_ns - self._reported_ns >= REPORT_NS:

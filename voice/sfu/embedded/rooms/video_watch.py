@@ -21,9 +21,11 @@ class VideoWatch:
     _paused: WeakKeyDictionary[Following, bool] = field(default_factory=WeakKeyDictionary)
 
     def look(self, room: Room) -> None:
-        for publication in room.publications.values():
-            if publication.kind == "video":
-                self._tell_wanted(room, publication)
+        videos = [publication for publication in room.publications.values() if publication.kind == "video"]
+        for publication in videos:
+            self._tell_wanted(room, publication)
+        if not videos:
+            return  # a hundred people who all hear each other have ten thousand followings
         for participant in room.people.values():
             self._tell_paused(room, participant)
 

@@ -15,6 +15,8 @@ class Counters:
     """Media handed to the system."""
     dropped: int = 0
     """Media that could not be sent: buffer full, slow TCP peer, address unreachable."""
+    late: int = 0
+    """Media thrown away unread, for the worker could not keep up."""
     bad: int = 0
     """What nobody can have meant: unauthentic, malformed, replayed, too long, of an unknown address."""
     checks: int = 0

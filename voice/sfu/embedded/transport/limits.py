@@ -7,7 +7,13 @@ MAX_DATAGRAM = 2048
 MAX_PACKET = 1500
 """Bytes of a plaintext RTP or RTCP packet that is sent. Leaves room in a slot for tag, index and MKI."""
 DATAGRAMS_A_TURN = 256
-"""Read before other work of the event loop gets its turn."""
+"""Read before other work of the event loop gets its turn,"""
+SENT_A_TURN = 2048
+"""or sent, as one packet may go to hundreds: about 10 ms."""
+TOO_LATE_NS = 500_000_000
+"""A port that has not got to the end of its queue for so long throws away what is in it: late sound is no sound, and a
+loop that stood still for seconds would otherwise play them all, late for as long as the call lasts."""
+THROWN_AWAY_A_TURN = 8192
 
 DTLS_MTU = 1200
 """Fits IPv6's 1280 with all headers, and most tunnels."""

@@ -16,7 +16,13 @@ from voice.sfu.embedded.transport.certificate import Identity, new_identity
 from voice.sfu.embedded.transport.counters import Counters
 from voice.sfu.embedded.transport.egress import Egress, new_egress
 from voice.sfu.embedded.transport.ingress import Ingress, new_ingress
-from voice.sfu.embedded.transport.limits import DATAGRAMS_A_TURN, MAX_DATAGRAM
+from voice.sfu.embedded.transport.limits import (
+    DATAGRAMS_A_TURN,
+    MAX_DATAGRAM,
+    SENT_A_TURN,
+    THROWN_AWAY_A_TURN,
+    TOO_LATE_NS,
+)
 from voice.sfu.embedded.transport.paths import Path, UdpPath, udp_path
 from voice.sfu.embedded.transport.sockets import bind_both
 from voice.sfu.embedded.transport.srtp import SrtpFunctions, best_functions
@@ -44,6 +50,8 @@ class Port:
     _by_address: dict[SocketAddress, UdpPath] = field(default_factory=dict)
     _transports: set[Transport] = field(default_factory=set)
     _reported_ns: int = 0
+    _behind_ns: int = 0
+    """When reading first ended before all was read; 0 while we keep up."""
 
     # --- contracts.MediaPort ---------------------------------------------------------------------------------------
 
@@ -95,23 +103,31 @@ class Port:
         """All that waits, up to a turn's worth; what it makes us send leaves at the end, together."""
         self._ingress.begin()
         self._egress.hold()
+        now_ns = self._ingress.now_ns
         try:
-            self._read_turn()
+            if self._behind_ns and now_ns - self._behind_ns > TOO_LATE_NS:
+                all_read = self._throw_away()
+            else:
+                all_read = self._read_turn()
         finally:
             self._egress.release()
+        self._behind_ns = 0 if all_read else self._behind_ns or now_ns
 
-    def _read_turn(self) -> None:
+    def _read_turn(self) -> bool:
+        """Whether nothing waits any more."""
         receive, view, by_address = self._socket.recvfrom_into, self._ingress.view, self._by_address
+        counters = self.counters
+        enough = counters.sent + SENT_A_TURN
         for _ in range(DATAGRAMS_A_TURN):
             try:
                 size, address = receive(view)
             except (BlockingIOError, InterruptedError):
-                return
+                return True
             except OSError:
                 # Some systems report here that an earlier datagram of ours was refused.
                 continue
             if not 0 < size < MAX_DATAGRAM:
-                self.counters.bad += 1
+                counters.bad += 1
                 continue
             path = by_address.get(address)
             try:
@@ -121,6 +137,28 @@ class Port:
                     self._other(bytes(view[:size]), path, address)
             except Exception:
                 self._report_fault()
+            if counters.sent > enough:
+                return False
+        return False
+
+    def _throw_away(self) -> bool:
+        """Media that waits, unread; checks and data go on. Whether nothing waits any more."""
+        receive, view = self._socket.recvfrom_into, self._ingress.view
+        for _ in range(THROWN_AWAY_A_TURN):
+            try:
+                size, address = receive(view)
+            except (BlockingIOError, InterruptedError):
+                return True
+            except OSError:
+                continue
+            if 127 < view[0] < 192:
+                self.counters.late += 1
+            elif 0 < size < MAX_DATAGRAM:
+                try:
+                    self._other(bytes(view[:size]), self._by_address.get(address), address)
+                except Exception:
+                    self._report_fault()
+        return False
 
     def _media(self, path: Path, size: int) -> None:
         self.counters.received += 1
