@@ -76,7 +76,7 @@ def problems_of(settings: Settings) -> Iterator[str]:
 
 
 def _problems_of_voice(voice: VoiceSettings) -> Iterator[str]:
-    """The same sentences that a start ends with."""
+    """What a start would end with, and what would be of no use in a call."""
     from config.errors import ConfigError
     from homeserver.composition.livekit_clusters import cluster_addresses
     from voice.turn import read_turn_uri

@@ -25,6 +25,7 @@ from voice.sfu.embedded.control import (
 )
 from voice.sfu.embedded.control_channel import Channel, open_channel
 from voice.sfu.embedded.worker_outbox import MOST_LOG_LINES, MOST_MESSAGES, Outbox, OutboxFull
+from voice.turn import TurnAccess
 
 ALICE = ParticipantState("alice", "PA_1", 1, attributes={"org.voicechat.deafened": "1"})
 
@@ -52,6 +53,14 @@ def test_events_arrive_as_they_were(event: SfuEvent) -> None:
     report = control.read_report(control.encode(told(event)))
     assert not isinstance(report, control.Ready | control.Failed | LogLine | Reply)
     assert event_of(report) == event
+
+
+def test_a_worker_gets_what_it_needs_to_begin_and_its_secrets_are_not_shown() -> None:
+    turn = TurnAccess(("turn:turn.test",), "north wind", 3600)
+    begin = control.Configure("key", "secret", "::", 1, ("192.0.2.1",), RoomOptions(), 5, 20, "/socket", turn)
+    assert control.read_configure(control.encode(begin)) == begin
+    assert "secret" not in repr(begin)
+    assert "north wind" not in repr(begin)
 
 
 def test_requests_arrive_as_they_were() -> None:
