@@ -26,8 +26,10 @@ from voice.sfu.backend import (
 )
 from voice.sfu.livekit.cluster import Cluster, ClusterAddress, ClusterNumbers
 from voice.sfu.livekit.door import Door
+from voice.sfu.livekit.errands import Errands
 from voice.sfu.livekit.people import People, Sids
 from voice.sfu.livekit.placements import Placements
+from voice.sfu.livekit.silences import Silences
 from voice.sfu.livekit.states import is_person, is_there, reason_of, state_of
 from voice.sfu.livekit.void_tokens import VoidTokens
 from voice.sfu.livekit.watch import LOOK_SECONDS, Watch
@@ -48,13 +50,16 @@ class LiveKitBackend:
     people: People = field(default_factory=People)
     placements: Placements = field(init=False)
     _void: VoidTokens = field(init=False)
+    _silences: Silences = field(default_factory=Silences)
+    _errands: Errands = field(default_factory=Errands)
     _door: Door = field(init=False)
     _watches: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.placements = Placements([Cluster(address) for address in self.addresses])
         self._void = VoidTokens(self.addresses[0].api_secret.encode())
-        self._door = Door(self.placements, self.people, self._void, self._send_away)
+        self._door = Door(self.placements, self.people, self._void, self._send_away, self._errands)
+        self.people.listeners.append(self._silences.follow)
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -78,7 +83,7 @@ class LiveKitBackend:
             task.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
         self._watches.clear()
-        await self._door.close()
+        await self._errands.close()
         for cluster in self.placements.clusters:
             await cluster.close()
 
@@ -123,13 +128,22 @@ class LiveKitBackend:
         return done
 
     async def mute(self, room: str, identity: str, source: Source, *, muted: bool = True) -> bool:
-        asked = [await each.mute(room, identity, source, muted=muted) for each in self.placements.asked_for(room)]
-        return any(asked)
+        """Lifting it opens nothing: that is for whose microphone it is."""
+        if not muted:
+            self._silences.end(room, identity, source)
+        elif self.people.has(room, identity):
+            self._silences.begin(room, identity, source)
+        return any(
+            [await self._mute_at(each, room, identity, source, muted) for each in self.placements.asked_for(room)]
+        )
 
     async def permit(self, room: str, grant: Grant) -> bool:
         return any([await each.permit(room, grant) for each in self.placements.asked_for(room)])
 
     async def send_data(self, room: str, topic: str, payload: bytes, identities: Sequence[str] = ()) -> None:
+        # LiveKit waits for seconds for a room that nobody is in.
+        if not (self.people.count(room) or await self.participants(room)):
+            return
         for cluster in self.placements.asked_for(room):
             await cluster.send_data(room, topic, payload, identities)
 
@@ -149,17 +163,26 @@ class LiveKitBackend:
             self._seen(room, who)
         elif event.event in ("participant_left", "participant_connection_aborted"):
             self.people.left(room, who.identity, who.sid, reason_of(who))
+        elif event.event == "track_published":
+            self._hush(room, models.ParticipantInfo(identity=who.identity, tracks=[event.track]))
         elif event.event == "room_finished":
             self.people.emptied(room, LeaveReason.ROOM_ENDED)
 
     def _looked(self, room: str, before: Sids, infos: Sequence[models.ParticipantInfo]) -> None:
         there = [each for each in infos if is_person(each) and is_there(each)]
-        let_in = [state_of(each) for each in there if self._door.lets_in(room, each, self._now_ms)]
-        self.people.compare(room, before, let_in)
+        let_in = [each for each in there if self._door.lets_in(room, each, self._now_ms)]
+        self.people.compare(room, before, [state_of(each) for each in let_in])
+        for info in let_in:
+            self._hush(room, info)
 
     def _seen(self, room: str, info: models.ParticipantInfo) -> None:
         if self._door.lets_in(room, info, self._now_ms):
             self.people.seen(room, state_of(info))
+
+    def _hush(self, room: str, info: models.ParticipantInfo) -> None:
+        """He has opened again what a moderator closed."""
+        for track in self._silences.broken(room, info):
+            self._errands.run(self.placements.of_room(room).mute(room, info.identity, track.sid))
 
     @property
     def _now_ms(self) -> int:
@@ -168,6 +191,11 @@ class LiveKitBackend:
     async def _send_away(self, room: str, identity: str) -> bool:
         until_s = int(self.now_s())
         return any([await each.remove(room, identity, until_s) for each in self.placements.asked_for(room)])
+
+    async def _mute_at(self, cluster: Cluster, room: str, identity: str, source: Source, muted: bool) -> bool:
+        tracks = await cluster.tracks(room, identity, source)
+        done = [await cluster.mute(room, identity, each.sid) for each in tracks if muted]
+        return any(done) if muted else bool(tracks)
 
     async def _end_elsewhere(self, cluster: Cluster, room: str) -> None:
         with contextlib.suppress(SfuUnavailable):  # whoever is still found there is sent away by the watch

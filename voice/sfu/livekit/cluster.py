@@ -96,13 +96,14 @@ class Cluster:
         request = room.RoomParticipantIdentity(room=name, identity=identity, revoke_token_ts=tokens_until_s)
         return await self._ask(self._rooms.remove_participant(request)) is not None
 
-    async def mute(self, name: str, identity: str, source: Source, *, muted: bool) -> bool:
-        """False where he publishes nothing of this kind, or where the cluster does not let servers unmute."""
+    async def tracks(self, name: str, identity: str, source: Source) -> Sequence[models.TrackInfo]:
+        """What he publishes of this kind."""
         found = await self.participant(name, identity)
-        track = next((each for each in found.tracks if each.source == TRACK_SOURCES[source]), None) if found else None
-        if track is None:
-            return False
-        request = room.MuteRoomTrackRequest(room=name, identity=identity, track_sid=track.sid, muted=muted)
+        return [each for each in found.tracks if each.source == TRACK_SOURCES[source]] if found else []
+
+    async def mute(self, name: str, identity: str, track_sid: str) -> bool:
+        """His client is told, and may open it again. False where there is no such track."""
+        request = room.MuteRoomTrackRequest(room=name, identity=identity, track_sid=track_sid, muted=True)
         return await self._ask(self._rooms.mute_published_track(request)) is not None
 
     async def permit(self, name: str, grant: Grant) -> bool:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
 
 from livekit.protocol import models
 
+from voice.sfu.livekit.errands import Errands
 from voice.sfu.livekit.people import People
 from voice.sfu.livekit.placements import Placements
 from voice.sfu.livekit.void_tokens import VoidTokens
 
-log = logging.getLogger(__name__)
-
-SendAway = Callable[[str, str], Awaitable[object]]
+SendAway = Callable[[str, str], Coroutine[Any, Any, object]]
 """Room, identity."""
 
 
@@ -27,12 +25,12 @@ class Door:
     people: People
     void: VoidTokens
     send_away: SendAway
-    _tasks: set[asyncio.Task[object]] = field(default_factory=set)
+    errands: Errands
 
     def lets_in(self, room: str, info: models.ParticipantInfo, now_ms: int) -> bool:
         """False: he is being sent away."""
         if self.void.is_void(room, info.identity, info.attributes, now_ms) or self._is_full_for(room, info.identity):
-            self._turn_away(room, info.identity)
+            self.errands.run(self.send_away(room, info.identity))
             return False
         return True
 
@@ -41,19 +39,3 @@ class Door:
         if placed is None or placed.options is None or self.people.has(room, identity):
             return False
         return self.people.count(room) >= placed.options.max_participants
-
-    def _turn_away(self, room: str, identity: str) -> None:
-        task = asyncio.ensure_future(self.send_away(room, identity))
-        self._tasks.add(task)
-        task.add_done_callback(self._was_sent_away)
-
-    def _was_sent_away(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # The next look at the room tries again.
-            log.warning("somebody who may not stay in a call could not be sent away: %s", task.exception())
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
