@@ -85,7 +85,7 @@ async def _climb(options: Options, way: str, fan_out: int, step: int) -> None:
         for talking in range(step, len(talkers) + 1, step):
             # Of each room the same number, so that they do not all talk in one.
             await crowd.talk(_names(talkers[:talking]))
-            measured = await crowd.measure(min(10.0, options.seconds))
+            measured = await crowd.measure(min(6.0, options.seconds))
             _show(f"fan-out {fan_out}, {talking} talking", sfu, measured)
             if measured.lost > measured.forwarded / 1000:
                 break

@@ -15,6 +15,8 @@ import numpy as np
 from bench.voice.load.crowd import Crowd, Person, Results
 from bench.voice.load.sfus import Cpu, Sfu, cpu_of, dropped_by_full_sockets, memory_mb
 
+_SLICE_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -22,6 +24,8 @@ class Measured:
 
     seconds: float
     cpu: Cpu
+    best_share: float
+    """Of a core, in the cheapest two seconds: what the code costs when others leave the machine alone."""
     forwarded: int
     lost: int
     streams: int
@@ -42,11 +46,15 @@ class Measured:
         return self.cpu.both / self.forwarded * 1e6 if self.forwarded else 0.0
 
     @property
+    def best_us(self) -> float:
+        return self.best_share * self.seconds / self.forwarded * 1e6 if self.forwarded else 0.0
+
+    @property
     def row(self) -> str:
         rate = self.forwarded / self.seconds
         return (
             f"{self.seconds:.0f} s | {rate:,.0f} | {self.cpu.both / self.seconds * 100:.0f} % | "
-            f"{self.us_each:.2f} ({self.cpu.user / max(1, self.forwarded) * 1e6:.2f}) | "
+            f"{self.us_each:.2f} / {self.best_us:.2f} | {self.cpu.system / max(0.01, self.cpu.both) * 100:.0f} % | "
             f"{self.lost} of {self.forwarded:,} | {self.added_p50:.2f} / {self.added_p99:.2f} / {self.added_worst:.1f} | "
             f"{self.mean_jitter:.2f} / {self.worst_jitter:.2f} | {self.memory_mb:.0f} | {self.crowd_cpu * 100:.0f} % | "
             f"{self.load_average:.1f}"
@@ -54,8 +62,8 @@ class Measured:
 
 
 HEADER = (
-    "| what | SFU | time | forwarded/s | CPU | us each (user) | lost | added ms p50 / p99 / worst | "
-    "jitter ms mean / worst stream | RSS MB | load's CPU | load average |\n|" + "---|" * 12
+    "| what | SFU | time | forwarded/s | CPU | us each / best 2 s | kernel | lost | added ms p50 / p99 / worst | "
+    "jitter ms mean / worst stream | RSS MB | load's CPU | load average |\n|" + "---|" * 13
 )
 
 
@@ -94,13 +102,23 @@ class Load:
         await asyncio.gather(*(crowd.do("begin") for crowd in self.crowds))
         self.sfu.begin()
         cpu, begun = cpu_of(self.sfu.pid), time.monotonic()
-        await asyncio.sleep(seconds)
+        best = await self._best_share(begun + seconds)
         cpu, spent = cpu_of(self.sfu.pid) - cpu, time.monotonic() - begun
         results = await asyncio.gather(*(crowd.do("results") for crowd in self.crowds))
-        return _sum(results, spent, cpu, memory_mb(self.sfu.pid), dropped_by_full_sockets() - full)
+        return _sum(results, spent, cpu, best, memory_mb(self.sfu.pid), dropped_by_full_sockets() - full)
+
+    async def _best_share(self, end: float) -> float:
+        """Wait until then."""
+        best = 1e9
+        while (left := end - time.monotonic()) > 0:
+            before, begun = cpu_of(self.sfu.pid), time.monotonic()
+            await asyncio.sleep(min(_SLICE_SECONDS, left))
+            if left >= _SLICE_SECONDS:
+                best = min(best, (cpu_of(self.sfu.pid) - before).both / (time.monotonic() - begun))
+        return best
 
 
-def _sum(results: Sequence[Results], seconds: float, cpu: Cpu, memory: float, full: int) -> Measured:
+def _sum(results: Sequence[Results], seconds: float, cpu: Cpu, best: float, memory: float, full: int) -> Measured:
     counted = [result.counted for result in results]
     latencies = np.concatenate([one.latencies for one in counted])
     if not len(latencies):
@@ -109,6 +127,7 @@ def _sum(results: Sequence[Results], seconds: float, cpu: Cpu, memory: float, fu
     return Measured(
         seconds,
         cpu,
+        best,
         sum(one.received for one in counted),
         sum(one.lost for one in counted),
         streams,
