@@ -15,7 +15,7 @@ import dns.exception
 import dns.rdtypes.IN.SRV
 import dns.resolver
 
-LOOKUP_THREADS: Final = 16
+LOOKUP_THREADS: Final = 64
 """Threads of their own: names that take long to answer must not keep other work from its threads."""
 SERVICE_LIFETIME_S: Final = 5.0
 NOT_FOUND_TTL_S: Final = 300

@@ -26,9 +26,9 @@ SERVER_KEYS: Final = "/_matrix/key/v2/server"
 QUERY: Final = "/_matrix/key/v2/query"
 MAX_KEYS_IN_MEMORY: Final = 20_000
 MAX_SERVERS_IN_MEMORY: Final = 10_000
-DOCUMENT_LIMITS: Final = Limits(timeout_ms=10_000, max_bytes=64 * 1024)
+DOCUMENT_LIMITS: Final = Limits(timeout_ms=10_000, max_bytes=32 * 1024)
 NOTARY_LIMITS: Final = Limits(timeout_ms=20_000, max_bytes=1024 * 1024)
-FETCHES_AT_ONCE: Final = 20
+FETCHES_AT_ONCE: Final = 100
 # "Requesting servers should limit how frequently they query for certificates": anybody can make us ask, with a request
 # that claims to be signed with a key which nobody has.
 AFTER_SUCCESS_MS: Final = 60_000

@@ -5,8 +5,10 @@ Source: server-server API, "Querying Keys Through Another Server".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +24,14 @@ if TYPE_CHECKING:
 
 MAX_SERVERS: Final = 100
 """In one question; more are left out, as are servers whose keys could not be had."""
-MAX_DOCUMENTS: Final = 1_000
+# Strangers ask these questions: fetching for them must not keep us from the keys that we need ourselves.
+FETCHES_AT_ONCE: Final = 10
+TIME_LIMIT_S: Final = 15.0
+"""After this the answer is what there is."""
+
+
+def _slots() -> asyncio.Semaphore:
+    return asyncio.Semaphore(FETCHES_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +42,42 @@ class Notary:
     keyring: Keyring
     database: Database
     rows: ServerKeyRows
+    _slots: asyncio.Semaphore = field(default_factory=_slots)
 
     async def documents(self, wanted: Mapping[str, int | None]) -> list[dict[str, Any]]:
-        """The newest documents of these servers first, then older ones with further keys.
+        """Of each of these servers the last document that could be had.
 
         By server name the time until which the keys should be valid; None: now.
         """
         names = list(islice(filter(is_server_name, wanted), MAX_SERVERS))
         others = [name for name in names if name != self.own.server_name]
         stored = await self._stored(others)
-        stale = [name for name in others if not self._lasts(stored, name, wanted[name])]
+        stale = [name for name in others if not self._lasts(stored.get(name), wanted[name])]
         if stale:
-            await self.keyring.refresh(stale)
+            await self._refresh(stale)
             stored = await self._stored(others)
         own = [self.own.document()] if self.own.server_name in names else []
-        return own + [self._vouched(each) for each in stored]
+        return own + [self._vouched(each) for each in stored.values()]
 
-    async def _stored(self, names: list[str]) -> list[KeyDocument]:
-        if not names:
-            return []
-        return (await self.rows.documents(self.database, names))[:MAX_DOCUMENTS]
+    async def _stored(self, names: list[str]) -> dict[str, KeyDocument]:
+        found = await self.rows.documents(self.database, names) if names else []
+        return {each.server_name: each for each in found}
 
-    def _lasts(self, stored: Iterable[KeyDocument], name: str, until_ms: int | None) -> bool:
+    def _lasts(self, stored: KeyDocument | None, until_ms: int | None) -> bool:
         # "intermediate notary servers should cache a response for half of its lifetime to avoid serving a stale response"
         now_ms = self.own.clock.now_ms()
-        newest = next((each for each in stored if each.server_name == name), None)
-        if newest is None or newest.valid_until_ms < (now_ms if until_ms is None else until_ms):
+        if stored is None or stored.valid_until_ms < (now_ms if until_ms is None else until_ms):
             return False
-        return now_ms - newest.fetched_ms <= (newest.valid_until_ms - newest.fetched_ms) / 2
+        return now_ms - stored.fetched_ms <= (stored.valid_until_ms - stored.fetched_ms) / 2
+
+    async def _refresh(self, names: list[str]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TIME_LIMIT_S):
+                await asyncio.gather(*map(self._refresh_one, names))
+
+    async def _refresh_one(self, name: str) -> None:
+        async with self._slots:
+            await self.keyring.refresh([name])
 
     def _vouched(self, stored: KeyDocument) -> dict[str, Any]:
         return sign_json(decode_json(stored.document), self.own.server_name, self.own.signing_key)

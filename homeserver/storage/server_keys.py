@@ -1,4 +1,4 @@
-"""Table `server_keys`: the keys of other servers."""
+"""Tables `server_keys` and `server_key_documents`: the keys of other servers, and how they published them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ JOIN server_keys k ON k.server_name = wanted.server_name AND k.key_id = wanted.k
 
 # Fetches may overtake each other: what was fetched later is true.
 PUT = """
-INSERT INTO server_keys (server_name, key_id, verify_key, usable_until_ms, fetched_ms, valid_until_ms, document)
-SELECT $1, key.id, key.verify_key, key.usable_until_ms, $5, $6, $7
+WITH newest AS (
+    INSERT INTO server_key_documents (server_name, fetched_ms, valid_until_ms, document) VALUES ($1, $5, $6, $7)
+    ON CONFLICT (server_name) DO UPDATE
+    SET fetched_ms = excluded.fetched_ms, valid_until_ms = excluded.valid_until_ms, document = excluded.document
+    WHERE server_key_documents.fetched_ms <= excluded.fetched_ms
+)
+INSERT INTO server_keys (server_name, key_id, verify_key, usable_until_ms, fetched_ms)
+SELECT $1, key.id, key.verify_key, key.usable_until_ms, $5
 FROM unnest($2::text[], $3::bytea[], $4::bigint[]) AS key(id, verify_key, usable_until_ms)
 ON CONFLICT (server_name, key_id) DO UPDATE
-SET verify_key = excluded.verify_key, usable_until_ms = excluded.usable_until_ms, fetched_ms = excluded.fetched_ms,
-    valid_until_ms = excluded.valid_until_ms, document = excluded.document
+SET verify_key = excluded.verify_key, usable_until_ms = excluded.usable_until_ms, fetched_ms = excluded.fetched_ms
 WHERE server_keys.fetched_ms <= excluded.fetched_ms
 """
 
 DOCUMENTS = """
-SELECT DISTINCT server_name, fetched_ms, valid_until_ms, document FROM server_keys
-WHERE server_name = ANY($1::text[]) ORDER BY server_name, fetched_ms DESC
+SELECT server_name, fetched_ms, valid_until_ms, document FROM server_key_documents WHERE server_name = ANY($1::text[])
 """
 
 
@@ -57,7 +61,7 @@ class ServerKeyRows:
         }
 
     async def put(self, q: Queries, published: PublishedKeys, document: bytes, fetched_ms: int) -> None:
-        """Remember all keys of a document."""
+        """Remember all keys of a document, and the document."""
         keys = list(published.keys.values())
         await q.execute(
             PUT,
@@ -71,5 +75,5 @@ class ServerKeyRows:
         )
 
     async def documents(self, q: Queries, server_names: Sequence[str]) -> list[KeyDocument]:
-        """All documents that hold a key of these servers, each once, the newest of a server first."""
+        """The last one of each of these servers, where there is one."""
         return [KeyDocument(*row) for row in await q.fetch(DOCUMENTS, list(server_names))]

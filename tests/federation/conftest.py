@@ -54,8 +54,9 @@ class Us:
 
 
 @pytest.fixture
-async def us(authority: Authority, dns: FakeDns, clock: FakeClock, database: Database) -> AsyncIterator[Us]:
-    """We are `us.example`, may contact this machine, and trust the authority of the test."""
+async def us(authority: Authority, dns: FakeDns, clock: FakeClock) -> AsyncIterator[Us]:
+    """We are `us.example`, may contact this machine, and trust the authority of the test. Nothing is stored."""
+    database = Database("postgresql://nobody@127.0.0.1:1/nothing")
     connections = Connections(dns, AddressGuard(()), authority.ca_file)
     well_known = WellKnown(connections.page, clock)
     resolver = Resolver(dns, well_known, clock, lambda: 0.5)

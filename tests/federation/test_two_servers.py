@@ -139,13 +139,22 @@ async def test_a_token_that_beta_does_not_know_opens_nothing(alpha: Home, beta: 
 
 
 async def test_a_server_vouches_for_its_own_users_only(alpha: Home, peer: Peer) -> None:
-    _, room_id = await call_with(alpha)
+    _, room_id = await call_with(alpha, "@bob:peer.example")
     credential = {"access_token": "x", "matrix_server_name": "peer.example"}
     body = {"room": room_id, "openid_token": credential, "device_id": "PHONE"}
     for sub in ("@alice:alpha.example", "@bob:peer.example:8448", "bob", None, 7):
         peer.says(USER_INFO, {"sub": sub})
         await alpha.server.anonymous().post(f"{SERVICE}/sfu/get", body, expect=(401, "M_UNAUTHORIZED"))
     assert (peer.heard[0].uri, peer.heard[0].authorization) == (f"{USER_INFO}?access_token=x", None)
+
+
+async def test_strangers_do_not_choose_whom_we_ask(alpha: Home, peer: Peer, dns: FakeDns) -> None:
+    _, room_id = await call_with(alpha)
+    credential = {"access_token": "x", "matrix_server_name": "peer.example"}
+    for room in (room_id, "!nowhere:peer.example", "nonsense"):
+        body = {"room": room, "openid_token": credential, "device_id": "PHONE"}
+        await alpha.server.anonymous().post(f"{SERVICE}/sfu/get", body, expect=(401, "M_UNAUTHORIZED"))
+    assert (peer.heard, dns.asked) == ([], [])
 
 
 async def test_beta_asks_alpha_for_bobs_token(alpha: Home, beta: Home) -> None:

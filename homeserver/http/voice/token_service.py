@@ -17,7 +17,7 @@ from homeserver.protocol import errors
 from homeserver.services.calls.delegation import Delegations
 from homeserver.services.calls.identities import VoiceIdentities
 from homeserver.services.calls.tokens import CallMember, CallTokens, by_device, by_device_and_member
-from homeserver.services.calls.visitors import Visitors
+from homeserver.services.calls.visitors import NOT_AUTHORISED, Visitors
 
 ROOT = "/livekit/jwt"
 MAX_BODY_BYTES = 16 * 1024
@@ -80,7 +80,7 @@ class TokenServiceEndpoints:
     )
     async def sfu_get(self, request: Request[SfuGetBody]) -> Response:
         body = request.body
-        user_id = await self._visitor(body.openid_token)
+        user_id = await self._visitor(body.openid_token, body.room)
         return await self._answer(by_device(user_id, body.room, body.device_id), body.delay_id)
 
     @endpoint(
@@ -93,7 +93,7 @@ class TokenServiceEndpoints:
     )
     async def get_token(self, request: Request[GetTokenBody]) -> Response:
         body, member = request.body, request.body.member
-        user_id = await self._visitor(body.openid_token, member.claimed_user_id)
+        user_id = await self._visitor(body.openid_token, body.room_id, member.claimed_user_id)
         asks = by_device_and_member(user_id, body.room_id, body.slot_id, member.claimed_device_id, member.id)
         return await self._answer(asks, body.delay_id)
 
@@ -107,7 +107,7 @@ class TokenServiceEndpoints:
     )
     async def delegate_delayed_leave(self, request: Request[DelegateBody]) -> Response:
         body, member = request.body, request.body.member
-        user_id = await self._visitor(body.openid_token, member.claimed_user_id)
+        user_id = await self._visitor(body.openid_token, body.room_id, member.claimed_user_id)
         self._check_local(user_id)
         asks = by_device_and_member(user_id, body.room_id, body.slot_id, member.claimed_device_id, member.id)
         await self.delegations.accept(self._as_known(asks), body.delay_id)
@@ -117,8 +117,12 @@ class TokenServiceEndpoints:
     async def healthz(self, request: Request[None]) -> Response:
         return {}
 
-    async def _visitor(self, credential: OpenIdCredential, claimed_user_id: str | None = None) -> str:
-        return await self.visitors.verify(credential.matrix_server_name, credential.access_token, claimed_user_id)
+    async def _visitor(self, credential: OpenIdCredential, room_id: str, claimed_user_id: str | None = None) -> str:
+        server_name = credential.matrix_server_name
+        if server_name != self.tokens.server_name and not await self.tokens.shares(server_name, room_id):
+            # Nobody of that server could get in, and strangers shall not choose whom we ask.
+            raise errors.Unauthorized(NOT_AUTHORISED)
+        return await self.visitors.verify(server_name, credential.access_token, claimed_user_id)
 
     async def _answer(self, member: CallMember, delay_id: str | None) -> Response:
         if delay_id:

@@ -111,6 +111,14 @@ class CallTokens:
         if user_id not in (await self._room(room_id)).joined:
             raise Forbidden(NOT_IN_ROOM)
 
+    async def shares(self, server_name: str, room_id: str) -> bool:
+        """Whether somebody of that server is in the room."""
+        try:
+            room = await self._room(room_id)
+        except Forbidden:
+            return False
+        return any(server_name_of(user_id) == server_name for user_id in room.joined)
+
     def is_local(self, user_id: str) -> bool:
         """Whether he is one of ours: only those publish here (MSC4195), and open calls."""
         return server_name_of(user_id) == self.server_name

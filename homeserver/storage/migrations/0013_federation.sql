@@ -1,4 +1,4 @@
--- Keys of other servers, as they published them, each with the signed document that it was in last: this server hands that on as a notary.
+-- Keys of other servers, those that they use and those that they used once.
 CREATE TABLE server_keys (
     server_name     text COLLATE "C" NOT NULL,
     key_id          text COLLATE "C" NOT NULL,
@@ -6,10 +6,16 @@ CREATE TABLE server_keys (
     -- What was signed later is not believed.
     usable_until_ms bigint NOT NULL,
     fetched_ms      bigint NOT NULL,
-    -- valid_until_ts of the document
-    valid_until_ms  bigint NOT NULL,
-    document        bytea NOT NULL,
     PRIMARY KEY (server_name, key_id)
+);
+
+-- The last document that each of them published its keys in, as it was signed: this server hands it on as a notary.
+CREATE TABLE server_key_documents (
+    server_name    text COLLATE "C" PRIMARY KEY,
+    fetched_ms     bigint NOT NULL,
+    -- valid_until_ts in it
+    valid_until_ms bigint NOT NULL,
+    document       bytea NOT NULL
 );
 
 -- Servers that could not be reached, and when they are tried again; who answers is not here. Written in batches.

@@ -90,6 +90,9 @@ async def test_a_server_that_nobody_finds_vouches_for_nobody(server: Server) -> 
     alice = await server.register("alice")
     room_id = await alice.create_room()
     credential = {**(await openid(alice)), "matrix_server_name": "elsewhere.example"}
+    await sfu_get(alice, room_id, openid_token=credential, expect=(401, "M_UNAUTHORIZED"))
+    room = await server.application.base.cache.get(room_id)
+    room.joined.add("@bob:elsewhere.example")
     await sfu_get(alice, room_id, openid_token=credential, expect=(502, "M_CONNECTION_FAILED"))
     credential["matrix_server_name"] = "no server name/"
     await sfu_get(alice, room_id, openid_token=credential, expect=(401, "M_UNAUTHORIZED"))
