@@ -43,12 +43,15 @@ class VoiceIdentities:
     _of_user: dict[str, set[Key]] = field(default_factory=dict)
     _present: set[Key] = field(default_factory=set)
     _grants: dict[Key, Grant | None] = field(default_factory=dict)
+    _regranted: set[Key] = field(default_factory=set)
+    """Those whose grant has changed: a token of before may come in still, and says what he might do then."""
 
     async def start(self) -> None:
         """Before the first request: remember what was known before the restart."""
         since_ms = self.clock.now_ms() - KEPT_MS
         for known in await self.rows.all_since(self.queries, since_ms, self.max_identities):
             self._hold(known)
+            self._regranted.add(known.key)  # what his tokens say is not remembered
 
     def find(self, sfu_room: str, identity: str) -> VoiceIdentity | None:
         """Who that participant is; None where he has no token of ours (a tool of the operator's)."""
@@ -77,8 +80,11 @@ class VoiceIdentities:
 
     def note_grant(self, key: Key, grant: Grant | None) -> None:
         """What the SFU knows that he may do; None: nothing, his tokens are void."""
-        if key in self._known:
-            self._grants[key] = grant
+        if key not in self._known:
+            return
+        if self._grants.get(key, grant) != grant:
+            self._regranted.add(key)
+        self._grants[key] = grant
 
     def forget_grant(self, key: Key) -> None:
         """What the SFU knows of him is not known."""
@@ -87,6 +93,10 @@ class VoiceIdentities:
     def is_granted(self, key: Key, grant: Grant | None) -> bool:
         """Whether the SFU knows exactly this."""
         return key in self._grants and self._grants[key] == grant
+
+    def may_come_with_another(self, key: Key) -> bool:
+        """Whether he may have a token that says something else than his grant."""
+        return key in self._regranted
 
     def with_delegation(self) -> Iterator[VoiceIdentity]:
         """Those who handed us their leave event."""
@@ -163,6 +173,7 @@ class VoiceIdentities:
     def _drop(self, key: Key) -> None:
         known = self._known.pop(key)
         self._grants.pop(key, None)
+        self._regranted.discard(key)
         _discard(self._by_room, known.room_id, key)
         _discard(self._of_user, known.user_id, key)
 

@@ -2,7 +2,7 @@
 
 | what                         | key in `events` of the power levels                         | without the key          |
 |------------------------------|-------------------------------------------------------------|--------------------------|
-| to join                      | any type of call membership, see CALL_MEMBERSHIPS           | see `level_to_join`      |
+| to join                      | the types of call membership, see CALL_MEMBERSHIPS          | see `level_to_join`      |
 | to be heard                  | org.voicechat.voice.speak                                   | what joining needs       |
 | to be seen                   | org.voicechat.voice.video                                   | what joining needs       |
 | to share a screen            | org.voicechat.voice.screen                                  | what joining needs       |
@@ -78,13 +78,15 @@ def rights_by_levels(levels: PowerLevels, user_id: str) -> Rights:
 
 
 def level_to_join(levels: PowerLevels) -> Level:
-    """The least of what the types of call membership need.
+    """The highest that the room names for a type of call membership; where it names none, the least that sending one needs.
 
-    Where the room names some of them, only those count: a room that raised the state event, which is what clients offer
-    as a setting, did not mean to leave the way by the others open.
+    Clients have a switch that closes calls, and it raises the one type they know. Whoever was not let in by that must not
+    come in by another one, which rooms of ours all name.
     """
     named = [levels.events[event_type] for event_type, _ in CALL_MEMBERSHIPS if event_type in levels.events]
-    return min(named or [levels.to_send(event_type, is_state=is_state) for event_type, is_state in CALL_MEMBERSHIPS])
+    if named:
+        return max(named)
+    return min(levels.to_send(event_type, is_state=is_state) for event_type, is_state in CALL_MEMBERSHIPS)
 
 
 def _check_open(room: LiveRoom, slot_id: str) -> None:

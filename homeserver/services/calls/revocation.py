@@ -20,7 +20,7 @@ from homeserver.services.calls.tokens import CallTokens, grant_of
 from voice.sfu.backend import Grant, Joined, SfuBackend, SfuEvent, SfuUnavailable
 
 if TYPE_CHECKING:
-    from homeserver.services.calls.identities import VoiceIdentities
+    from homeserver.services.calls.identities import Key, VoiceIdentities
     from homeserver.services.rooms.live_room import LiveRoom
     from homeserver.services.rooms.room_cache import RoomCache
     from homeserver.services.rooms.timeline_event import TimelineEvent
@@ -60,7 +60,7 @@ class Revocation:
         if isinstance(event, Joined):
             known = self.identities.find(event.room, event.participant.identity)
             if known is not None:
-                self._do(self._settle_room(known.room_id, known.user_id))
+                self._do(self._settle_room(known.room_id, known.user_id, came_in=known.key))
 
     async def end_devices(self, user_id: str, device_ids: Sequence[str]) -> None:
         """These devices were logged out: whoever holds their tokens is no longer who he was."""
@@ -89,8 +89,11 @@ class Revocation:
         if not task.cancelled() and (failure := task.exception()) is not None:
             log.error("the SFU was not told what changed in a room", exc_info=failure)
 
-    async def _settle_room(self, room_id: str, user_id: str | None = None) -> None:
-        """Everybody with a token for this room, or this user only, may do what he may do now."""
+    async def _settle_room(self, room_id: str, user_id: str | None = None, came_in: Key | None = None) -> None:
+        """Everybody with a token for this room, or this user only, may do what he may do now.
+
+        `came_in`: who has just come, with whatever token.
+        """
         try:
             room = await self.cache.get(room_id)
         except NotFound:
@@ -99,7 +102,9 @@ class Revocation:
             self._unsettled.add(room_id)
             return
         concerned = [each for each in self.identities.of_room(room_id) if user_id in (None, each.user_id)]
-        done = await asyncio.gather(*(self._settle(room, each) for each in concerned), return_exceptions=True)
+        done = await asyncio.gather(
+            *(self._settle(room, each, each.key == came_in) for each in concerned), return_exceptions=True
+        )
         for failure in done:
             if isinstance(failure, BaseException):
                 self._failed(room_id, failure)
@@ -110,11 +115,12 @@ class Revocation:
         else:
             log.error("rights in a call of %s were not settled", room_id, exc_info=failure)
 
-    async def _settle(self, room: LiveRoom | None, known: VoiceIdentity) -> None:
+    async def _settle(self, room: LiveRoom | None, known: VoiceIdentity, came_in: bool) -> None:
         grant = self._grant(room, known)
         present = self.identities.is_present(*known.key)
-        # Of who is there though his tokens are void the SFU has to be told once more.
-        if self.identities.is_granted(known.key, grant) and not (grant is None and present):
+        # Of who is there though his tokens are void, or with a token of before, the SFU has to be told once more.
+        doubtful = present and (grant is None or (came_in and self.identities.may_come_with_another(known.key)))
+        if self.identities.is_granted(known.key, grant) and not doubtful:
             return
         if grant is None:
             await self._put_out(known)

@@ -26,7 +26,9 @@ def levels(content: dict[str, Any], version: str = "11") -> PowerLevels:
         ({}, 0),  # the sticky kind is an ordinary event
         ({"events_default": 30, "state_default": 20}, 20),
         ({"events": {STATE: 50}}, 50),  # named on purpose: nobody comes in by the other names
-        ({"events": {STATE: 50, UNSTABLE: 10}}, 10),
+        ({"events": {STATE: 50, UNSTABLE: 10}}, 50),
+        ({"events": {STATE: 50, UNSTABLE: 0, STABLE: 0}}, 50),  # a new room of ours after a client's switch was used
+        ({"events": {STATE: 0}}, 0),
         ({"events": {STABLE: 100}}, 100),
         ({"events": {"m.room.name": 3}, "events_default": 7}, 7),
     ],

@@ -30,6 +30,10 @@ async def call_of(server: Server, sfu: RecordingBackend) -> tuple[Client, Client
     return alice, bob, room_id
 
 
+def sfu_name(client: Client, room_id: str) -> tuple[str, str]:
+    return tokens.sfu_room(room_id), f"{client.user_id}:{client.device_id}"
+
+
 def there(sfu: RecordingBackend, room_id: str, *people: Client) -> bool:
     return set(sfu.people[tokens.sfu_room(room_id)]) == {f"{each.user_id}:{each.device_id}" for each in people}
 
@@ -101,6 +105,27 @@ async def test_a_lost_voice_is_lost_at_once_and_comes_back(server: Server, sfu: 
     await until(lambda: len(sfu.permitted) == 2)
     assert "microphone" in sfu.permitted[1][1].sources
     assert there(sfu, room_id, alice, bob)
+
+
+async def test_a_voice_lost_before_coming_in_does_not_come_in_with_an_older_token(
+    server: Server, sfu: RecordingBackend
+) -> None:
+    """Mallory collects a token while she may speak, and uses it when she may not."""
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat")
+    await mallory.join(room_id)
+    older = (await sfu_get(mallory, room_id))["jwt"]
+    levels = await alice.state(room_id, "m.room.power_levels")
+    events = {**levels["events"], "org.voicechat.voice.speak": 10}
+    await alice.set_state(room_id, "m.room.power_levels", {**levels, "events": events})
+    for _ in range(2):  # the newer token that she asks for in between changes nothing about the older one
+        sfu.permitted.clear()
+        sfu.join(older)
+        await until(lambda: sfu.permitted)
+        assert "microphone" not in sfu.permitted[-1][1].sources
+        sfu.leave(*sfu_name(mallory, room_id))
+        assert "microphone" not in sfu.granted[sfu_name(mallory, room_id)].sources
+        await sfu_get(mallory, room_id)
 
 
 async def test_a_new_name_of_a_member_changes_nothing(server: Server, sfu: RecordingBackend) -> None:
