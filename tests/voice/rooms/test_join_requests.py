@@ -18,7 +18,7 @@ def packed(request: rtc.JoinRequest, *, zipped: bool) -> str:
     raw = request.SerializeToString()
     wrapped = rtc.WrappedJoinRequest(
         compression=rtc.WrappedJoinRequest.GZIP if zipped else rtc.WrappedJoinRequest.NONE,
-        join_request=gzip.compress(raw) if zipped else raw,
+        join_request=gzip.compress(raw, mtime=0) if zipped else raw,
     )
     return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
 
