@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from tests.cast import Client, Server
+from tests.fuzz.own_operations import DELAYED, STICKY, own_operations, with_unstable_queries
 from tests.fuzz.requests import HostileRequest, make_request
 from tests.spec import validator
 from tests.spec.validator import Operation
@@ -15,6 +16,7 @@ from tests.spec.validator import Operation
 # The gateway errors are documented answers about somebody else, or about a file that is on its way.
 ACCEPTED_FAILURES = {502, 504}
 ROUNDS_ON_ONE_GROUND = 4
+PAGES = ("/setup", "/fallback/web", "/rtc", "/rtc/v1", "/validate")
 # What would end the accounts that the siege is carried out with.
 SPARED = {
     "POST /_matrix/client/v3/logout",
@@ -27,7 +29,8 @@ SPARED = {
 
 
 def served_operations(server: Server) -> Iterator[Operation]:
-    """What of the specification this server has."""
+    """What of the specification this server has, and what it has besides."""
+    yield from own_operations(server.application.edge.endpoints)
     declared = {
         (endpoint.declaration.method, _shape(path))
         for endpoint in server.application.edge.endpoints
@@ -35,7 +38,7 @@ def served_operations(server: Server) -> Iterator[Operation]:
     }
     for operation in validator.operations():
         if (operation.method, _shape(operation.path)) in declared:
-            yield operation
+            yield with_unstable_queries(operation)
 
 
 def _shape(path: str) -> str:
@@ -69,6 +72,9 @@ async def _prepare(mallory: Client, bob: Client, number: int) -> dict[str, Any]:
     upload = await mallory.raw("POST", "/_matrix/media/v3/upload", data=b"bytes", headers={"Content-Type": "image/png"})
     backup = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {"public_key": "abc"}}
     version = (await mallory.post("room_keys/version", backup))["version"]
+    openid = await mallory.post(("user", mallory.user_id, "openid", "request_token"))
+    rooms, later = "/_matrix/client/v3/rooms", {"data": b"{}", "query": {DELAYED: 3_600_000}, "check": False}
+    delayed = await mallory.raw("PUT", f"{rooms}/{room_id}/send/m.room.message/d{number}", **later)
     filter_id = (await mallory.post(("user", mallory.user_id, "filter"), {}))["filter_id"]
     return {
         **dict.fromkeys(("roomId", "room_id", "roomIdOrAlias"), room_id),
@@ -98,7 +104,25 @@ async def _prepare(mallory: Client, bob: Client, number: int) -> dict[str, Any]:
         "password": "12345678",
         "timeout": 0,
         "pattern": "tea",
+        "room": room_id,
+        "slot_id": "m.call#ROOM",
+        "member_id": "m1",
+        "access_token": openid["access_token"],
+        "matrix_server_name": "test",
+        "claimed_user_id": mallory.user_id,
+        "claimed_device_id": mallory.device_id,
+        "delay_id": delayed.json()["delay_id"],
+        "delay_timeout": 10_000,
+        "url": "ws://localhost:8008/livekit/sfu",
+        "worker": "0",
+        DELAYED: 60_000,
+        STICKY: 60_000,
     }
+
+
+def _is_unspecified(operation: Operation, request: HostileRequest) -> bool:
+    """Answers to delayed events are not in the specification yet, pages for people and words of LiveKit never will be."""
+    return DELAYED in request.target or operation.path.endswith(PAGES)
 
 
 async def _complaints(client: Client, operation: Operation, request: HostileRequest) -> list[str]:
@@ -110,7 +134,7 @@ async def _complaints(client: Client, operation: Operation, request: HostileRequ
                 data=request.body,
                 headers=request.headers,
                 encoded=True,
-                check=True,
+                check=not _is_unspecified(operation, request),
             )
     except AssertionError as error:
         return [f"{operation.key}: {error}\n  {request}"[:1500]]
