@@ -24,6 +24,8 @@ class LeaveReason(Enum):
     """Neither signalling nor media for a few seconds."""
     REMOVED = "removed"
     """By a moderator or by the rules of the room."""
+    RECONNECTING = "reconnecting"
+    """His media broke; his client is alive, and was told to join again at once."""
     DUPLICATE = "duplicate"
     """The same identity joined again."""
     MOVED = "moved"

@@ -27,6 +27,8 @@ CONNECT_WAIT_MS: Final = 60_000
 """Who handed us his leave and does not come within this time is taken for gone."""
 COME_BACK_MS: Final = 30_000
 """The same for those whose worker went away; and after our own restart."""
+RECONNECT_WAIT_MS: Final = 10_000
+"""The same for those who were told to connect anew; as long as their seat is kept (voice_rosters/reaper.py)."""
 GOODBYE_WAIT_MS: Final = 2_000
 """LiveKit's clients say goodbye and come again at once when they begin a connection anew."""
 MAX_DELAY_ID_CHARACTERS: Final = 255
@@ -142,6 +144,8 @@ class Delegations:
             return
         if reason is LeaveReason.LEFT:
             self._gone_in(key, GOODBYE_WAIT_MS)
+        elif reason is LeaveReason.RECONNECTING:
+            self._gone_in(key, RECONNECT_WAIT_MS)
         elif reason is LeaveReason.BACKEND_LOST:
             self._gone_in(key, COME_BACK_MS)
         else:

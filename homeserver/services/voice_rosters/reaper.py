@@ -30,6 +30,7 @@ GRACE_MS: Final[Mapping[LeaveReason, int]] = {
     LeaveReason.MOVED: 500,
     LeaveReason.LEFT: 2_000,
     LeaveReason.ROOM_ENDED: 2_000,
+    LeaveReason.RECONNECTING: 10_000,
     LeaveReason.DUPLICATE: 10_000,
     LeaveReason.BACKEND_LOST: 10_000,
 }

@@ -14,7 +14,7 @@ from voice.sfu.backend import Changed, Joined, LeaveReason, Left, ParticipantSta
 if TYPE_CHECKING:
     from homeserver.services.voice_rosters.stream import RosterStream
 
-COMES_BACK = frozenset({LeaveReason.DUPLICATE, LeaveReason.BACKEND_LOST})
+COMES_BACK = frozenset({LeaveReason.RECONNECTING, LeaveReason.DUPLICATE, LeaveReason.BACKEND_LOST})
 """Reasons after which the same identity is expected at once."""
 
 OnSeated = Callable[[Seat], None]

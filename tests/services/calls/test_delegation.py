@@ -12,6 +12,7 @@ from homeserver.services.calls.delegation import (
     COME_BACK_MS,
     CONNECT_WAIT_MS,
     GOODBYE_WAIT_MS,
+    RECONNECT_WAIT_MS,
     DelayedLeave,
     Delegations,
 )
@@ -126,6 +127,19 @@ async def test_a_second_connection_of_the_same_client_is_no_leave(stage: Stage) 
     stage.goes(LeaveReason.DUPLICATE)
     await stage.later(GOODBYE_WAIT_MS)
     assert stage.delayed.sent == []
+
+
+async def test_who_is_told_to_connect_anew_has_time_to_do_it(stage: Stage) -> None:
+    await stage.delegations.accept(stage.alice, "d")
+    stage.comes()
+    stage.goes(LeaveReason.RECONNECTING)
+    await stage.later(RECONNECT_WAIT_MS - 1)
+    stage.comes()
+    await stage.later(RECONNECT_WAIT_MS)
+    assert stage.delayed.sent == []
+    stage.goes(LeaveReason.RECONNECTING)
+    await stage.later(RECONNECT_WAIT_MS)
+    assert stage.delayed.sent == ["d"]
 
 
 async def test_the_event_is_put_off_as_long_as_she_is_there(stage: Stage) -> None:

@@ -82,6 +82,25 @@ async def test_alice_loses_her_network_and_comes_back(server: Server, sfu: Recor
     assert await stands(caller)
 
 
+async def test_alices_media_breaks_and_she_keeps_her_seat_while_she_connects_anew(
+    server: Server, sfu: RecordingBackend, clock: FakeClock
+) -> None:
+    caller = await lounge(server, sfu, clock)
+    since = (await caller.client.sync())["next_batch"]
+    caller.leave(LeaveReason.RECONNECTING)
+    clock.advance(seconds=9)
+    await tasks_done()
+    [device] = roster(await caller.client.sync(since=None), caller.room_id)[caller.client.user_id]
+    await caller.join()
+    clock.advance(seconds=30)
+    assert await stands(caller)
+    [device_now] = roster(await caller.client.sync(since=since), caller.room_id)[caller.client.user_id]
+    assert device_now["since_ts"] == device["since_ts"]
+    caller.leave(LeaveReason.RECONNECTING)
+    clock.advance(seconds=11)
+    assert await ended(caller)
+
+
 async def test_a_worker_dies_and_alice_does_not_come_back(
     server: Server, sfu: RecordingBackend, clock: FakeClock
 ) -> None:

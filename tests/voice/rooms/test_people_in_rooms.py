@@ -126,8 +126,19 @@ async def test_a_transport_that_failed_ends_the_session_unless_the_client_was_le
     bob.transports[0].observer.transport_failed("closed by the peer")
     stage.passes(1_500, bob, carol)
 
-    assert [event.reason for event in stage.seen(Left)] == [LeaveReason.LEFT, LeaveReason.VANISHED]
+    assert [event.reason for event in stage.seen(Left)] == [LeaveReason.LEFT, LeaveReason.RECONNECTING]
     assert bob.signal.last("leave").action == rtc.LeaveRequest.RECONNECT
+
+
+async def test_who_lost_media_and_signalling_cannot_be_told_to_come_again_and_has_vanished() -> None:
+    stage = set_stage()
+    alice, bob = stage.in_a_call("alice", "bob")
+
+    alice.session.lost(alice.signal)
+    alice.transports[0].observer.transport_failed("closed by the peer")
+    stage.passes(1_500, bob)
+
+    assert [event.reason for event in stage.seen(Left)] == [LeaveReason.VANISHED]
 
 
 async def test_the_same_identity_takes_its_own_place() -> None:

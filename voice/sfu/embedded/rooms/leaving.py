@@ -34,6 +34,7 @@ class Farewell:
 _REASONS: Mapping[LeaveReason, models.DisconnectReason] = {
     LeaveReason.LEFT: models.CLIENT_INITIATED,
     LeaveReason.VANISHED: models.CONNECTION_TIMEOUT,
+    LeaveReason.RECONNECTING: models.CONNECTION_TIMEOUT,
     LeaveReason.REMOVED: models.PARTICIPANT_REMOVED,
     LeaveReason.DUPLICATE: models.DUPLICATE_IDENTITY,
     LeaveReason.MOVED: models.PARTICIPANT_REMOVED,
@@ -46,8 +47,8 @@ def farewell(reason: LeaveReason) -> Farewell:
     return Farewell(reason, _REASONS[reason])
 
 
-MEDIA_LOST = Farewell(LeaveReason.VANISHED, models.CONNECTION_TIMEOUT, rejoin=True)
-NEVER_CONNECTED = Farewell(LeaveReason.VANISHED, models.JOIN_FAILURE, rejoin=True)
+MEDIA_LOST = Farewell(LeaveReason.RECONNECTING, models.CONNECTION_TIMEOUT, rejoin=True)
+NEVER_CONNECTED = Farewell(LeaveReason.RECONNECTING, models.JOIN_FAILURE, rejoin=True)
 NOT_JOINED = Farewell(LeaveReason.REMOVED, models.JOIN_FAILURE)
 BAD_NEGOTIATION = Farewell(LeaveReason.VANISHED, models.STATE_MISMATCH)
 MISBEHAVED = Farewell(LeaveReason.REMOVED, models.STATE_MISMATCH)

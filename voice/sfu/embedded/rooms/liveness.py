@@ -12,7 +12,8 @@ def verdict(participant: Participant, now: int, limits: RoomLimits) -> Farewell 
     """None while he is there; `now` in monotonic ms."""
     media_silence = participant.peer.silent_ms if participant.peer is not None else 0
     if participant.media_failed_at is not None and now - participant.media_failed_at > limits.media_failed:
-        return MEDIA_LOST
+        # Without signalling he cannot be told to come again.
+        return MEDIA_LOST if participant.signal_lost_at is None else farewell(LeaveReason.VANISHED)
     if participant.signal_lost_at is not None:
         return _without_signalling(now - participant.signal_lost_at, media_silence, limits)
     if min(now - participant.heard_at, media_silence) > limits.silence:
