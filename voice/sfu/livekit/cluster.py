@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,8 +58,7 @@ class Cluster:
     async def open(self) -> None:
         """Must run in the loop that uses it."""
         given = self.address
-        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        self._api = api.LiveKitAPI(given.api_url, given.api_key, given.api_secret, timeout=timeout, failover=False)
+        self._api = api.LiveKitAPI(given.api_url, given.api_key, given.api_secret, failover=False)
 
     async def close(self) -> None:
         if self._api is not None:
@@ -134,7 +134,9 @@ class Cluster:
         """None where the room or participant does not exist."""
         self.numbers.asked += 1
         try:
-            found = await answer
+            # The library's own requests wait for ever, whatever its session says.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                found = await answer
         except ServerError as error:
             if error.code in NOT_THERE:
                 self.numbers.reachable = True
