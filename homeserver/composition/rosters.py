@@ -15,6 +15,7 @@ from homeserver.services.calls.identities import VoiceIdentities
 from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.services.voice_rosters.afk import LOOK_INTERVAL_MS, AwayFromKeyboard
 from homeserver.services.voice_rosters.end_membership import EndMembership
+from homeserver.services.voice_rosters.lasting_mutes import LastingMutes
 from homeserver.services.voice_rosters.moderation import ModerateVoice
 from homeserver.services.voice_rosters.moves import Moves
 from homeserver.services.voice_rosters.places import Places
@@ -28,6 +29,7 @@ from homeserver.services.voice_rosters.sticky_memberships import EndStickyMember
 from homeserver.services.voice_rosters.stream import RosterStream
 from homeserver.storage.call_memberships import CallMembershipRows
 from homeserver.storage.spaces import SpaceLinks
+from homeserver.storage.voice_mutes import VoiceMuteRows
 from voice.sfu.backend import SfuBackend
 
 
@@ -79,7 +81,8 @@ def build_rosters(
     base.life.reports_memory("voice_moves", moves.memory_usage)
     _send_away(base, rosters, moves)
     read = ReadRosters(RoomOpener(base.cache, reading.visibility), base.awake, rosters, spaces)
-    moderate = ModerateVoice(backend, base.cache, rosters, moves)
+    mutes = _keep_silent(base, rosters, backend)
+    moderate = ModerateVoice(backend, base.cache, rosters, moves, mutes)
     endpoints = endpoints_of(RosterEndpoints(read), VoiceModerationEndpoints(moderate))
     return RosterServices(rosters, source, list(endpoints))
 
@@ -117,6 +120,15 @@ def _recover(
     )
     base.life.on_start(recovery.start)
     base.life.on_stop(recovery.stop)
+
+
+def _keep_silent(base: Foundation, rosters: Rosters, backend: SfuBackend) -> LastingMutes:
+    mutes = LastingMutes(base.database, VoiceMuteRows(), rosters.silences, rosters, backend, base.clock)
+    rosters.on_seated.append(mutes.seated)
+    base.life.on_start(mutes.load)
+    base.life.on_stop(mutes.stop)
+    base.life.reports_memory("voice_mutes", mutes.memory_usage)
+    return mutes
 
 
 def _send_away(base: Foundation, rosters: Rosters, moves: Moves) -> None:

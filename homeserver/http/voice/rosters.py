@@ -51,6 +51,12 @@ class VoiceModerationEndpoints:
         await self.moderate.mute(request.requester, path["room_id"], path["user_id"], request.body.what)
         return {}
 
+    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/unmute", body=MuteBody)
+    async def unmute(self, request: Request[MuteBody]) -> Response:
+        path = request.path
+        await self.moderate.unmute(request.requester, path["room_id"], path["user_id"], request.body.what)
+        return {}
+
     @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/disconnect", body=dict)
     async def disconnect(self, request: Request[dict[str, object]]) -> Response:
         path = request.path

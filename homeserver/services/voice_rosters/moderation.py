@@ -1,6 +1,6 @@
-"""What moderators do to others in a call: mute, move, disconnect.
+"""What moderators do to others in a call: mute and lift that, move, disconnect.
 
-Nobody is unmuted by somebody else: a microphone is opened by its owner.
+Nobody's microphone is opened by somebody else: who was muted lasts so until a moderator lifts it, and opens it himself then.
 """
 
 from __future__ import annotations
@@ -8,46 +8,46 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError, NotFound, Unavailable
 from homeserver.protocol.identifiers import is_room_id
 from homeserver.protocol.voice_channel import level_to_moderate
 from homeserver.services.visibility import NOT_IN_ROOM
 from homeserver.services.voice_rosters.seat import Seat
-from voice.sfu.backend import SfuBackend, SfuUnavailable, Source
+from homeserver.services.voice_rosters.silences import MUTED_BY
+from voice.sfu.backend import SfuBackend, SfuUnavailable
 
 if TYPE_CHECKING:
     from homeserver.services.requester import Requester
     from homeserver.services.rooms.live_room import LiveRoom
     from homeserver.services.rooms.room_cache import RoomCache
+    from homeserver.services.voice_rosters.lasting_mutes import LastingMutes
     from homeserver.services.voice_rosters.moves import Moves
     from homeserver.services.voice_rosters.rosters import Rosters
-
-MUTED_BY: Final[dict[str, Sequence[Source]]] = {
-    "microphone": ("microphone",),
-    "camera": ("camera",),
-    "screen": ("screen_share", "screen_share_audio"),
-}
-"""What may be asked for, and what that is to the SFU."""
 
 log = logging.getLogger("voice.moderation")
 
 
 @dataclass(frozen=True, slots=True)
 class ModerateVoice:
-    """Three verbs. Each raises Forbidden, NotFound (he is not in the call), Unavailable; each leaves a line in the log."""
+    """Four verbs. Each raises Forbidden, NotFound (he is not in the call), Unavailable; each leaves a line in the log."""
 
     backend: SfuBackend
     cache: RoomCache
     rosters: Rosters
     moves: Moves
+    mutes: LastingMutes
 
     async def mute(self, requester: Requester, room_id: str, user_id: str, what: str) -> None:
-        """Stop what he sends of this kind; he may begin again. Raises InvalidParam for a kind there is not."""
-        if what not in MUTED_BY:
-            raise InvalidParam(f"What can be muted is one of {', '.join(MUTED_BY)}")
+        """Stop what he sends of this kind, from now on and whenever he comes again, until a moderator lifts it.
+
+        One's own other devices are only asked to be quiet. Raises InvalidParam for a kind there is not, LimitExceeded.
+        """
+        _check_kind(what)
         seats = await self._seats(requester, room_id, user_id)
+        if requester.user_id != user_id:
+            await self.mutes.put(room_id, user_id, what, requester.user_id)
         try:
             for seat in seats:
                 for source in MUTED_BY[what]:
@@ -55,6 +55,16 @@ class ModerateVoice:
         except SfuUnavailable as error:
             raise _unavailable() from error
         log.info("%s muted the %s of %s in the call of %s", requester.user_id, what, user_id, room_id)
+
+    async def unmute(self, requester: Requester, room_id: str, user_id: str, what: str) -> None:
+        """Lift a mute; nothing happens where there is none. He need not be in the call."""
+        _check_kind(what)
+        check_may_lift_mutes(await self._room(room_id), requester.user_id, user_id)
+        try:
+            await self.mutes.lift(room_id, user_id, what)
+        except SfuUnavailable as error:
+            raise _unavailable() from error
+        log.info("%s lets %s open the %s again in the call of %s", requester.user_id, user_id, what, room_id)
 
     async def disconnect(self, requester: Requester, room_id: str, user_id: str) -> None:
         """Put him out of the call; he may join again."""
@@ -107,12 +117,28 @@ def check_may_moderate(room: LiveRoom, moderator: str, target: str) -> None:
         raise Forbidden(NOT_IN_ROOM)
     if moderator == target:
         return
+    _check_levels(room, moderator, target)
+
+
+def check_may_lift_mutes(room: LiveRoom, moderator: str, target: str) -> None:
+    """The same, but one's own only where one may moderate at all. Raises Forbidden."""
+    if moderator not in room.joined:
+        raise Forbidden(NOT_IN_ROOM)
+    _check_levels(room, moderator, target)
+
+
+def _check_levels(room: LiveRoom, moderator: str, target: str) -> None:
     levels = room.power_levels()
     level = levels.of_user(moderator)
     if level < level_to_moderate(levels):
         raise Forbidden("You may not moderate calls in this room")
-    if level <= levels.of_user(target):
+    if moderator != target and level <= levels.of_user(target):
         raise Forbidden(f"{target} has no lower power level than you")
+
+
+def _check_kind(what: str) -> None:
+    if what not in MUTED_BY:
+        raise InvalidParam(f"What can be muted is one of {', '.join(MUTED_BY)}")
 
 
 def _unavailable() -> MatrixError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from homeserver.services.voice_rosters.seat import IdentityLookup, Member, Seat, SeatKey, member_of, roster_json
+from homeserver.services.voice_rosters.silences import Silences
 from voice.sfu.backend import Changed, Joined, LeaveReason, Left, ParticipantState, RoomsLost, SfuEvent
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Rosters:
 
     identities: IdentityLookup
     stream: RosterStream
+    silences: Silences = field(default_factory=Silences)
     on_seated: list[OnSeated] = field(default_factory=list)
     """Told of every join, and of those who are back."""
     on_departure: list[OnDeparture] = field(default_factory=list)
@@ -96,13 +98,22 @@ class Rosters:
         if known is None:
             return
         since_ms = participant.joined_ms if before is None else before.since_ms
-        seat = Seat(member_of(known), sfu_room, since_ms, participant)
+        silenced = self.silences.of(known.room_id, known.user_id)
+        seat = Seat(member_of(known), sfu_room, since_ms, participant, silenced=silenced)
         self._put(seat)
         self.stream.changed(known.room_id)
         if before is None:
             self._told_of_people(known.room_id)
         for listener in self.on_seated:
             listener(seat)
+
+    def silenced(self, room_id: str, user_id: str) -> None:
+        """A moderator muted him, or lifted that."""
+        seats = self.seats_of(room_id, user_id)
+        for seat in seats:
+            self._put(replace(seat, silenced=self.silences.of(room_id, user_id)))
+        if seats:
+            self._flickered(room_id)
 
     def give_up(self, key: SeatKey) -> None:
         """Whoever was expected back has not come."""

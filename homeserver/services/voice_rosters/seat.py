@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -62,6 +62,8 @@ class Seat:
     """When he came; a reconnect does not change it."""
     participant: ParticipantState
     is_there: bool = True
+    silenced: Sequence[str] = ()
+    """What a moderator has muted, until one lifts it: `microphone`, `camera`, `screen`."""
 
     @property
     def key(self) -> SeatKey:
@@ -76,6 +78,7 @@ class Seat:
     def as_json(self) -> dict[str, Any]:
         """As clients get it."""
         seen = self.participant
+        silenced = {"muted_by_moderator": list(self.silenced)} if self.silenced else {}
         return {
             "device_id": self.member.device_id,
             "since_ts": self.since_ms,
@@ -84,6 +87,7 @@ class Seat:
             "speaking": seen.speaking,
             "camera": seen.camera,
             "screen": seen.screen,
+            **silenced,
         }
 
 
