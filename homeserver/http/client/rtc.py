@@ -4,7 +4,7 @@ leave events", client-server API "Voice over IP".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from homeserver.protocol import errors
 from homeserver.protocol.identifiers import is_server_name
 from homeserver.services.calls.delegation import Delegations
 from homeserver.services.calls.remote_tokens import RemoteCallTokens, RemoteTokenRequest
-from homeserver.services.calls.tokens import CallTokens, by_member
+from homeserver.services.calls.tokens import CallToken, CallTokens, by_member
 from homeserver.services.calls.turn import TurnServer
 
 CLIENT = "/_matrix/client"
@@ -45,6 +45,13 @@ class RtcTransports:
             *({"type": "livekit", "livekit_service_url": self.service_url, "url": url} for url in self.sfu_urls),
             *({"type": "m.livekit", "url": url} for url in self.sfu_urls),
         ]
+
+
+def jwt_for(url: str, token: CallToken, sfu_urls: Collection[str]) -> str:
+    """Raises InvalidParam where the call is at another of several LiveKit clusters: the token is of no use at `url`."""
+    if token.url in sfu_urls and token.url != url.rstrip("/"):
+        raise errors.InvalidParam(f"The calls of this room are at {token.url}")
+    return token.jwt
 
 
 class GetTokenBody(msgspec.Struct):
@@ -95,7 +102,7 @@ class RtcEndpoints:
             return {"jwt": await self._ask_remote(requester.user_id, body, body.server_name)}
         self._check_url(body.url)
         member = by_member(requester.user_id, body.room_id, body.slot_id, requester.device_id, body.member_id)
-        return {"jwt": (await self.tokens.issue(member)).jwt}
+        return {"jwt": jwt_for(body.url, await self.tokens.issue(member), self.transports.sfu_urls)}
 
     async def _ask_remote(self, user_id: str, body: GetTokenBody, server_name: str) -> str:
         """For who listens to somebody of another server, whose SFU that is (MSC4195)."""

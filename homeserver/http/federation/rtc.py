@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from homeserver.http.client.rtc import jwt_for
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
@@ -49,4 +50,4 @@ class FederatedRtcEndpoints:
         if body.url.rstrip("/") not in self.sfu_urls:
             raise errors.InvalidParam("'url' is not that of an SFU of this server")
         member = by_member(body.user_id, body.room_id, body.slot_id, None, body.member_id)
-        return {"jwt": (await self.tokens.issue(member)).jwt}
+        return {"jwt": jwt_for(body.url, await self.tokens.issue(member), self.sfu_urls)}

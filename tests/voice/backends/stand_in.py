@@ -141,7 +141,7 @@ class StandIn:
         if found is None:
             raise NOT_FOUND
         for person in list(found.people.values()):
-            self._end(person, LeaveReason.ROOM_ENDED)
+            self.end(person, LeaveReason.ROOM_ENDED)
         self._report("room_finished", name, models.ParticipantInfo())
         return room.DeleteRoomResponse()
 
@@ -161,7 +161,7 @@ class StandIn:
 
     def _RemoveParticipant(self, body: bytes) -> Message:
         who = room.RoomParticipantIdentity.FromString(body)
-        self._end(self._find(who.room, who.identity), LeaveReason.REMOVED)
+        self.end(self._find(who.room, who.identity), LeaveReason.REMOVED)
         return room.RemoveParticipantResponse()
 
     def _MutePublishedTrack(self, body: bytes) -> Message:
@@ -207,7 +207,7 @@ class StandIn:
             raise NOT_FOUND
         return found
 
-    def _end(self, person: Participant, reason: LeaveReason) -> None:
+    def end(self, person: Participant, reason: LeaveReason) -> None:
         self.server._end(self.server.door.sessions[person.sid], farewell(reason))
 
     # --- webhooks --------------------------------------------------------------------------------------------
