@@ -11,6 +11,7 @@ import orjson
 from homeserver.protocol.filters import EventFilter
 from homeserver.services.clock import Clock
 from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.services.sight import Sight, sight_of
 from homeserver.services.sync import rooms_left
 from homeserver.services.sync.changes import ChangesOfRooms, RoomChanges
 from homeserver.services.sync.device_list_changes import DeviceListChanges, Sharing
@@ -48,9 +49,9 @@ class Snapshot:
     key_counts: KeyCounts | None
 
     @property
-    def joined(self) -> set[str]:
-        """Ids of the rooms the reader has joined."""
-        return {room_id for room_id, entry in self.rooms.items() if entry.membership == "join"}
+    def sight(self) -> Sight:
+        """The rooms the reader has joined, and those that are closed to him."""
+        return sight_of(self.rooms)
 
 
 class Answer(NamedTuple):
@@ -127,7 +128,7 @@ class Answers:
         changes = await self.changes.between(user_id, rooms, since.events, now.events)
         ephemeral = EphemeralEvents()
         if since.typing < now.typing or since.receipts < now.receipts or since.voice < now.voice:
-            ephemeral = await self.ephemeral.changed(user_id, snapshot.joined, since, now, wanted.ephemeral)
+            ephemeral = await self.ephemeral.changed(user_id, snapshot.sight, since, now, wanted.ephemeral)
         windows = incremental_windows(
             rooms, wanted, self.cache, changes, ephemeral.rooms | account_data.keys(), full_state=request.full_state
         )
@@ -145,7 +146,7 @@ class Answers:
         if wanted.include_leave:
             left.windows = await self._archived(request, snapshot, None)
         room_ids = [window.room_id for window in windows]
-        ephemeral = await self.ephemeral.everything(request.user_id, room_ids, wanted.ephemeral, snapshot.joined)
+        ephemeral = await self.ephemeral.everything(request.user_id, room_ids, wanted.ephemeral, snapshot.sight)
         return _Windows(windows, left, ephemeral, Sharing(set(), set()))
 
     async def _archived(
@@ -162,7 +163,7 @@ class Answers:
         new = [window.room_id for window in windows if window.newly_joined]
         if new:
             wanted = request.filter.room.ephemeral
-            found = await self.ephemeral.everything(request.user_id, new, wanted, snapshot.joined)
+            found = await self.ephemeral.everything(request.user_id, new, wanted, snapshot.sight)
             ephemeral.by_room.update(found.by_room)
 
     async def _sharing(self, request: SyncRequest, snapshot: Snapshot, changes: RoomChanges) -> Sharing:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from homeserver.protocol.filters import RoomEventFilter
+from homeserver.services.sight import Sight
 from homeserver.services.sync.sources import ReceiptSource, TypingSource, VoiceSource
 from homeserver.services.tokens import StreamToken
 
@@ -50,9 +51,9 @@ class Ephemeral:
     voice: VoiceSource
 
     async def everything(
-        self, user_id: str, room_ids: Sequence[str], wanted: RoomEventFilter, joined: Collection[str]
+        self, user_id: str, room_ids: Sequence[str], wanted: RoomEventFilter, sight: Sight
     ) -> EphemeralEvents:
-        """All receipts and everybody who is typing or talks in these rooms. `joined`: all rooms the reader is in."""
+        """All receipts and everybody who is typing or talks in these rooms."""
         found = EphemeralEvents()
         if not room_ids:
             return found
@@ -61,23 +62,23 @@ class Ephemeral:
             if users:
                 found.add(room_id, TYPING, {"user_ids": list(users)}, wanted)
             found.add_encoded(room_id, VOICE, self.voice.roster(room_id), wanted)
-            found.add_encoded(room_id, VOICE_CHANNELS, self.voice.channels(room_id, joined), wanted)
+            found.add_encoded(room_id, VOICE_CHANNELS, self.voice.channels(room_id, sight), wanted)
         if wanted.types.includes(RECEIPT):
             for room_id, content in (await self.receipts.everything(user_id, room_ids)).items():
                 found.add(room_id, RECEIPT, content, wanted)
         return found
 
     async def changed(
-        self, user_id: str, room_ids: Collection[str], since: StreamToken, to: StreamToken, wanted: RoomEventFilter
+        self, user_id: str, sight: Sight, since: StreamToken, to: StreamToken, wanted: RoomEventFilter
     ) -> EphemeralEvents:
         """What changed in the reader's joined rooms."""
-        found = EphemeralEvents()
+        found, room_ids = EphemeralEvents(), sight.joined
         if since.typing < to.typing:
             for room_id in self.typing.changed_rooms(since.typing, to.typing):
                 if room_id in room_ids:
                     found.add(room_id, TYPING, {"user_ids": list(self.typing.users(room_id))}, wanted)
         if since.voice < to.voice:
-            self._add_voice(found, room_ids, since.voice, to.voice, wanted)
+            self._add_voice(found, sight, since.voice, to.voice, wanted)
         if since.receipts < to.receipts:
             changed = await self.receipts.changed(user_id, room_ids, since.receipts, to.receipts)
             for room_id, content in changed.items():
@@ -86,14 +87,12 @@ class Ephemeral:
                     found.own_receipts.add(room_id)
         return found
 
-    def _add_voice(
-        self, found: EphemeralEvents, room_ids: Collection[str], since: int, to: int, wanted: RoomEventFilter
-    ) -> None:
+    def _add_voice(self, found: EphemeralEvents, sight: Sight, since: int, to: int, wanted: RoomEventFilter) -> None:
         if wanted.types.includes(VOICE):
-            for room_id, content in self.voice.changed_rosters(room_ids, since, to).items():
+            for room_id, content in self.voice.changed_rosters(sight.joined, since, to).items():
                 found.add_encoded(room_id, VOICE, content, wanted)
         if wanted.types.includes(VOICE_CHANNELS):
-            for space_id, content in self.voice.changed_channels(room_ids, since, to).items():
+            for space_id, content in self.voice.changed_channels(sight, since, to).items():
                 found.add_encoded(space_id, VOICE_CHANNELS, content, wanted)
 
 

@@ -15,6 +15,7 @@ from homeserver.services.requester import Requester
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.sight import Sight
 from homeserver.services.sync.ephemeral import Ephemeral
 from homeserver.services.sync.legacy_events import EventChunk
 from homeserver.services.sync.polls import Polls
@@ -126,7 +127,7 @@ class RoomPreview:
         """What those in the room do: presence, receipts, typing. Who has left the room gets none of it."""
         room = opened.room
         present = await self.streams.presence.changed_among(room.joined, since.presence, now.presence)
-        changed = await self.ephemeral.changed(requester.user_id, (room.room_id,), since, now, EVERY_EVENT)
+        changed = await self.ephemeral.changed(requester.user_id, Sight((room.room_id,)), since, now, EVERY_EVENT)
         ephemeral = changed.by_room.get(room.room_id, ())
         return [*in_old_form(present), *({**event, "room_id": room.room_id} for event in ephemeral)]
 

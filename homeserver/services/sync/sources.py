@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from homeserver.services.sight import Sight
 from homeserver.storage.positions import StreamPosition
 
 
@@ -57,11 +58,11 @@ class VoiceSource(Protocol):
         """Rosters of these rooms that changed in (since, to], those that nobody is left in included."""
         ...
 
-    def channels(self, space_id: str, joined: Collection[str]) -> bytes | None:
-        """Who is in the voice channels of a space that somebody who joined these rooms may see; None for none."""
+    def channels(self, space_id: str, sight: Sight) -> bytes | None:
+        """Who is in the voice channels of a space that somebody may see; None for none."""
         ...
 
-    def changed_channels(self, joined: Collection[str], since: int, to: int) -> Mapping[str, bytes]:
+    def changed_channels(self, sight: Sight, since: int, to: int) -> Mapping[str, bytes]:
         """The same for those of the joined spaces where somebody came or went in (since, to]."""
         ...
 

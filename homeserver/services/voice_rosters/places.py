@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from homeserver.services.sight import Sight
 from homeserver.storage.spaces import MAX_DEPTH, Link, SpaceLinks
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ class Door:
     through: frozenset[str] = frozenset()
     """Members of these rooms may join. "Restricted Rooms" of the client-server API."""
 
-    def opens_for(self, room_id: str, joined: Collection[str]) -> bool:
-        """Whether somebody who joined these rooms may see it."""
-        return room_id in joined or self.is_open or not self.through.isdisjoint(joined)
+    def opens_for(self, room_id: str, sight: Sight) -> bool:
+        """Whether somebody may see it. Who is banned from it may not, however open it is."""
+        if room_id in sight.joined:
+            return True
+        return room_id not in sight.banned and (self.is_open or not self.through.isdisjoint(sight.joined))
 
 
 CLOSED = Door()
@@ -50,11 +53,11 @@ class Place:
         """The channel and the spaces above it."""
         return self.doors.keys()
 
-    def is_seen_from(self, space_id: str, room_id: str, joined: Collection[str]) -> bool:
+    def is_seen_from(self, space_id: str, room_id: str, sight: Sight) -> bool:
         """Whether the channel `room_id` can be found from the space by rooms that all may be seen."""
         reached, seen = frozenset({room_id}), {room_id}
         for _ in range(MAX_DEPTH):
-            reached = frozenset(room for room in reached if self.doors.get(room, CLOSED).opens_for(room, joined))
+            reached = frozenset(room for room in reached if self.doors.get(room, CLOSED).opens_for(room, sight))
             reached = frozenset().union(*(self.parents.get(room, frozenset()) for room in reached)) - seen
             if space_id in reached:
                 return True

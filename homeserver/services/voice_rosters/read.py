@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol.errors import Forbidden
+from homeserver.services.sight import sight_of
 from homeserver.services.visibility import NOT_IN_ROOM
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class ReadRosters:
     async def channels(self, requester: Requester, space_id: str) -> dict[str, Any]:
         """Who is in those channels of the space that the requester may see. Raises Forbidden."""
         await self._check(requester, space_id)
-        return self.spaces.content(space_id, await self.awake.joined_room_ids(requester.user_id))
+        return self.spaces.content(space_id, sight_of(await self.awake.memberships(requester.user_id)))
 
     async def _check(self, requester: Requester, room_id: str) -> None:
         _, access = await self.opener.access(room_id, requester.user_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.services.rooms.timeline_event import TimelineEvent
+    from homeserver.services.sight import Sight
     from homeserver.services.voice_rosters.places import Places
     from homeserver.services.voice_rosters.rosters import Rosters
     from homeserver.services.voice_rosters.stream import RosterStream
@@ -38,29 +39,29 @@ class SpaceChannels:
 
     # --- Asked ---
 
-    def content(self, space_id: str, joined: Collection[str]) -> dict[str, Any]:
-        """The content of `org.voicechat.voice_channels` for somebody who joined these rooms."""
+    def content(self, space_id: str, sight: Sight) -> dict[str, Any]:
+        """The content of `org.voicechat.voice_channels` for somebody."""
         occupied = [room_id for room_id in self.places.below(space_id) if self.rosters.seats(room_id)]
-        seen = [room_id for room_id in occupied if room_id != space_id and self._is_seen(space_id, room_id, joined)]
+        seen = [room_id for room_id in occupied if room_id != space_id and self._is_seen(space_id, room_id, sight)]
         return {"channels": {room_id: self._channel(room_id) for room_id in sorted(seen)[:MAX_CHANNELS]}}
 
-    def changed(self, joined: Collection[str], since: int) -> set[str]:
+    def changed(self, sight: Sight, since: int) -> set[str]:
         """Those of the joined spaces below which somebody came or went after this position, as far as may be seen."""
         spaces: set[str] = set()
         for room_id in self.stream.channels.since(since):
-            spaces.update(self._spaces_that_show(room_id, joined))
+            spaces.update(self._spaces_that_show(room_id, sight))
         return spaces
 
-    def _spaces_that_show(self, room_id: str, joined: Collection[str]) -> Sequence[str]:
+    def _spaces_that_show(self, room_id: str, sight: Sight) -> Sequence[str]:
         place = self.places.get(room_id)
         if place is None:
             return ()
-        above = [space for space in place.rooms if space != room_id and space in joined]
-        return [space for space in above if place.is_seen_from(space, room_id, joined)]
+        above = [space for space in place.rooms if space != room_id and space in sight.joined]
+        return [space for space in above if place.is_seen_from(space, room_id, sight)]
 
-    def _is_seen(self, space_id: str, room_id: str, joined: Collection[str]) -> bool:
+    def _is_seen(self, space_id: str, room_id: str, sight: Sight) -> bool:
         place = self.places.get(room_id)
-        return place is not None and place.is_seen_from(space_id, room_id, joined)
+        return place is not None and place.is_seen_from(space_id, room_id, sight)
 
     def _channel(self, room_id: str) -> Mapping[str, Any]:
         seats = sorted(self.rosters.seats(room_id), key=lambda seat: seat.since_ms)

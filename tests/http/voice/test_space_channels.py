@@ -84,6 +84,28 @@ async def test_channels_that_bob_may_not_see_stay_hidden(server: Server, sfu: Re
     assert secret not in str(await read(bob, home))
 
 
+@pytest.mark.parametrize("rule", ["restricted", "public"])
+async def test_mallory_is_banned_from_a_channel_and_does_not_see_who_is_in_it(
+    server: Server, sfu: RecordingBackend, rule: str
+) -> None:
+    """However open it is to the other members of the space; also when she forgets the room."""
+    alice, bob, mallory = [await server.register(name) for name in ("alice", "bob", "mallory")]
+    lounge = await channel(alice)
+    home = await space(alice, lounge)
+    allow = [{"type": "m.room_membership", "room_id": home}]
+    await alice.set_state(lounge, "m.room.join_rules", {"join_rule": rule, "allow": allow})
+    await bob.join(home)
+    await mallory.join(home)
+    await alice.ban(lounge, mallory)
+    await sit(alice, lounge, sfu)
+    assert set(await told(server, bob, home, bool)) == {lounge}
+    for _ in range(2):
+        assert channels(await mallory.sync(), home) is None
+        assert channels(await mallory.sync(since=None), home) is None
+        assert (await read(mallory, home))["channels"] == {}
+        await mallory.post(("rooms", lounge, "forget"))
+
+
 async def test_spaces_within_spaces_count_as_far_as_bob_can_look(server: Server, sfu: RecordingBackend) -> None:
     alice, bob = await server.register("alice"), await server.register("bob")
     lounge, den = await channel(alice), await channel(alice)
