@@ -14,15 +14,28 @@ if TYPE_CHECKING:
 
 ROOMS = "SELECT room_nid, max(expires_ms) FROM sticky_events WHERE expires_ms > $1 GROUP BY room_nid"
 
-# Of each room the newest: $5 at most. What was redacted (2), soft-failed (4) or rejected (8) is nothing to tell.
+MAX_LOOKED_AT = 5_000
+MAX_OF_SENDER = 200
+MAX_BYTES_OF_SENDER = 128 * 1024
+# Of each room the newest: $5 at most, and of each sender so many that one alone neither fills an answer nor drives out what
+# the others have said. What was redacted (2), soft-failed (4) or rejected (8) is nothing to tell.
 IN_SPANS = f"""
 SELECT {COLUMNS} FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS wanted(room_nid, after, up_to)
 CROSS JOIN LATERAL (
-    SELECT event_nid FROM sticky_events s
-    WHERE s.room_nid = wanted.room_nid AND s.event_nid > wanted.after AND s.event_nid <= wanted.up_to AND s.expires_ms > $4
-    ORDER BY s.event_nid DESC LIMIT $5
+    SELECT event_nid FROM (
+        SELECT event_nid, row_number() OVER newer AS number, sum(size) OVER newer AS bytes FROM (
+            SELECT s.event_nid, e.sender, octet_length(e.body) AS size
+            FROM sticky_events s JOIN events e ON e.event_nid = s.event_nid AND e.flags & 14 = 0
+            WHERE s.room_nid = wanted.room_nid AND s.event_nid > wanted.after AND s.event_nid <= wanted.up_to
+              AND s.expires_ms > $4
+            ORDER BY s.event_nid DESC LIMIT {MAX_LOOKED_AT}
+        ) newest
+        WINDOW newer AS (PARTITION BY sender ORDER BY event_nid DESC)
+    ) counted
+    WHERE number <= {MAX_OF_SENDER} AND bytes <= {MAX_BYTES_OF_SENDER}
+    ORDER BY event_nid DESC LIMIT $5
 ) s
-JOIN events e ON e.event_nid = s.event_nid AND e.flags & 14 = 0
+JOIN events e ON e.event_nid = s.event_nid
 ORDER BY e.event_nid
 """
 
@@ -45,7 +58,9 @@ class StickyEventRows:
         return [(row[0], row[1]) for row in await q.fetch(ROOMS, now_ms)]
 
     async def in_spans(self, q: Queries, spans: Sequence[StickySpan], now_ms: int, limit: int) -> list[Record]:
-        """What sticks still of these parts of rooms, oldest first; of each at most the newest `limit`."""
+        """What sticks still of these parts of rooms, oldest first; of each the newest, at most `limit`, and of one sender
+        at most MAX_OF_SENDER and MAX_BYTES_OF_SENDER.
+        """
         columns = [list(column) for column in zip(*spans, strict=True)]
         return await q.fetch(IN_SPANS, *columns, now_ms, limit)
 

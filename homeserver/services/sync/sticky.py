@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 # "Servers MAY limit the number of sticky events [...] a limit of 100 is suggested", but somebody who joins gets them all:
-# the newest of a call with hundreds of people, and never so many that an answer grows without bound.
+# the newest of a call with hundreds of people, and never so many that an answer grows without bound (for one sender see
+# storage/sticky_events.py).
 MAX_OF_ROOM = 1_000
 
 

@@ -78,6 +78,25 @@ async def test_bob_misses_no_sticky_event_however_much_was_said(server: Server, 
     assert stuck(await bob.sync(), room_id) == []
 
 
+async def test_mallory_neither_fills_the_answers_of_others_nor_drives_out_what_they_said(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    await bob.sync()
+    joined = await stick(alice, room_id, "phone")
+    mallory = await server.register("mallory")
+    await mallory.join(room_id)
+    for number in range(4):
+        body = {"msc4354_sticky_key": "m", "padding": "x" * 50_000}
+        path, query = (
+            ("rooms", room_id, "send", RTC_MEMBER, f"m{number}"),
+            {"org.matrix.msc4354.sticky_duration_ms": DURATION_MS},
+        )
+        await mallory.request("PUT", path, json=body, query=query)
+    await talk(alice, room_id)
+    answer = stuck(await bob.sync(), room_id)
+    assert joined in ids(answer)
+    assert sum(event["sender"] == mallory.user_id for event in answer) == 2  # the newest within 128 KiB
+
+
 async def test_only_what_still_sticks(server: Server, clock: FakeClock) -> None:
     alice, bob, room_id = await two_in_a_room(server)
     await bob.sync()
