@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from homeserver.protocol.errors import MatrixError, NotFound, Unavailable
+from homeserver.protocol.errors import LimitExceeded, MatrixError, NotFound, Unavailable
 from homeserver.services.clock import Clock
 from homeserver.services.delayed_events.deliver import Deliver
 from homeserver.services.delayed_events.timetable import Scheduled, Timetable
@@ -67,8 +67,10 @@ class Finalise:
             return None
         try:
             return Outcome(entry.delay_id, entry.running_since, await self.deliver(row))
-        except Unavailable:
-            entry.not_before = self.clock.now_ms() + RETRY_MS
+        except (Unavailable, LimitExceeded) as error:
+            # Whoever sends much at that moment has not said that he wants to stay in the call.
+            wait_ms = max(RETRY_MS, error.data.get("retry_after_ms", RETRY_MS))
+            entry.not_before = self.clock.now_ms() + wait_ms
             return None
         except MatrixError as error:
             return Outcome(entry.delay_id, entry.running_since, error=orjson.dumps(error.body))

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from config.settings import DelayedEventSettings, Settings
+from config.settings import DelayedEventSettings, RateLimitSettings, Settings
 from homeserver.services.delayed_events.schedule import MAX_OF_USER
 from tests.cast import Client, Server
 from tests.clock import FakeClock
@@ -345,6 +345,31 @@ async def test_mallory_schedules_no_more_than_a_hundred(server: Server, clock: F
     await say_later(alice, room_id, "I am somebody else", 1000)
     await act(server, first["delay_id"], "cancel")
     await say_later(mallory, room_id, "there is room again", 1000)
+
+
+class TestWhoSendsMuch:
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Settings:
+        return server_settings(tmp_path, rate_limits=RateLimitSettings(enabled=True))
+
+    async def test_a_leave_waits_until_there_were_fewer_messages(self, server: Server, clock: FakeClock) -> None:
+        alice = await server.register("alice")
+        room_id = await alice.create_room()
+        await join_call(alice, room_id)
+        await leave_later(alice, room_id)
+        clock.advance(ms=CALL_DELAY_MS - 1)
+        with pytest.raises(AssertionError, match="429"):
+            for number in range(1_000):
+                await alice.send(room_id, f"so much to say {number}")
+        clock.advance(ms=1)
+        await asyncio.sleep(0.05)
+        assert await is_in_call(alice, room_id)
+        for _ in range(100):
+            clock.advance(seconds=1)
+            await asyncio.sleep(0.01)
+            if not await is_in_call(alice, room_id):
+                return
+        raise AssertionError("she is still shown in the call")
 
 
 async def test_what_may_not_be_sent_any_more_fails_and_says_why(server: Server, clock: FakeClock) -> None:
