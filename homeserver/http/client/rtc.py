@@ -126,6 +126,7 @@ class RtcEndpoints:
         body, requester = request.body, request.requester
         self._check_url(body.url)
         member = by_member(requester.user_id, body.room_id, body.slot_id, requester.device_id, body.member_id)
+        await self.tokens.check_joined(requester.user_id, body.room_id)
         await self.delegations.accept(member, body.delay_id)
         return {}
 

@@ -110,6 +110,7 @@ class TokenServiceEndpoints:
         user_id = await self._visitor(body.openid_token, body.room_id, member.claimed_user_id)
         self._check_local(user_id)
         asks = by_device_and_member(user_id, body.room_id, body.slot_id, member.claimed_device_id, member.id)
+        await self.tokens.check_joined(user_id, body.room_id)
         await self.delegations.accept(self._as_known(asks), body.delay_id)
         return {}
 

@@ -151,6 +151,18 @@ async def test_mallory_hands_over_no_event_of_alice(server: Server, sfu: Recordi
     await hand_to_homeserver(alice, room_id, delay_id, url="wss://elsewhere", expect=(400, "M_INVALID_PARAM"))
 
 
+async def test_mallory_leaves_no_trace_in_rooms_she_is_not_in(server: Server, sfu: RecordingBackend) -> None:
+    """Anybody may schedule an event for any room, as that is only looked at when it is sent."""
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room()
+    path = ("rooms", room_id, "state", CALL_MEMBER, key_of(mallory))
+    later = await mallory.raw("PUT", path, data=b"{}", query={"org.matrix.msc4140.delay": HOUR_MS}, check=False)
+    delay_id = later.json()["delay_id"]
+    await hand_to_homeserver(mallory, room_id, delay_id, expect=(403, "M_FORBIDDEN"))
+    await hand_to_service(mallory, room_id, delay_id, expect=(403, "M_FORBIDDEN"))
+    assert server.application.base.life.memory["voice_identities"]()["identities"] == 0
+
+
 async def test_clients_that_ask_without_a_token_learn_that_it_exists(server: Server) -> None:
     """Element Call asks so, and takes everything but 404 for a yes."""
     anonymous = server.anonymous()
