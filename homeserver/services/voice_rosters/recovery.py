@@ -56,7 +56,7 @@ class Recovery:
         known = self.identities.everybody()
         for room_id in {each.room_id for each in known}:
             # Whoever was told of people there learns that they are gone.
-            self.stream.emptied(room_id)
+            self.stream.changed(room_id)
             self.spaces.people_changed(room_id)
         members = {member_of(each) for each in known if each.user_id.endswith(f":{self.server_name}")}
         if members:

@@ -174,11 +174,9 @@ class Rosters:
         room = self._rooms[room_id]
         del room[seat.key]
         self._encoded.pop(room_id, None)
-        if room:
-            self.stream.changed(room_id)
-        else:
+        if not room:
             del self._rooms[room_id]
-            self.stream.emptied(room_id)
+        self.stream.changed(room_id)
         self._told_of_people(room_id)
 
     def memory_usage(self) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Which channels changed, for sync: in memory only, as what changed is.
 
 Talking begins and ends several times a second where many talk, so a roster is told at most five times a second, and
-less often the longer it is. Who comes and goes is told at once.
+less often the longer it is. Who comes and goes is told at once, but for those who do it all the time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 SHORTEST_INTERVAL_MS = 200
 # A roster of a thousand has some 150 kB, and everybody in the room gets it.
 INTERVAL_MS_PER_SEAT = 4
+LONGEST_INTERVAL_MS = 10_000
 MAX_ROOMS_REMEMBERED = 10_000
+# Each wakes everybody in the room: so many at once, then one every SHORTEST_INTERVAL_MS.
+BURST = 25
 
 
 @dataclass(slots=True)
@@ -57,6 +60,8 @@ class RosterStream:
     channels: Changes = field(default_factory=Changes)
     """Channels whose people changed, as spaces tell it."""
     _told_ms: dict[str, int] = field(default_factory=dict)
+    # When each of these rooms may be told BURST times at once again.
+    _rested_ms: dict[str, int] = field(default_factory=dict)
     # When each of these rooms is told next.
     _waiting: dict[str, int] = field(default_factory=dict)
     _telling: asyncio.Task[None] | None = None
@@ -72,28 +77,25 @@ class RosterStream:
             await asyncio.gather(self._telling, return_exceptions=True)
 
     def changed(self, room_id: str) -> None:
-        """Somebody came or went: told at once."""
-        self._waiting.pop(room_id, None)
-        self._told_ms[room_id] = self.clock.now_ms()
-        self._tell(room_id)
+        """Somebody came or went: told at once, where that does not go on and on."""
+        now_ms = self.clock.now_ms()
+        rested_ms = max(self._rested_ms.get(room_id, 0), now_ms) + SHORTEST_INTERVAL_MS
+        if rested_ms - now_ms > BURST * SHORTEST_INTERVAL_MS:
+            self._tell_later(room_id, now_ms + SHORTEST_INTERVAL_MS)
+        else:
+            self._rested_ms[room_id] = rested_ms
+            self._tell(room_id, now_ms)
 
     def flickered(self, room_id: str, seats: int) -> None:
         """Somebody in a channel of so many began or stopped to talk, muted himself: told soon."""
         if room_id in self._waiting:
             return
-        interval = max(SHORTEST_INTERVAL_MS, INTERVAL_MS_PER_SEAT * seats)
+        interval = min(LONGEST_INTERVAL_MS, max(SHORTEST_INTERVAL_MS, INTERVAL_MS_PER_SEAT * seats))
         due_ms = self._told_ms.get(room_id, 0) + interval
         if due_ms <= self.clock.now_ms():
-            self.changed(room_id)
-            return
-        self._waiting[room_id] = due_ms
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell_waiting(), name="tell-rosters")
-
-    def emptied(self, room_id: str) -> None:
-        """Nobody is left: told at once, and nothing kept about when."""
-        self.changed(room_id)
-        del self._told_ms[room_id]
+            self._tell(room_id, self.clock.now_ms())
+        else:
+            self._tell_later(room_id, due_ms)
 
     def channels_changed(self, room_ids: Collection[str], spaces: Collection[str]) -> list[str]:
         """The people of these channels changed, which members of these spaces see. Returns what was forgotten for it."""
@@ -103,7 +105,16 @@ class RosterStream:
         self.announcer.wake(rooms=spaces)
         return [room_id for room_id in forgotten if room_id is not None]
 
-    def _tell(self, room_id: str) -> None:
+    def _tell_later(self, room_id: str, due_ms: int) -> None:
+        self._waiting[room_id] = min(due_ms, self._waiting.get(room_id, due_ms))
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_waiting(), name="tell-rosters")
+
+    def _tell(self, room_id: str, now_ms: int) -> None:
+        self._waiting.pop(room_id, None)
+        self._told_ms[room_id] = now_ms
+        if len(self._told_ms) > MAX_ROOMS_REMEMBERED:
+            self._forget_times(now_ms)
         positions = self.position.reserve()
         self.rosters.put(room_id, positions[0])
         self.position.finish(positions)
@@ -116,7 +127,12 @@ class RosterStream:
             await self.clock.sleep(ms=min(SHORTEST_INTERVAL_MS, max(1, next_ms - self.clock.now_ms())))
             now_ms = self.clock.now_ms()
             for room_id in [room_id for room_id, due_ms in self._waiting.items() if due_ms <= now_ms]:
-                self.changed(room_id)
+                self._tell(room_id, now_ms)
+
+    def _forget_times(self, now_ms: int) -> None:
+        """Of rooms where everything may be told at once again."""
+        self._told_ms = {room_id: ms for room_id, ms in self._told_ms.items() if ms > now_ms - LONGEST_INTERVAL_MS}
+        self._rested_ms = {room_id: ms for room_id, ms in self._rested_ms.items() if ms > now_ms}
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""

@@ -122,6 +122,26 @@ async def test_talking_is_told_five_times_a_second_at_most(
     assert roster(await bob.sync(), room_id) is None
 
 
+async def test_mallory_who_comes_and_goes_without_end_does_not_keep_everybody_awake(
+    server: Server, sfu: RecordingBackend, clock: FakeClock
+) -> None:
+    alice, bob, room_id = await lounge(server)
+    caller = await sit(alice, room_id, sfu)
+    await bob.sync()
+    position = server.application.rosters.source.position
+    before = position.current
+    for _ in range(100):
+        caller.leave()
+        await caller.join()
+    caller.leave()
+    assert position.current - before <= 25
+    clock.advance(ms=200)
+    await bob.sync_until(lambda answer: roster(answer, room_id) == {})
+    clock.advance(seconds=5)
+    await caller.join()
+    assert roster(await bob.sync(), room_id)  # and later everything is told at once again
+
+
 async def test_talk_elsewhere_does_not_slow_a_message_down(server: Server, sfu: RecordingBackend) -> None:
     """The short way of sync stays open to those who are not concerned."""
     alice, _, room_id = await lounge(server)
