@@ -19,7 +19,7 @@ from tests.voice.media.studio import (
 from voice.sfu.embedded.contracts import AUDIO_LEVEL, MID, ReceivedSection
 from voice.sfu.embedded.media import MediaRoom, Receiver, rtcp
 from voice.sfu.embedded.media.audio_track import HISTORY
-from voice.sfu.embedded.media.incoming import AUDIO_ALLOWANCE
+from voice.sfu.embedded.media.incoming import audio_allowance
 
 
 @pytest.fixture
@@ -334,7 +334,7 @@ def test_a_flood_is_cut_off_and_talking_goes_on_after_it(room: MediaRoom, clock:
     for _ in range(5000):
         mallory.talk()
     passed = len(bob.transport.heard())
-    assert passed * 60 <= AUDIO_ALLOWANCE
+    assert passed * 60 <= audio_allowance(64_000)
     assert mallory.track.stats.over_allowance == 5000 - passed
     clock.advance(1000)
     mallory.talk(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,13 +15,20 @@ from voice.sfu.embedded.media.rtp import HEADER, MARKER, VERSION_AND_PADDING
 
 OVERHEAD = 60
 """Bytes each packet costs beside its own: a flood of tiny ones is a flood too."""
-AUDIO_ALLOWANCE = 128_000
 VIDEO_ALLOWANCE = 2_500_000
 """Bytes per second (with overhead) of one stream: far above what clients send. Bursts of one second are fine."""
+AUDIO_PACKETS = 100
+AUDIO_PACKET_BYTES = OVERHEAD + 100
+"""What each has beside the sound: the shortest frames have 10 ms; headers, and what encryption adds."""
 AUDIO_HOLES = 256
 VIDEO_HOLES = 1000
 REPORT_GAP_NS = 200_000_000
 """Sender reports that follow each other faster are not passed on: each goes to all subscribers."""
+
+
+def audio_allowance(bitrate: int) -> int:
+    """The same for sound in a room of this bitrate (bits per second): Opus may need twice as much for a moment."""
+    return 2 * bitrate // 8 + AUDIO_PACKETS * AUDIO_PACKET_BYTES
 
 
 class Track(Protocol):
@@ -60,6 +67,8 @@ class MediaStream:
     codecs: Mapping[int, Codec]
     """By payload type."""
     reception: Reception
+    room_bitrate: Callable[[], int]
+    """Of sound; bits per second."""
     heard_ns: int = 0
     closed: bool = False
     _allowance: float = 0.0
@@ -90,7 +99,7 @@ class MediaStream:
         self.track.arrived(self, packet, start, number, timestamp, level, now_ns)
 
     def _refill(self, now_ns: int) -> None:
-        limit = AUDIO_ALLOWANCE if self.track.kind == "audio" else VIDEO_ALLOWANCE
+        limit = audio_allowance(self.room_bitrate()) if self.track.kind == "audio" else VIDEO_ALLOWANCE
         spent_ns = now_ns - self._refilled_ns if self._refilled_ns else 1_000_000_000
         self._allowance = min(float(limit), self._allowance + limit * spent_ns / 1e9)
         self._refilled_ns = now_ns
@@ -166,8 +175,15 @@ class RepairStream:
 
 
 def new_stream(
-    track: Track, transport: MediaTransport, own_ssrc: int, ssrc: int, quality: int, codecs: Mapping[int, Codec]
+    track: Track,
+    transport: MediaTransport,
+    own_ssrc: int,
+    ssrc: int,
+    quality: int,
+    codecs: Mapping[int, Codec],
+    room_bitrate: Callable[[], int],
 ) -> MediaStream:
     clock_rate = next(iter(codecs.values())).clock_rate if codecs else 90_000
     holes = AUDIO_HOLES if track.kind == "audio" else VIDEO_HOLES
-    return MediaStream(track, transport, own_ssrc, ssrc, quality, codecs, Reception(clock_rate or 90_000, holes))
+    reception = Reception(clock_rate or 90_000, holes)
+    return MediaStream(track, transport, own_ssrc, ssrc, quality, codecs, reception, room_bitrate)

@@ -133,7 +133,10 @@ class Receiver:
         before = place.streams.get(quality)
         if before is not None:
             self._remove(place, before)
-        stream = new_stream(place.track, self.transport, self.room.own_ssrc, ssrc, quality, place.codecs)
+        room = self.room
+        stream = new_stream(
+            place.track, self.transport, room.own_ssrc, ssrc, quality, place.codecs, lambda: room.audio_bitrate
+        )
         self._streams[ssrc] = place.streams[quality] = stream
         return stream
 

@@ -37,6 +37,8 @@ class MediaRoom:
     """So many are forwarded where more than `top_speakers_above` microphones are open; 0: all, always."""
     top_speakers_above: int
     send_to_many: SendToMany = send_one_by_one
+    audio_bitrate: int = 64_000
+    """Bits per second; who sends much more is not forwarded as long as he does."""
     own_ssrc: int = field(default_factory=lambda: secrets.randbelow(0xFFFFFFFE) + 1)
     """Author of our RTCP."""
     cname: str = field(default_factory=lambda: secrets.token_hex(8))

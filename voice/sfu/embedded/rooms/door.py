@@ -181,7 +181,7 @@ class Door:
             publications=participant.publications,
             followings=participant.followings,
             priority=lambda: participant.priority,
-            audio=AudioPolicy(bitrate=room.options.audio_bitrate, frame_ms=room.options.audio_frame_ms),
+            audio=lambda: AudioPolicy(bitrate=room.options.audio_bitrate, frame_ms=room.options.audio_frame_ms),
             limits=self.limits,
             now=self.clock.monotonic_ms,
             room_size=room.size,

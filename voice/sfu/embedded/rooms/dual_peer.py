@@ -68,7 +68,7 @@ class DualPeer:
 
     def offer_arrived(self, offer: Any) -> None:
         description = self.publisher.read_offer(offer.sdp)
-        claims, plans = self.publishing.plans(description, self.setting.audio)
+        claims, plans = self.publishing.plans(description, self.setting.audio())
         answered = answer(description, self.publisher.local(), plans)
         self.setting.send(answer=rtc.SessionDescription(type="answer", sdp=answered.text, id=offer.id))
         settled = self.publishing.settle(claims, answered.received)

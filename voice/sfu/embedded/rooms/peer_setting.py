@@ -21,7 +21,8 @@ class PeerSetting:
     followings: Followings
     priority: Callable[[], bool]
     """Whether he is heard however many talk."""
-    audio: AudioPolicy
+    audio: Callable[[], AudioPolicy]
+    """Of the room, as it is now."""
     limits: RoomLimits
     now: Callable[[], int]
     """Monotonic ms."""

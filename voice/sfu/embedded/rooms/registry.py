@@ -39,7 +39,7 @@ class Registry:
         room = self.rooms.get(name)
         if room is None:
             room = self._make(name, options)
-        room.options = options
+        room.set_options(options)
         if not room.people:
             room.empty_since = self.clock.monotonic_ms()
         return room

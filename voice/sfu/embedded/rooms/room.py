@@ -69,6 +69,16 @@ class Room:
         """Who joins again takes his own place."""
         return identity not in self.by_identity and len(self.people) >= self.options.max_participants
 
+    def set_options(self, options: RoomOptions) -> None:
+        """Those who talk already negotiate anew where sound is to be sent in another way. Nobody is sent out."""
+        before, self.options = self.options, options
+        self.media.audio_bitrate = options.audio_bitrate
+        if (before.audio_bitrate, before.audio_frame_ms) == (options.audio_bitrate, options.audio_frame_ms):
+            return
+        for participant in self.people.values():
+            if participant.peer is not None and participant.publications.live:
+                participant.peer.negotiate_soon()
+
     # --- people ------------------------------------------------------------------------------------------------
 
     def enter(self, participant: Participant) -> None:

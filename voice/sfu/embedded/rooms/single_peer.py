@@ -65,7 +65,7 @@ class SinglePeer:
     def offer_arrived(self, offer: Any) -> None:
         self._asked_at = None
         description = self.wire.read_offer(offer.sdp)
-        claims, plans = self.publishing.plans(description, self.setting.audio)
+        claims, plans = self.publishing.plans(description, self.setting.audio())
         self._take_back(description)
         sends = self._place(description, plans)
         answered = answer(description, self.wire.local(), plans | _send_plans(sends))
