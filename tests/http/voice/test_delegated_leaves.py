@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.cast import Client, Server
@@ -81,6 +82,38 @@ async def test_with_the_token_request(server: Server, sfu: RecordingBackend) -> 
     assert not await has_left(alice, room_id)
     sfu.leave(tokens.sfu_room(room_id), f"@alice:test:{alice.device_id}", LeaveReason.VANISHED)
     await until_left(alice, room_id)
+
+
+@pytest.mark.parametrize("kind", ["state", "sticky"])
+async def test_who_vanishes_leaves_once_though_two_see_to_it(
+    server: Server, sfu: RecordingBackend, clock: FakeClock, kind: str
+) -> None:
+    """The delegated leave is sent at once; whoever looks after memberships a moment later finds nothing to end."""
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    name, sticks = ("send", {"org.matrix.msc4354.sticky_duration_ms": HOUR_MS}) if kind == "sticky" else ("state", {})
+    event_type = "org.matrix.msc4143.rtc.member" if kind == "sticky" else CALL_MEMBER
+    key = {"msc4354_sticky_key": "m1"} if kind == "sticky" else {}
+    there = {**key, "application": {"type": "m.call"}, "device_id": alice.device_id}
+    await alice.request("PUT", ("rooms", room_id, name, event_type, "here"), json=there, query=sticks)
+    later = await alice.raw(
+        "PUT",
+        ("rooms", room_id, name, event_type, "gone" if kind == "sticky" else "here"),
+        data=orjson.dumps(key),
+        query={**sticks, "org.matrix.msc4140.delay": HOUR_MS},
+        check=False,
+    )
+    token = await get_token(alice, room_id, "m1", delay_id=later.json()["delay_id"], delay_timeout=HOUR_MS)
+    person = sfu.join(token["jwt"])
+    await alice.sync()
+    clock.advance(seconds=1)
+    sfu.leave(tokens.sfu_room(room_id), person.identity, LeaveReason.VANISHED)
+    told = await alice.sync_until(lambda answer: answer.timeline(room_id))
+    assert [event["content"] for event in told.timeline(room_id)] == [key]
+    for _ in range(20):
+        clock.advance(seconds=1)
+        await asyncio.sleep(0.01)
+    assert not (await alice.sync()).timeline(room_id)
 
 
 async def test_by_the_token_service(server: Server, sfu: RecordingBackend) -> None:
