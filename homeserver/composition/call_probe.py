@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from config.settings import Settings
 from homeserver.composition.foundation import Foundation
-from homeserver.composition.voice_backend import VoiceBackend, turn_access
+from homeserver.composition.voice_addresses import turn_access
+from homeserver.composition.voice_backend import VoiceBackend
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.voice.probe import ProbeEndpoints
 from homeserver.protocol.signing import SigningKey

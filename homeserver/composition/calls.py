@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
 from config.settings import Settings, VoiceSettings
 from homeserver.composition.accounts import AccountServices
 from homeserver.composition.federation import FederationServices
 from homeserver.composition.foundation import Foundation
+from homeserver.composition.voice_addresses import sfu_url, turn_access
 from homeserver.http.client.rtc import RtcEndpoints, RtcTransports, TurnEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.federation.rtc import FederatedRtcEndpoints
@@ -23,9 +23,6 @@ from homeserver.services.calls.turn import TurnServer
 from homeserver.services.calls.visitors import Visitors
 from homeserver.storage.voice_identities import VoiceIdentityRows
 from voice.sfu.backend import RoomOptions, SfuBackend
-
-SFU_PATH: Final = "/livekit/sfu"
-"""Where our own SFU answers below the public base URL; clients put `/rtc` behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,8 @@ def build_calls(
     federation: FederationServices,
 ) -> CallServices:
     """The backend is started and stopped by whoever made it."""
-    turn = list(endpoints_of(TurnEndpoints(_turn(base, settings))))
+    relays = turn_access(settings.voice.turn)
+    turn = list(endpoints_of(TurnEndpoints(None if relays is None else TurnServer(relays, base.clock))))
     if backend is None:
         return CallServices(endpoints=turn)
     identities = VoiceIdentities(base.database, VoiceIdentityRows(), base.clock)
@@ -99,21 +97,8 @@ def _defaults(voice: VoiceSettings) -> RoomOptions:
 
 
 def _transports(voice: VoiceSettings, public_baseurl: str) -> RtcTransports:
-    base = public_baseurl.rstrip("/")
     if voice.backend == "livekit":
         urls = [cluster.url.rstrip("/") for cluster in voice.livekit]
     else:
-        urls = [_as_websocket(base) + SFU_PATH]
-    return RtcTransports(f"{base}{ROOT}", urls)
-
-
-def _as_websocket(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
-
-
-def _turn(base: Foundation, settings: Settings) -> TurnServer | None:
-    turn = settings.voice.turn
-    if not turn.uris or turn.shared_secret is None:
-        return None
-    return TurnServer(turn.uris, turn.shared_secret, turn.lifetime_ms, base.clock)
+        urls = [sfu_url(public_baseurl)]
+    return RtcTransports(f"{public_baseurl.rstrip('/')}{ROOT}", urls)

@@ -6,11 +6,10 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
-from config.settings import Settings, TurnSettings, VoiceSettings
-from homeserver.composition.calls import SFU_PATH
+from config.settings import Settings, VoiceSettings
 from homeserver.composition.foundation import Foundation
+from homeserver.composition.voice_addresses import sfu_url, turn_access
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.voice.signalling import SignallingEndpoints
 from homeserver.observability.metrics import MoreNumbers
@@ -19,7 +18,6 @@ from voice.sfu.backend import RoomOptions, SfuBackend
 from voice.sfu.embedded.backend import Crew, EmbeddedBackend
 from voice.sfu.embedded.control import Configure
 from voice.sfu.embedded.supervisor import Supervisor
-from voice.turn import TurnAccess
 
 LOOK_MS: Final = 10_000
 
@@ -48,12 +46,6 @@ def build_voice_backend(
     if settings.voice.backend == "livekit":
         return _livekit(base, settings.voice)
     return _embedded(base, settings.voice, public_baseurl)
-
-
-def sfu_url(public_baseurl: str) -> str:
-    """Where clients reach our own SFU, without the number of the worker."""
-    parts = urlsplit(public_baseurl.rstrip("/") + SFU_PATH)
-    return urlunsplit(parts._replace(scheme="wss" if parts.scheme == "https" else "ws"))
 
 
 # --- our own ---------------------------------------------------------------------------------------------------------
@@ -93,13 +85,6 @@ def _crew(voice: VoiceSettings, key: str, secret: str) -> Crew:
     from voice.sfu.embedded.backend_in_process import InProcessCrew
 
     return InProcessCrew(configuration)
-
-
-def turn_access(turn: TurnSettings) -> TurnAccess | None:
-    """None where no TURN server is configured."""
-    if not turn.uris or turn.shared_secret is None:
-        return None
-    return TurnAccess(turn.uris, turn.shared_secret, turn.lifetime_ms // 1000)
 
 
 def _cores() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,9 @@ if TYPE_CHECKING:
 class TurnServer:
     """coturn with `use-auth-secret` (voice/turn.py)."""
 
-    uris: Sequence[str]
-    shared_secret: str
-    lifetime_ms: int
+    access: TurnAccess
     clock: Clock
 
     def credentials(self, name: str) -> TurnCredentials:
-        """For that user or participant; good for `lifetime_ms` from now."""
-        access = TurnAccess(tuple(self.uris), self.shared_secret, self.lifetime_ms // 1000)
-        return access.credentials(name, self.clock.now_ms() / 1000)
+        """For that user or participant; good for the lifetime of the settings from now."""
+        return self.access.credentials(name, self.clock.now_ms() / 1000)
