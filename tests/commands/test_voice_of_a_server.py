@@ -59,7 +59,7 @@ def test_a_taken_media_port_is_named_in_one_sentence(tmp_path: Path) -> None:
     ("clusters", "sentence"),
     [
         ("[]", "voice.backend is livekit, but voice.livekit names no cluster."),
-        ("[{url: 'wss://sfu.test', api_key: k}]", "the cluster default needs url, api_key and api_secret."),
+        ("[{url: 'wss://sfu.test', api_key: k}]", "the cluster default needs api_secret."),
     ],
 )
 def test_livekit_needs_a_cluster(tmp_path: Path, clusters: str, sentence: str) -> None:
