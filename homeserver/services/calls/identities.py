@@ -26,6 +26,9 @@ MAX_IDENTITIES: Final = 200_000
 MAX_OF_USER: Final = 500
 """Within `KEPT_MS`. Clients of the sticky kind have a new identity each time they join."""
 
+MAX_SEATS_OF_USER: Final = 10
+"""In one call, with as many devices: places are few, and nobody takes all of them."""
+
 Key = tuple[str, str]
 """(SFU room, identity)"""
 
@@ -78,6 +81,10 @@ class VoiceIdentities:
         """Whether the SFU has said that he came, and not that he went."""
         return (sfu_room, identity) in self._present
 
+    def others_of(self, key: Key, user_id: str) -> int:
+        """How many seats a user has in this call beside that one."""
+        return sum(other[0] == key[0] and other != key for other in self._of_user.get(user_id, set()) & self._present)
+
     def note_grant(self, key: Key, grant: Grant | None) -> None:
         """What the SFU knows that he may do; None: nothing, his tokens are void."""
         if key not in self._known:
@@ -89,6 +96,10 @@ class VoiceIdentities:
     def forget_grant(self, key: Key) -> None:
         """What the SFU knows of him is not known."""
         self._grants.pop(key, None)
+
+    def has_grant(self, key: Key) -> bool:
+        """Whether the SFU knows that he may do something."""
+        return self._grants.get(key) is not None
 
     def is_granted(self, key: Key, grant: Grant | None) -> bool:
         """Whether the SFU knows exactly this."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from homeserver.protocol.errors import Forbidden, MatrixError, NotFound, Unavailable
 from homeserver.protocol.voice_channel import VOICE_CHANNEL
 from homeserver.services.calls.channel_options import options_of
+from homeserver.services.calls.identities import MAX_SEATS_OF_USER
 from homeserver.services.calls.permissions import DECIDES, rights_in_call
 from homeserver.services.calls.tokens import CallTokens, grant_of
 from voice.sfu.backend import Grant, Joined, SfuBackend, SfuEvent, SfuUnavailable
@@ -41,6 +42,8 @@ class Revocation:
     tokens: CallTokens
     _unsettled: set[str] = field(default_factory=set)
     """Matrix rooms of which the SFU could not be told."""
+    _staying: dict[Key, VoiceIdentity] = field(default_factory=dict)
+    """Those who could not be put out, though their rights are what they were."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def follow_events(self, events: Sequence[TimelineEvent]) -> None:
@@ -59,19 +62,30 @@ class Revocation:
         """Somebody came in with a token of up to an hour ago."""
         if isinstance(event, Joined):
             known = self.identities.find(event.room, event.participant.identity)
-            if known is not None:
+            if known is None:
+                return
+            if self.identities.others_of(known.key, known.user_id) >= MAX_SEATS_OF_USER:
+                # Tokens are collected before they are used.
+                self._do(self._put_out_or_retry(known, "has too many seats in a call"))
+            else:
                 self._do(self._settle_room(known.room_id, known.user_id, came_in=known.key))
 
     async def end_devices(self, user_id: str, device_ids: Sequence[str]) -> None:
         """These devices were logged out: whoever holds their tokens is no longer who he was."""
         for device_id in device_ids:
             for known in self.identities.of_device(user_id, device_id):
-                self._do(self._put_out_or_retry(known))
+                self._do(self._put_out_or_retry(known, "logged a device out"))
 
     async def retry(self) -> None:
         """Tell the SFU what it could not be told before."""
         rooms, self._unsettled = self._unsettled, set()
-        await asyncio.gather(*(self._settle_room(room_id) for room_id in rooms))
+        staying, self._staying = self._staying, {}
+        # Who has been given a token since is welcome.
+        outstanding = [each for key, each in staying.items() if not self.identities.has_grant(key)]
+        await asyncio.gather(
+            *(self._settle_room(room_id) for room_id in rooms),
+            *(self._put_out_or_retry(each) for each in outstanding),
+        )
 
     async def stop(self) -> None:
         """No more work."""
@@ -147,11 +161,13 @@ class Revocation:
             self.identities.forget_grant(known.key)
             raise
 
-    async def _put_out_or_retry(self, known: VoiceIdentity) -> None:
+    async def _put_out_or_retry(self, known: VoiceIdentity, why: str = "") -> None:
         try:
             await self._put_out(known)
         except SfuUnavailable:
-            log.warning("the SFU could not be told that a device was logged out")
+            if why:  # once, and not at each attempt
+                log.warning("the SFU could not be told that %s %s", known.user_id, why)
+            self._staying[known.key] = known
 
     async def _tell_options(self, room_id: str) -> None:
         """The channel has other settings: those of calls that are going on change too."""

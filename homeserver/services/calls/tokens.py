@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from homeserver.protocol.errors import Forbidden, InvalidParam, NotFound, Unavailable
 from homeserver.protocol.identifiers import is_room_id, server_name_of
 from homeserver.services.calls.channel_options import options_of
+from homeserver.services.calls.identities import MAX_SEATS_OF_USER
 from homeserver.services.calls.permissions import rights_in_call
 from homeserver.services.text_limits import check_text
 from homeserver.services.visibility import NOT_IN_ROOM
@@ -94,6 +95,7 @@ class CallTokens:
         room = await self._room(member.room_id)
         rights_in_call(room, member.user_id, member.slot_id)
         self._check_begun(member)
+        self._check_seats(member)
         try:
             url = await self._open(room, member)
         except SfuUnavailable as error:
@@ -139,6 +141,10 @@ class CallTokens:
         others = (each for each in self.identities.of_room(member.room_id) if each.sfu_room == member.sfu_room)
         if not any(self.is_local(each.user_id) for each in others):
             raise Forbidden("Nobody of this server has joined that call")
+
+    def _check_seats(self, member: CallMember) -> None:
+        if self.identities.others_of((member.sfu_room, member.identity), member.user_id) >= MAX_SEATS_OF_USER:
+            raise Forbidden(f"You are in this call with {MAX_SEATS_OF_USER} devices already")
 
     async def _open(self, room: LiveRoom, member: CallMember) -> str:
         options = options_of(room, self.defaults)

@@ -128,6 +128,27 @@ async def test_a_voice_lost_before_coming_in_does_not_come_in_with_an_older_toke
         await sfu_get(mallory, room_id)
 
 
+async def test_mallory_takes_ten_places_and_no_more(server: Server, sfu: RecordingBackend) -> None:
+    """With tokens collected before she uses the first, and with those she asks for afterwards."""
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat")
+    await mallory.join(room_id)
+    collected = [(await get_token(mallory, room_id, f"m{number}"))["jwt"] for number in range(13)]
+    for token in collected:
+        sfu.join(token)
+        await tasks_done()
+    room = tokens.sfu_room(room_id)
+    await until(lambda: len(sfu.people[room]) == 10)
+    await get_token(mallory, room_id, "one more", expect=(403, "M_FORBIDDEN"))
+    assert len(sfu.removed) == 3
+    first = tokens.device_identity(mallory.user_id, mallory.device_id, "m0")
+    assert first in sfu.people[room]
+    sfu.join((await get_token(mallory, room_id, "m0"))["jwt"])  # a seat she has may be taken again
+    sfu.join((await get_token(alice, room_id, "m0"))["jwt"])
+    await tasks_done()
+    assert len(sfu.people[room]) == 11
+
+
 async def test_a_new_name_of_a_member_changes_nothing(server: Server, sfu: RecordingBackend) -> None:
     alice, bob, room_id = await call_of(server, sfu)
     await bob.put(("profile", bob.user_id, "displayname"), {"displayname": "Bobby"})
@@ -147,6 +168,24 @@ async def test_a_logged_out_device_is_out(server: Server, sfu: RecordingBackend)
     phone = await bob.login()
     sfu.join((await sfu_get(phone, room_id))["jwt"])
     await phone.post("logout")
+    await until(lambda: there(sfu, room_id, alice, bob))
+
+
+async def test_a_logged_out_device_is_out_once_the_sfu_is_back(
+    server: Server, sfu: RecordingBackend, clock: FakeClock
+) -> None:
+    """Bob is in the room still, so it is the device alone that has to go."""
+    alice, bob, room_id = await call_of(server, sfu)
+    phone = await bob.login()
+    sfu.join((await sfu_get(phone, room_id))["jwt"])
+    sfu.down = True
+    await phone.post("logout")
+    for _ in range(3):
+        await tasks_done()
+        clock.advance(seconds=1)
+    assert there(sfu, room_id, alice, bob, phone)
+    sfu.down = False
+    clock.advance(seconds=1)
     await until(lambda: there(sfu, room_id, alice, bob))
 
 
