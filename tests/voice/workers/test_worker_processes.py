@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import aiohttp
@@ -44,6 +46,18 @@ async def test_a_second_worker_comes_with_the_work_and_gets_the_next_room() -> N
         assert await validate(place, token, worker=1) == 200
         assert await validate(place, token, worker=0) == 404, "the room is at the other worker"
     assert not worker_processes(), "stopping leaves none behind"
+
+
+async def test_workers_go_before_others_where_the_system_lets_them() -> None:
+    async with workplace():
+        (process,) = worker_processes()
+        assert process.nice() == (-10 if may_raise_priority() else psutil.Process().nice())
+
+
+def may_raise_priority() -> bool:
+    """Tried in a child: who lowered his niceness may not always raise it again."""
+    attempt = "import os; os.setpriority(os.PRIO_PROCESS, 0, -10)"
+    return subprocess.run([sys.executable, "-c", attempt], capture_output=True, check=False).returncode == 0
 
 
 async def test_who_was_in_a_killed_worker_can_come_back_and_who_was_removed_cannot() -> None:
