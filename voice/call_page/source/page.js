@@ -4,7 +4,7 @@ import { openCall } from "./widget.js";
 
 const element = (id) => document.getElementById(id);
 
-/** `#/<room id or alias>?via=server&encrypted=false&skipLobby=true&intent=...`; an alias begins with its own '#'. */
+/** `#/<room id or alias>?via=server&encrypted=false&skipLobby=true&intent=...&noiseSuppression=false`; an alias begins with its own '#'. */
 function readLink() {
     const [path, query = ""] = window.location.hash.replace(/^#\/?/, "").split("?");
     const parameters = new URLSearchParams(query);
@@ -14,6 +14,8 @@ function readLink() {
         encrypted: parameters.get("encrypted") !== "false",
         skipLobby: parameters.get("skipLobby") === "true",
         intent: parameters.get("intent") ?? undefined,
+        // For music: sound as the microphone has it.
+        sound: Object.fromEntries([...parameters].filter(([name]) => ["noiseSuppression", "echoCancellation"].includes(name))),
     };
 }
 

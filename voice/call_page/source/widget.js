@@ -20,7 +20,7 @@ export function openCall(client, room, frame, options) {
     return api;
 }
 
-function addressOf(client, room, { encrypted, skipLobby, intent }) {
+function addressOf(client, room, { encrypted, skipLobby, intent, sound }) {
     const parameters = new URLSearchParams({
         widgetId: "call",
         parentUrl: window.location.href.split("#")[0],
@@ -36,6 +36,7 @@ function addressOf(client, room, { encrypted, skipLobby, intent }) {
         confineToRoom: "true",
         header: "none",
         preload: "false",
+        ...sound,
     });
     return `${new URL("./element-call/index.html", window.location.href)}#?${parameters}`;
 }
