@@ -89,6 +89,8 @@ def _voicechat(directory: Path, port: int) -> list[str]:
         "registration": {"enabled": True, "require_verification": False},
         "passwords": {"hash_cost": "minimum"},
         "rate_limits": {"enabled": False},
+        # Of its own: several servers run at once, and one may be the operator's.
+        "voice": {"bind": "127.0.0.1", "port": free_port(), "workers": 1},
     }
     file = directory / "homeserver.yaml"
     file.write_text(yaml.safe_dump(config))
