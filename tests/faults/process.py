@@ -95,6 +95,8 @@ def _settings(data_dir: Path, port: int) -> dict[str, object]:
         "server_name": "faults.test",
         "public_baseurl": f"http://127.0.0.1:{port}",
         "data_dir": str(data_dir),
+        # These stories are about chat; several servers run at once, and would want the same media ports.
+        "voice": {"enabled": False},
         "listeners": [{"bind": "127.0.0.1", "port": port, "resources": ["client", "media", "admin"]}],
         "registration": {"enabled": True, "require_verification": False},
         "passwords": {"hash_cost": "minimum"},
