@@ -45,20 +45,22 @@ changed AS (
     SELECT room_nid, type, state_key, event_nid, event_nid FROM given WHERE state_key IS NOT NULL
 ),
 current AS (
-    INSERT INTO current_state AS c (room_nid, type, state_key, event_nid)
-    SELECT DISTINCT ON (room_nid, type, state_key) room_nid, type, state_key, event_nid
+    INSERT INTO current_state AS c (room_nid, type, state_key, event_nid, position)
+    SELECT DISTINCT ON (room_nid, type, state_key) room_nid, type, state_key, event_nid, event_nid
     FROM given WHERE state_key IS NOT NULL ORDER BY room_nid, type, state_key, event_nid DESC
-    ON CONFLICT (room_nid, type, state_key) DO UPDATE SET event_nid = excluded.event_nid
+    ON CONFLICT (room_nid, type, state_key) DO UPDATE SET event_nid = excluded.event_nid, position = excluded.position
 )"""
 
 MEMBERS = """
 members AS (
-    INSERT INTO memberships (user_id, room_nid, membership, event_nid, sender)
-    SELECT DISTINCT ON (g.state_key, g.room_nid) g.state_key, g.room_nid, m.membership, g.event_nid, g.sender
+    INSERT INTO memberships (user_id, room_nid, membership, event_nid, position, sender)
+    SELECT DISTINCT ON (g.state_key, g.room_nid)
+           g.state_key, g.room_nid, m.membership, g.event_nid, g.event_nid, g.sender
     FROM given g JOIN unnest(${0}::bigint[], ${1}::text[]) AS m(event_nid, membership) USING (event_nid)
     ORDER BY g.state_key, g.room_nid, g.event_nid DESC
     ON CONFLICT (user_id, room_nid) DO UPDATE
-    SET membership = excluded.membership, event_nid = excluded.event_nid, sender = excluded.sender, forgotten = false
+    SET membership = excluded.membership, event_nid = excluded.event_nid, position = excluded.position,
+        sender = excluded.sender, forgotten = false
 )"""
 
 RELATIONS = """

@@ -1,0 +1,1 @@
+"""Events made by other servers, on their way into our rooms."""
