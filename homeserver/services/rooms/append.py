@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from homeserver.protocol.events import Event
+from homeserver.protocol.events import Event, StateKey
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.timeline_event import TimelineEvent
 
@@ -47,6 +47,40 @@ class NotificationRules(Protocol):
     async def evaluate(self, room: LiveRoom, event: Event) -> Notification: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """One entry of the room's current state from an event on. `event` None: resolution takes the key away."""
+
+    key: StateKey
+    event: TimelineEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkedState:
+    """The state before an event that is not on the line, as a row of `forked_states` (decision 0017)."""
+
+    base_position: int
+    instead: Sequence[int]
+    without: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignPart:
+    """What only events of other servers have."""
+
+    flags: int = 0
+    """SOFT_FAILED or REJECTED: the event gets no position."""
+    stored_nid: int | None = None
+    """Its number where it is stored already, as an outlier."""
+    changes: Sequence[StateChange] = ()
+    """What comes into force with it, beside `self_key`."""
+    self_key: StateKey | None = None
+    """The entry that this event itself takes; None where it is no state event, or does not come into force."""
+    forked: ForkedState | None = None
+    missing: Sequence[str] = ()
+    """Prev events that are not here: the timeline has a gap before this event, and positions leap."""
+
+
 @dataclass(slots=True)
 class NewEvent:
     """One event about to be written, with its stored forms."""
@@ -58,6 +92,9 @@ class NewEvent:
     # parent event id, rel_type, aggregation key
     relation: tuple[str, str, str | None] | None = None
     transaction: Transaction | None = None
+    auth_nids: Sequence[int] | None = None
+    """Numbers of its auth events; of state events only."""
+    foreign: ForeignPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
