@@ -71,6 +71,31 @@ def build_event(
     `reference_hashes`: unpadded base64 by event id, written beside the ids in rooms of version 1 and 2.
     Raises BadJson for content that is not canonical JSON and EventTooLarge for an event beyond the size limits.
     """
+    template = build_template(
+        draft,
+        room_version=room_version,
+        room_id=room_id,
+        prev_event_ids=prev_event_ids,
+        auth_event_ids=auth_event_ids,
+        depth=depth,
+        origin_server_ts=origin_server_ts,
+        reference_hashes=reference_hashes,
+    )
+    return hash_and_sign(template, room_version, server_name, signing_key)
+
+
+def build_template(
+    draft: EventDraft,
+    *,
+    room_version: RoomVersion,
+    room_id: str | None,
+    prev_event_ids: Sequence[str],
+    auth_event_ids: Sequence[str],
+    depth: int,
+    origin_server_ts: int,
+    reference_hashes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A PDU without hash, signature and event id, as in answers to `/make_join`; arguments as of `build_event`."""
     content = draft.content
     if draft.redacts is not None and room_version.redacts_in_content:
         content = {**content, "redacts": draft.redacts}
@@ -91,7 +116,7 @@ def build_event(
         pdu["redacts"] = draft.redacts
     if draft.sticky_ms is not None:
         pdu[STICKY_KEY] = {"duration_ms": draft.sticky_ms}
-    return hash_and_sign(pdu, room_version, server_name, signing_key)
+    return pdu
 
 
 def hash_and_sign(
