@@ -40,6 +40,11 @@ def decode_base64(text: str) -> bytes:
         raise ValueError(f"not base64: {error}") from error
 
 
+def sha256(data: bytes) -> bytes:
+    """The digest."""
+    return hashlib.sha256(data).digest()
+
+
 def content_hash(pdu: dict[str, Any], version: RoomVersion) -> bytes:
     """SHA-256 over the whole event without `unsigned`, `signatures` and `hashes`: detects changed content."""
     hashed = {key: value for key, value in pdu.items() if key not in _NOT_HASHED}

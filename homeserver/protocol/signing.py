@@ -91,7 +91,7 @@ def sign_json(value: dict[str, Any], server_name: str, key: SigningKey) -> dict[
 
 def verify_json(value: dict[str, Any], server_name: str, key_id: str, verify_key: bytes) -> None:
     """Raise InvalidSignature unless the object carries a valid signature of that entity with that key."""
-    verify_bytes(encode_canonical(_without_signatures(value)), _signature(value, server_name, key_id), verify_key)
+    verify_bytes(encode_canonical(_without_signatures(value)), signature_of(value, server_name, key_id), verify_key)
 
 
 def verify_bytes(message: bytes, signature: bytes, verify_key: bytes) -> None:
@@ -121,7 +121,7 @@ def sign_event(pdu: dict[str, Any], version: RoomVersion, server_name: str, key:
 
 def verify_event(pdu: dict[str, Any], version: RoomVersion, server_name: str, key_id: str, verify_key: bytes) -> None:
     """Raise InvalidSignature unless the event carries a valid signature of that server made with that key."""
-    verify_bytes(referenced_bytes(pdu, version), _signature(pdu, server_name, key_id), verify_key)
+    verify_bytes(referenced_bytes(pdu, version), signature_of(pdu, server_name, key_id), verify_key)
 
 
 def servers_that_must_sign(pdu: dict[str, Any], version: RoomVersion) -> set[str]:
@@ -149,7 +149,8 @@ def _without_signatures(value: dict[str, Any]) -> dict[str, Any]:
     return {key: item for key, item in value.items() if key not in ("signatures", "unsigned")}
 
 
-def _signature(value: dict[str, Any], server_name: str, key_id: str) -> bytes:
+def signature_of(value: dict[str, Any], server_name: str, key_id: str) -> bytes:
+    """The bytes of a signature that an object carries; raises InvalidSignature where there is none."""
     if key_id not in signature_key_ids(value, server_name):
         raise InvalidSignature(f"There is no signature of {server_name} with the key {key_id}.")
     signature = value["signatures"][server_name][key_id]
