@@ -15,6 +15,7 @@ SOFT_FAILED = 4
 REJECTED = 8
 HIGHLIGHTS = 16
 STICKY = 32
+OUTLIER = 64
 
 
 class TimelineEvent:
