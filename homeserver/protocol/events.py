@@ -60,8 +60,8 @@ class Event:
             content=pdu["content"],
             origin_server_ts=pdu["origin_server_ts"],
             depth=pdu["depth"],
-            prev_event_ids=_event_ids(pdu["prev_events"], room_version),
-            auth_event_ids=_event_ids(pdu["auth_events"], room_version),
+            prev_event_ids=referenced_ids(pdu["prev_events"], room_version),
+            auth_event_ids=referenced_ids(pdu["auth_events"], room_version),
             redacts=redacted_event_id(pdu, room_version),
             pdu=pdu,
         )
@@ -130,7 +130,7 @@ def _room_id_of(pdu: dict[str, Any], version: RoomVersion, event_id: str) -> str
     return room_id
 
 
-def _event_ids(references: list[Any], version: RoomVersion) -> tuple[str, ...]:
+def referenced_ids(references: list[Any], version: RoomVersion) -> tuple[str, ...]:
     """The ids in `prev_events` or `auth_events`: a list of ids, in v1 and v2 of [id, hashes] pairs."""
     if version.event_id_in_pdu:
         return tuple(reference[0] for reference in references)

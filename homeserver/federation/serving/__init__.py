@@ -1,0 +1,1 @@
+"""What of rooms other servers get to see."""
