@@ -13,6 +13,7 @@ from homeserver.composition.delayed import DelayedServices, build_delayed
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
 from homeserver.composition.federation import FederationServices, build_federation
+from homeserver.composition.foreign_events import ForeignServices, build_foreign_events
 from homeserver.composition.foundation import Foundation, build_foundation
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.media import MediaServices, build_media
@@ -42,6 +43,7 @@ class Application:
     accounts: AccountServices
     readers: ReaderServices
     kernel: Kernel
+    foreign: ForeignServices
     rooms: RoomServices
     reading: ReadingServices
     encryption: EncryptionServices
@@ -85,6 +87,7 @@ def build_application(
     federation = build_federation(base, settings, signing_key, limiter, dns)
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
+    foreign = build_foreign_events(base, kernel)
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter)
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
@@ -118,6 +121,6 @@ def build_application(
     observer = observer or observability.observer
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
-        settings, base, accounts, readers, kernel, rooms, reading, encryption, media, voice, delayed,
+        settings, base, accounts, readers, kernel, foreign, rooms, reading, encryption, media, voice, delayed,
         federation, calls, rosters, sync, edge,
     )  # fmt: skip
