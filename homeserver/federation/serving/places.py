@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeserver.services.rooms.timeline_event import REJECTED, SOFT_FAILED
+from homeserver.services.rooms.timeline_event import OUTLIER
 from homeserver.storage.event_graph import StoredNode
 
 
@@ -13,4 +13,4 @@ def place_of(node: StoredNode) -> int:
 
 def is_outlier(node: StoredNode) -> bool:
     """Whether it is kept as state or auth event only: nobody knows where it belongs, or the state before it."""
-    return node.position is None and not node.flags & (REJECTED | SOFT_FAILED)
+    return node.position is None and bool(node.flags & OUTLIER)
