@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,8 +60,11 @@ class ForkedState:
     """The state before an event that is not on the line, as a row of `forked_states` (decision 0017)."""
 
     base_position: int
-    instead: Sequence[int]
+    """Inclusive: what came into force at this position counts."""
+    instead: Sequence[int | str]
+    """Numbers; the id of an event that the same Append writes, whose number only the writer will know."""
     without: Sequence[int]
+    """Numbers of events of the base that do not hold, and that nothing in `instead` replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,8 @@ class NewEvent:
     # parent event id, rel_type, aggregation key
     relation: tuple[str, str, str | None] | None = None
     transaction: Transaction | None = None
-    auth_nids: Sequence[int] | None = None
-    """Numbers of its auth events; of state events only."""
+    auth_nids: Sequence[int | str] | None = None
+    """Numbers of its auth events (the id, of an event that the same Append writes); of state events only."""
     foreign: ForeignPart | None = None
 
 
@@ -124,4 +127,6 @@ class Append:
     done: asyncio.Future[list[TimelineEvent]]
     rewritten: Sequence[Rewritten] = ()
     also: Also | None = None
+    resolved: Mapping[StateKey, Event | None] = field(default_factory=dict)
+    """Pending state beside that of `events`: what these bring back or take away (None), in the room's pending_state too."""
     stored: list[TimelineEvent] = field(default_factory=list)

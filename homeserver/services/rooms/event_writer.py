@@ -186,6 +186,7 @@ class EventWriter:
                 self._refuse(append, TipMoved())
                 continue
             room.settle(new.event for new in append.events)
+            room.settle_resolved(append.resolved)
             for event in append.stored:
                 room.apply(event)
                 self.recent.add(event.position, event)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
 
 from homeserver.protocol.auth import PowerLevels, power_levels_in_room
-from homeserver.protocol.events import Event
+from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.services.rooms.timeline_event import TimelineEvent
 
@@ -113,7 +113,8 @@ class LiveRoom:
         self.server_name = server_name
         self.tip = tip
         self.state = state
-        self.pending_state: dict[tuple[str, str], Event] = {}
+        # None: the key is being taken away by resolution.
+        self.pending_state: dict[tuple[str, str], Event | None] = {}
         self.pending = 0
         self.retired = False
         # Done when the events that were built last are committed.
@@ -208,9 +209,8 @@ class LiveRoom:
 
     def fetch_auth_event(self, event_type: str, state_key: str) -> Event | None:
         """The state event as the next event finds it: pending over committed. The `fetch` of the auth rules."""
-        pending = self.pending_state.get((event_type, state_key))
-        if pending is not None:
-            return pending
+        if (event_type, state_key) in self.pending_state:
+            return self.pending_state[event_type, state_key]
         committed = self.state.get(event_type, state_key)
         return None if committed is None else self.parsed(committed)
 
@@ -250,6 +250,12 @@ class LiveRoom:
                     # The parsed form is already here, and the committed event will be asked for next.
                     if len(self._parsed) < PARSED_EVENTS:
                         self._parsed[event.event_id] = event
+
+    def settle_resolved(self, resolved: Mapping[StateKey, Event | None]) -> None:
+        """The same for entries that others brought back or took away; newer pending ones stay."""
+        for key, event in resolved.items():
+            if key in self.pending_state and self.pending_state[key] is event:
+                del self.pending_state[key]
 
     def weight(self) -> int:
         """What this room costs in memory, in events of ordinary size."""
