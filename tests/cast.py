@@ -124,7 +124,7 @@ class Client:
         data = None if json is None else jsonlib.dumps(json).encode()
         sent = {"Content-Type": "application/json", **(headers or {})} if data is not None else headers
         answer = await self.raw(method, path, data=data, query=query, headers=sent)
-        _check_expected(f"{method} {path}", answer, expect)
+        check_expected(f"{method} {path}", answer, expect)
         return answer.json() if answer.body else None
 
     async def raw(
@@ -309,7 +309,7 @@ def _query_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _check_expected(what: str, answer: Answer, expect: Expected) -> None:
+def check_expected(what: str, answer: Answer, expect: Expected) -> None:
     errcode = None
     if answer.status >= 400:
         errcode = answer.json().get("errcode")
