@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -44,7 +44,8 @@ class Call:
     """A request to be made.
 
     `signed` False: to endpoints that ask for no signature. `probe` True: also to a server that has just failed, and a
-    failure is not held against it (questions that strangers can make us ask).
+    failure is not held against it (questions that strangers can make us ask). `paired`: the answer may also come as
+    `[200, {...}]`, a mistake of early servers that the first versions of some endpoints have kept.
     """
 
     method: str
@@ -52,11 +53,15 @@ class Call:
     content: Mapping[str, Any] | None = None
     signed: bool = True
     probe: bool = False
+    paired: bool = False
     limits: Limits = Limits()
 
 
-def request_uri(path: str, *parameters: str, query: Mapping[str, str] | None = None) -> str:
-    """Path and query as they are signed and sent. Each of `parameters` is one more segment, encoded."""
+def request_uri(path: str, *parameters: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None = None) -> str:
+    """Path and query as they are signed and sent. Each of `parameters` is one more segment, encoded.
+
+    A `query` whose names repeat is a list of pairs.
+    """
     encoded = "".join("/" + quote(each, safe="") for each in parameters)
     return f"{path}{encoded}?{urlencode(query)}" if query else path + encoded
 
@@ -93,11 +98,29 @@ class FederationClient:
         Raises InvalidParam for what is no server name, DestinationPaused without asking, ConnectionFailed,
         ConnectionTimeout, BadAnswer, and RemoteRefused for any other status.
         """
+        page, answer = await self._answered(destination, call, _answer)
+        if not 200 <= page.status < 300:
+            raise RemoteRefused(error_from_response(page.status, answer))
+        return answer
+
+    async def body(self, destination: str, call: Call) -> bytes:
+        """The body of a 2xx answer as it came: for answers so large that parsing them here would hold everybody up.
+
+        Raises as `call`, but for what is only seen by parsing.
+        """
+        page, answer = await self._answered(destination, call, _refusal)
+        if not 200 <= page.status < 300:
+            raise RemoteRefused(error_from_response(page.status, answer))
+        return page.body
+
+    async def _answered(
+        self, destination: str, call: Call, parse: Callable[[Page, Call], dict[str, Any]]
+    ) -> tuple[Page, dict[str, Any]]:
         if not call.probe:
             self.pauses.check(destination)
         try:
             page = await self._send(destination, call)
-            answer = _object(page)
+            answer = parse(page, call)
         except (ConnectionFailed, ConnectionTimeout, BadAnswer):
             self._failed(destination, call)
             raise
@@ -105,9 +128,7 @@ class FederationClient:
             self._failed(destination, call)
         else:
             self.pauses.reached(destination)
-        if not 200 <= page.status < 300:
-            raise RemoteRefused(error_from_response(page.status, answer))
-        return answer
+        return page, answer
 
     def _failed(self, destination: str, call: Call) -> None:
         if not call.probe:
@@ -141,7 +162,7 @@ class FederationClient:
         return Outgoing(call.method, call.uri, headers, body)
 
 
-def _object(page: Page) -> dict[str, Any]:
+def _answer(page: Page, call: Call) -> dict[str, Any]:
     """The body; of an error also nothing at all, for proxies answer with pages of their own. Raises BadAnswer."""
     try:
         answer = decode_lenient(page.body)
@@ -149,8 +170,17 @@ def _object(page: Page) -> dict[str, Any]:
         if page.status >= 400:
             return {}
         raise BadAnswer(NOT_AN_ANSWER) from error
+    if call.paired and isinstance(answer, list) and len(answer) == 2:
+        answer = answer[1]
     if not isinstance(answer, dict):
         if page.status >= 400:
             return {}
         raise BadAnswer(NOT_AN_ANSWER)
     return answer
+
+
+def _refusal(page: Page, call: Call) -> dict[str, Any]:
+    """What an error says; nothing of what went well. Raises BadAnswer."""
+    if page.status < 400:
+        return {}
+    return _answer(page, call) if len(page.body) <= DEFAULT_MAX_BYTES else {}
