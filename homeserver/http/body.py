@@ -27,6 +27,8 @@ def make_decoder(declaration: Declaration) -> Decoder | None:
     """The function that decodes bodies for one endpoint; `None` where it leaves the body alone."""
     if declaration.body is None:
         return None
+    if declaration.body is bytes:
+        return lambda body: body
     decode = _decode_object if declaration.body is dict else _struct_decoder(declaration.body)
     empty = declaration.empty_body
     if empty is None:

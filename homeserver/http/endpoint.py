@@ -89,8 +89,9 @@ def endpoint(
     is served under `r0` too. A last parameter also takes the empty string (`/state/m.room.name/`).
 
     `body`: a `msgspec.Struct` type (or any type msgspec can decode), `dict` for any JSON object, `None` to leave the
-    body unread (`Request.stream`). `empty_body` says whether no body at all counts as `{}`; left out, it does when
-    the struct has no required field, and does not for `dict`.
+    body unread (`Request.stream`), `bytes` for the body as it came (events of other servers: `decode_lenient`). `empty_body`
+    says whether no body at all counts as `{}`; left out, it does when the struct has no required field, and does not for
+    `dict`.
 
     `limit` names a class of rate limit (services/rate_limits.py); "none" is never limited. `waits` marks a long poll:
     it is given up as soon as the client goes away. `websocket` takes nothing but requests that open one; the handler
