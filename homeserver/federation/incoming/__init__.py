@@ -1,0 +1,1 @@
+"""What other servers send: transactions, and events by any other way."""
