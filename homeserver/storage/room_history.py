@@ -97,7 +97,7 @@ WITH RECURSIVE search(low, high) AS (
          ORDER BY position LIMIT $5)
     ) n
 )
-SELECT event_id, origin_server_ts FROM near
+SELECT event_id, origin_server_ts, position FROM near
 WHERE origin_server_ts {at_or_beyond} $4
 ORDER BY origin_server_ts {order}, position {order} LIMIT 1
 """
@@ -157,12 +157,12 @@ class RoomHistory:
 
     async def nearest_in_time(
         self, q: Queries, room_nid: int, *, ranges: Sequence[tuple[int, int]], ts: int, forwards: bool, around: int
-    ) -> tuple[str, int] | None:
-        """(event id, time) of the event at or next to ``ts`` in that direction, within these ranges of positions."""
+    ) -> tuple[str, int, int] | None:
+        """(event id, time, position) of the event at or next to ``ts`` in that direction, within these ranges of positions."""
         if not ranges:
             return None
         row = await q.fetchrow(
             NEXT_IN_TIME if forwards else PREVIOUS_IN_TIME,
             room_nid, ranges[0][0] - 1, ranges[-1][1], ts, around, [r[0] for r in ranges], [r[1] for r in ranges],
         )  # fmt: skip
-        return None if row is None else (row[0], row[1])
+        return None if row is None else (row[0], row[1], row[2])

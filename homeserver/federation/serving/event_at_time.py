@@ -33,4 +33,5 @@ class ServeEventAtTime:
         )
         if found is None:
             raise NotFound(f"Unable to find event from {ts} in {'forward' if forwards else 'backward'} direction")
-        return found
+        event_id, at_ms, _ = found
+        return event_id, at_ms
