@@ -14,6 +14,9 @@ from homeserver.protocol.state_res.lookup import EventLookup
 AuthChainOf = Callable[[Collection[str]], AbstractSet[str]]
 """`auth_chain_of(event_ids)`: all events reachable from them along auth events, themselves only when reached so."""
 
+CitedBy = Callable[[str], Collection[str]]
+"""`cited_by(event_id)`: the ids of its auth events; none where it is not known."""
+
 
 def walk_auth_chain(lookup: EventLookup) -> AuthChainOf:
     """An `auth_chain_of` that walks through `lookup`: linear in the size of the chain."""
@@ -54,9 +57,17 @@ def _rest(state: StateMap[str], unconflicted: StateMap[str]) -> list[str]:
     return [event_id for key, event_id in state.items() if is_conflicted(key)]
 
 
-def conflicted_state_subgraph(
-    conflicted: AbstractSet[str], auth_chain_of: AuthChainOf, lookup: EventLookup
-) -> set[str]:
+def cited_through(lookup: EventLookup) -> CitedBy:
+    """The auth events of events, as far as `lookup` knows them."""
+
+    def cited_by(event_id: str) -> Collection[str]:
+        event = lookup.fetch(event_id)
+        return () if event is None else event.auth_event_ids
+
+    return cited_by
+
+
+def conflicted_state_subgraph(conflicted: AbstractSet[str], auth_chain_of: AuthChainOf, cited_by: CitedBy) -> set[str]:
     """Definition "Conflicted state subgraph" (since v12).
 
     "Starting from an event in the conflicted state set and following auth_events edges may lead to another event in the
@@ -66,8 +77,7 @@ def conflicted_state_subgraph(
     reached = auth_chain_of(conflicted) | conflicted
     reached_from: dict[str, list[str]] = {}  # turn the edges around: event -> the reached events that cite it
     for event_id in reached:
-        event = lookup.fetch(event_id)
-        for auth_event_id in () if event is None else event.auth_event_ids:
+        for auth_event_id in cited_by(event_id):
             reached_from.setdefault(auth_event_id, []).append(event_id)
     subgraph: set[str] = set()
     to_visit = [event_id for event_id in conflicted if event_id in reached_from]

@@ -6,20 +6,19 @@ from collections.abc import Iterable
 
 from homeserver.protocol.auth.dependent import check_state_dependent
 from homeserver.protocol.auth.rejection import AuthRejection
-from homeserver.protocol.events import Event, StateKey, StateMap
+from homeserver.protocol.events import Event, StateKey
+from homeserver.protocol.state_res.layers import LayeredState
 from homeserver.protocol.state_res.lookup import EventLookup
 
 
-def iterative_auth_checks(initial: StateMap[str], events: Iterable[Event], lookup: EventLookup) -> dict[StateKey, str]:
+def iterative_auth_checks(state: LayeredState, events: Iterable[Event], lookup: EventLookup) -> None:
     """Apply each event to the state if the authorisation rules allow it there, else ignore it."""
-    state = dict(initial)
     for event in events:
         if event.state_key is not None and is_allowed(event, state, lookup):
-            state[event.key] = event.event_id
-    return state
+            state.changes[event.key] = event.event_id
 
 
-def is_allowed(event: Event, state: StateMap[str], lookup: EventLookup) -> bool:
+def is_allowed(event: Event, state: LayeredState, lookup: EventLookup) -> bool:
     """Whether the authorisation rules allow the event in this state, completed by the event's own auth events.
 
     "If a (event_type, state_key) key that is required for checking the authorisation rules is not present in the state,

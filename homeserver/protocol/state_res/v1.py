@@ -8,21 +8,28 @@ from collections.abc import Callable, Iterable, Sequence
 from homeserver.protocol.auth.dependent import check_state_dependent
 from homeserver.protocol.auth.rejection import AuthRejection
 from homeserver.protocol.events import Event, StateKey, StateMap
+from homeserver.protocol.state_res.layers import LayeredState, ReadState, nothing
 from homeserver.protocol.state_res.lookup import EventLookup
 
-_Pick = Callable[[Sequence[Event], StateMap[str], EventLookup], Event]
+_Pick = Callable[[Sequence[Event], LayeredState, EventLookup], Event]
 _AUTH_PASSES = ("m.room.power_levels", "m.room.join_rules", "m.room.member")
 
 
 def resolve(state_sets: Sequence[StateMap[str]], lookup: EventLookup) -> dict[StateKey, str]:
     """Build up the result R in passes: power levels, join rules, members, then everything else."""
+    return settle_states(state_sets, nothing, lookup)
+
+
+def settle_states(state_sets: Sequence[StateMap[str]], rest: ReadState, lookup: EventLookup) -> dict[StateKey, str]:
+    """The result for the keys of `state_sets`; `rest` reads state that is the same in all of them, by other keys."""
     # "Start by setting R to the union of the states to be resolved, excluding any conflicting events."
-    result, conflicting = _split_conflicting(state_sets, lookup)
+    agreed, conflicting = _split_conflicting(state_sets, lookup)
+    result = LayeredState(rest, agreed)
     for event_type in _AUTH_PASSES:
         keys = [key for key in conflicting if key[0] == event_type]
         _resolve_pass(keys, conflicting, result, lookup, _pick_auth_event)
     _resolve_pass([key for key in conflicting if key[0] not in _AUTH_PASSES], conflicting, result, lookup, _pick_event)
-    return result
+    return result.changes
 
 
 def _split_conflicting(
@@ -54,28 +61,28 @@ def _sha1(event: Event) -> bytes:
 def _resolve_pass(
     keys: Iterable[StateKey],
     conflicting: dict[StateKey, list[Event]],
-    result: dict[StateKey, str],
+    result: LayeredState,
     lookup: EventLookup,
     pick: _Pick,
 ) -> None:
     """Resolve some keys, all against the result of the passes before, so that their order does not matter."""
     picked = {key: pick(conflicting[key], result, lookup).event_id for key in keys}
-    result.update(picked)
+    result.changes.update(picked)
 
 
-def _pick_auth_event(events: Sequence[Event], result: StateMap[str], lookup: EventLookup) -> Event:
+def _pick_auth_event(events: Sequence[Event], result: LayeredState, lookup: EventLookup) -> Event:
     """ "Add the first event in the list to R. For each subsequent event, check that the event would be allowed by the
     authorisation rules for a room in state R. If it would not be allowed, stop."
     """
     accepted = events[0]
     for event in events[1:]:
-        if not _is_allowed(event, {**result, accepted.key: accepted.event_id}, lookup):
+        if not _is_allowed(event, LayeredState(result.get, {accepted.key: accepted.event_id}), lookup):
             break
         accepted = event
     return accepted
 
 
-def _pick_event(events: Sequence[Event], result: StateMap[str], lookup: EventLookup) -> Event:
+def _pick_event(events: Sequence[Event], result: LayeredState, lookup: EventLookup) -> Event:
     """ "Pick the event with the highest depth and lowest sha1(event_id) that passes authentication in R"; the one with
     the least depth when none passes.
     """
@@ -85,7 +92,7 @@ def _pick_event(events: Sequence[Event], result: StateMap[str], lookup: EventLoo
     return events[0]
 
 
-def _is_allowed(event: Event, result: StateMap[str], lookup: EventLookup) -> bool:
+def _is_allowed(event: Event, result: LayeredState, lookup: EventLookup) -> bool:
     """ "Allowed by the authorisation rules for a room in state R": unlike in version 2, what is not (yet) in R is not
     looked for among the event's own auth events.
     """

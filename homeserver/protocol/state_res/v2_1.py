@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from homeserver.protocol.events import StateKey, StateMap
-from homeserver.protocol.state_res.auth_graph import AuthChainOf, auth_difference, conflicted_state_subgraph
+from homeserver.protocol.state_res.auth_graph import (
+    AuthChainOf,
+    auth_difference,
+    cited_through,
+    conflicted_state_subgraph,
+)
 from homeserver.protocol.state_res.conflicts import split_conflicted
+from homeserver.protocol.state_res.layers import nothing
 from homeserver.protocol.state_res.lookup import EventLookup
-from homeserver.protocol.state_res.v2 import resolve_full_conflicted
+from homeserver.protocol.state_res.v2 import settle_conflict
 
 
 def resolve(
@@ -23,7 +29,7 @@ def resolve(
     unconflicted, conflicted = split_conflicted(state_sets)
     full_conflicted = (
         conflicted
-        | conflicted_state_subgraph(conflicted, auth_chain_of, lookup)
+        | conflicted_state_subgraph(conflicted, auth_chain_of, cited_through(lookup))
         | auth_difference(state_sets, unconflicted, auth_chain_of)
     )
-    return resolve_full_conflicted(full_conflicted, conflicted, unconflicted, {}, lookup)
+    return {**settle_conflict(full_conflicted, conflicted, nothing, lookup), **unconflicted}

@@ -49,10 +49,12 @@ class NotificationRules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """One entry of the room's current state from an event on. `event` None: resolution takes the key away."""
+    """One entry of the room's current state from an event on. `event` None: resolution takes the key away; the id, of an
+    event that the same Append writes.
+    """
 
     key: StateKey
-    event: TimelineEvent | None
+    event: TimelineEvent | str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from homeserver.protocol.events import StateKey
 from homeserver.protocol.room_versions import ROOM_VERSIONS
-from homeserver.protocol.state_res import EventLookup, conflicted_state_subgraph, walk_auth_chain
+from homeserver.protocol.state_res import EventLookup, cited_through, conflicted_state_subgraph, walk_auth_chain
 from tests.protocol.factory import ALICE, BOB, CHARLIE, MALLORY, RoomBuilder, resolved
 
 TOPIC = ("m.room.topic", "")
@@ -56,10 +56,10 @@ def test_the_subgraph_is_what_lies_on_paths_between_conflicted_events() -> None:
     last = room.power_levels({BOB: 100}, ban=60).state[LEVELS]
     lookup = EventLookup(ROOM_VERSIONS["12"], room.events.get, ())
     chain_of = walk_auth_chain(lookup)
-    assert conflicted_state_subgraph({first, last}, chain_of, lookup) == {first, between, last}
-    assert conflicted_state_subgraph({between, aside}, chain_of, lookup) == {between, aside}
-    assert conflicted_state_subgraph({aside}, chain_of, lookup) == set()
-    assert conflicted_state_subgraph(set(), chain_of, lookup) == set()
+    assert conflicted_state_subgraph({first, last}, chain_of, cited_through(lookup)) == {first, between, last}
+    assert conflicted_state_subgraph({between, aside}, chain_of, cited_through(lookup)) == {between, aside}
+    assert conflicted_state_subgraph({aside}, chain_of, cited_through(lookup)) == set()
+    assert conflicted_state_subgraph(set(), chain_of, cited_through(lookup)) == set()
 
 
 def test_creators_outrank_everybody_in_the_order_of_replay() -> None:
