@@ -65,8 +65,8 @@ class ForkedState:
     """Inclusive: what came into force at this position counts."""
     instead: Sequence[int | str]
     """Numbers; the id of an event that the same Append writes, whose number only the writer will know."""
-    without: Sequence[int]
-    """Numbers of events of the base that do not hold, and that nothing in `instead` replaces."""
+    without: Sequence[int | str]
+    """Events (numbers or ids, as above) at whose keys there is nothing, whatever the base has."""
 
 
 @dataclass(frozen=True, slots=True)

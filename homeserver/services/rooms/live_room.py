@@ -38,18 +38,21 @@ class RoomTip:
 class CurrentState:
     """Committed state, by type and state key."""
 
-    __slots__ = ("_by_type", "count", "weight")
+    __slots__ = ("_by_type", "changes", "count", "weight")
 
     def __init__(self, events: Iterable[TimelineEvent] = ()) -> None:
         self._by_type: dict[str, dict[str, TimelineEvent]] = {}
         self.count = 0
         self.weight = 0
+        # Grows with every change: who has read the state knows by it that it is still the same.
+        self.changes = 0
         for event in events:
             self.put(event)
 
     def put(self, event: TimelineEvent) -> TimelineEvent | None:
         """Set a state event; returns the one it replaces."""
         assert event.state_key is not None
+        self.changes += 1
         events = self._by_type.setdefault(event.type, {})
         replaced = events.get(event.state_key)
         events[event.state_key] = event
