@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from homeserver.federation.bounded import Bounded
 from homeserver.protocol.errors import Forbidden
 from homeserver.protocol.server_acl import ServerAcl
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.storage.server_acls import ServerAclRows
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
 
 MAX_LISTS: Final = 1_000
 MAX_ANSWERS: Final = 20_000
@@ -29,6 +37,8 @@ class RoomAcl:
     """Lists are read once for each event; answers are remembered, for a list may have thousands of patterns."""
 
     cache: RoomCache
+    queries: Queries
+    rows: ServerAclRows
     _lists: Bounded[str, ServerAcl] = field(default_factory=_lists)
     _answers: Bounded[tuple[str, str], bool] = field(default_factory=_answers)
 
@@ -40,19 +50,34 @@ class RoomAcl:
     def allows(self, room: LiveRoom, server_name: str) -> bool:
         """By the room's current state."""
         event = room.state.get("m.room.server_acl")
-        if event is None:
-            return True
-        answer = self._answers.get((event.event_id, server_name))
+        return event is None or self._allows(event.event_id, lambda: event.content, server_name)
+
+    async def denying(self, room_ids: Collection[str], server_name: str) -> set[str]:
+        """Those of many rooms that deny the server; one statement at most, and unknown rooms deny nobody."""
+        live = {room_id: room for room_id in room_ids if (room := self.cache.peek(room_id)) is not None}
+        denying = {room_id for room_id, room in live.items() if not self.allows(room, server_name)}
+        others = [room_id for room_id in room_ids if room_id not in live]
+        rows = await self.rows.current(self.queries, others) if others else []
+        for room_id, event_id, body in rows:
+            if not self._allows(event_id, partial(_content, body), server_name):
+                denying.add(room_id)
+        return denying
+
+    def _allows(self, event_id: str, content: Callable[[], dict[str, Any]], server_name: str) -> bool:
+        answer = self._answers.get((event_id, server_name))
         if answer is None:
-            answer = self._list(event.event_id, room).allows(server_name)
-            self._answers.put((event.event_id, server_name), answer)
+            answer = self._list(event_id, content).allows(server_name)
+            self._answers.put((event_id, server_name), answer)
         return answer
 
-    def _list(self, event_id: str, room: LiveRoom) -> ServerAcl:
+    def _list(self, event_id: str, content: Callable[[], dict[str, Any]]) -> ServerAcl:
         found = self._lists.get(event_id)
         if found is None:
-            event = room.state.get("m.room.server_acl")
-            assert event is not None
-            found = ServerAcl.of(event.content)
+            found = ServerAcl.of(content())
             self._lists.put(event_id, found)
         return found
+
+
+def _content(body: bytes) -> dict[str, Any]:
+    content = orjson.loads(body).get("content")
+    return content if isinstance(content, dict) else {}

@@ -99,5 +99,3 @@ def _lacks(event: Event, events: Mapping[str, Event], known: Known, told: Collec
     if any(each not in events and not known.is_stored(each) for each in event.auth_event_ids):
         return "Events that authorise it could not be had"
     return ""
-
-

@@ -1,0 +1,67 @@
+"""Events between what is here and what came, asked of who sent it: `POST /get_missing_events`, as often as that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from homeserver.federation.incoming.graph import Known, ends, missing_prevs, named_by
+from homeserver.federation.remote_events import RemoteEvents
+from homeserver.protocol.events import Event
+from homeserver.services.foreign_events.outcomes import Standing
+from homeserver.services.rooms.live_room import LiveRoom
+
+MAX_CALLS: Final = 10
+MAX_EVENTS: Final = 500
+"""Longer gaps stay: readers fill them when they get there."""
+
+StandingsOf = Callable[[Collection[str]], Awaitable[dict[str, Standing]]]
+"""`Standings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """`events`: those that came and those between, by id. `known`: what is here of all that they name."""
+
+    events: dict[str, Event]
+    known: Known
+    missing: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """One verb."""
+
+    remote: RemoteEvents
+    standings: StandingsOf
+
+    async def bridge(self, origin: str, room: LiveRoom, came: Mapping[str, Event], known: Known) -> Bridged:
+        """Ask until nothing is missing, nothing new comes, or the bounds are reached. Raises MatrixError."""
+        events, standings = dict(came), dict(known.standings)
+        for _ in range(MAX_CALLS):
+            missing = missing_prevs(events, Known(standings))
+            if not missing or len(events) - len(came) >= MAX_EVENTS:
+                break
+            found = await self._ask(origin, room, events, missing)
+            if not found:
+                break
+            events |= found
+            standings |= await self.standings(named_by(found.values()) - standings.keys())
+            # What turns out to be here already is nothing to receive.
+            for event_id in found:
+                if Known(standings).is_placed(event_id):
+                    del events[event_id]
+        return Bridged(events, Known(standings), missing_prevs(events, Known(standings)))
+
+    async def _ask(
+        self, origin: str, room: LiveRoom, events: Mapping[str, Event], missing: Collection[str]
+    ) -> dict[str, Event]:
+        found = await self.remote.missing_events(
+            origin,
+            room.room_id,
+            room.version,
+            earliest=room.tip.extremities,
+            latest=ends(events, missing),
+        )
+        return {event.event_id: event for event in found if event.event_id not in events}
