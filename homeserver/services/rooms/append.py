@@ -61,8 +61,8 @@ class StateChange:
 class ForkedState:
     """The state before an event that is not on the line, as a row of `forked_states` (decision 0017)."""
 
-    base_position: int
-    """Inclusive: what came into force at this position counts."""
+    base_position: int | None
+    """Inclusive: what came into force at this position counts. None: the position before the event itself."""
     instead: Sequence[int | str]
     """Numbers; the id of an event that the same Append writes, whose number only the writer will know."""
     without: Sequence[int | str]
@@ -78,7 +78,9 @@ class ForeignPart:
     stored_nid: int | None = None
     """Its number where it is stored already, as an outlier."""
     changes: Sequence[StateChange] = ()
-    """What comes into force with it, beside `self_key`."""
+    """What comes into force with it, beside `self_key`. Where `missing`, at the bottom of the gap, the entry that is then
+    replaced by the event itself included.
+    """
     self_key: StateKey | None = None
     """The entry that this event itself takes; None where it is no state event, or does not come into force."""
     forked: ForkedState | None = None
