@@ -15,7 +15,7 @@ from homeserver.federation.keyring import WantedKey
 from homeserver.federation.pdu_checks import DroppedPdu, PduChecks, kept
 from homeserver.protocol.builder import EventDraft, build_event
 from homeserver.protocol.events import Event
-from homeserver.protocol.hashing import encode_base64, event_id_of
+from homeserver.protocol.hashing import content_hash, encode_base64, event_id_of
 from homeserver.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 from homeserver.protocol.signing import SigningKey, sign_event
 from tests.federation.peers import signing_key
@@ -202,3 +202,11 @@ def test_a_hash_that_does_not_fit_keeps_the_id() -> None:
     pdu = message(version)
     other = {**pdu, "hashes": {"sha256": encode_base64(bytes(32))}}
     assert event_id_of(pdu, version) != event_id_of(other, version)
+
+
+def renamed(event: Event, event_id: str, key: SigningKey) -> Event:
+    """An event of version 1 or 2 under an id of its author's choice."""
+    version = event.room_version
+    pdu = {**event.pdu, "event_id": event_id, "signatures": {}}
+    pdu["hashes"] = {"sha256": encode_base64(content_hash(pdu, version))}
+    return Event.from_pdu(sign_event(pdu, version, event.sender_server, key), version)

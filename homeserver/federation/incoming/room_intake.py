@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from homeserver.federation.incoming.incoming import Incoming
-from homeserver.federation.incoming.staging import Staging
+from homeserver.federation.incoming.staging import Staging, Work
 from homeserver.federation.pdu_checks import DroppedPdu, PduChecks
 from homeserver.federation.room_acl import DENIED, RoomAcl
 from homeserver.protocol.errors import LimitExceeded, MatrixError, NotFound, Unavailable
