@@ -15,6 +15,7 @@ from homeserver.composition.encryption import EncryptionServices, build_encrypti
 from homeserver.composition.federation import FederationServices, build_federation
 from homeserver.composition.foreign_events import ForeignServices, build_foreign_events
 from homeserver.composition.foundation import Foundation, build_foundation
+from homeserver.composition.intake import IntakeServices, build_intake, receive_of
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.observability import build_observability
@@ -44,6 +45,7 @@ class Application:
     readers: ReaderServices
     kernel: Kernel
     foreign: ForeignServices
+    intake: IntakeServices
     rooms: RoomServices
     reading: ReadingServices
     encryption: EncryptionServices
@@ -88,6 +90,7 @@ def build_application(
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
+    intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, receive_of(foreign))
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter)
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
@@ -112,6 +115,7 @@ def build_application(
         voice,
         delayed,
         federation,
+        intake,
         calls,
         rosters,
         sync,
@@ -121,6 +125,6 @@ def build_application(
     observer = observer or observability.observer
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
-        settings, base, accounts, readers, kernel, foreign, rooms, reading, encryption, media, voice, delayed,
+        settings, base, accounts, readers, kernel, foreign, intake, rooms, reading, encryption, media, voice, delayed,
         federation, calls, rosters, sync, edge,
     )  # fmt: skip
