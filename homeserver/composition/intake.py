@@ -41,6 +41,7 @@ class IntakeParts:
     supplies: Supplies
     incoming: Incoming
     rooms: RoomIntake
+    staging: Staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def build_intake(
     base.life.on_stop(transactions.stop)
     base.life.every(HOUR_MS, transactions.prune, "forget-received-transactions")
     base.life.reports_memory("received_transactions", transactions.memory_usage)
-    parts = IntakeParts(checks, remote, supplies, incoming, rooms)
+    parts = IntakeParts(checks, remote, supplies, incoming, rooms, staging)
     return IntakeServices(acl, edus, parts, list(endpoints_of(TransactionEndpoints(transactions))))
 
 

@@ -5,12 +5,14 @@ Source: server-server API, "Retrieving events", "Backfilling and retrieving miss
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from homeserver.federation.client import Limits, request_uri
+from homeserver.federation.client import Call, Limits, request_uri
 from homeserver.federation.errors import BadAnswer
+from homeserver.federation.long_answers import read_lists
 from homeserver.federation.pdu_checks import PduChecks, kept
 from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import is_event_id
@@ -28,11 +30,16 @@ MAX_NAMED: Final = 20
 EVENT_LIMITS: Final = Limits(timeout_ms=10_000, max_bytes=256 * 1024)
 PAGE_LIMITS: Final = Limits(timeout_ms=20_000, max_bytes=8 * MEBIBYTE)
 IDS_LIMITS: Final = Limits(timeout_ms=30_000, max_bytes=20 * MEBIBYTE)
+CHAIN_LIMITS: Final = Limits(timeout_ms=30_000, max_bytes=50 * MEBIBYTE)
 STATE_LIMITS: Final = Limits(timeout_ms=60_000, max_bytes=200 * MEBIBYTE)
 
 
 class Client(Protocol):
     """`FederationClient`."""
+
+    async def body(self, destination: str, call: Call) -> bytes:
+        """Raises MatrixError."""
+        ...
 
     async def get(self, destination: str, uri: str, *, limits: Limits = ...) -> dict[str, Any]:
         """Raises MatrixError."""
@@ -112,8 +119,8 @@ class RemoteEvents:
     async def event_auth(self, destination: str, room_id: str, event_id: str, version: RoomVersion) -> list[Event]:
         """The auth chain of an event, in no order."""
         uri = request_uri(FEDERATION + "event_auth", room_id, event_id)
-        answer = await self.client.get(destination, uri, limits=IDS_LIMITS)
-        return await self._checked(_list(answer, "auth_chain", MAX_IDS), version, room_id)
+        _, chain = await self._lists(destination, uri, CHAIN_LIMITS)
+        return await self._checked(chain, version, room_id)
 
     async def state_ids(self, destination: str, room_id: str, event_id: str) -> RemoteStateIds:
         """The ids of the state before an event."""
@@ -124,10 +131,13 @@ class RemoteEvents:
     async def state(self, destination: str, room_id: str, event_id: str, version: RoomVersion) -> RemoteState:
         """The state before an event. Long."""
         uri = request_uri(FEDERATION + "state", room_id, query={"event_id": event_id})
-        answer = await self.client.get(destination, uri, limits=STATE_LIMITS)
-        state = await self._checked(_list(answer, "pdus", MAX_IDS), version, room_id)
-        chain = await self._checked(_list(answer, "auth_chain", MAX_IDS), version, room_id)
-        return RemoteState(state, chain)
+        state, chain = await self._lists(destination, uri, STATE_LIMITS)
+        return RemoteState(await self._checked(state, version, room_id), await self._checked(chain, version, room_id))
+
+    async def _lists(self, destination: str, uri: str, limits: Limits) -> tuple[list[Any], list[Any]]:
+        """`pdus` and `auth_chain`."""
+        body = await self.client.body(destination, Call("GET", uri, limits=limits))
+        return await asyncio.to_thread(read_lists, body, MAX_IDS)
 
     async def _checked(self, pdus: list[Any], version: RoomVersion, room_id: str) -> list[Event]:
         events = kept(await self.checks(pdus, version, room_id=room_id))
