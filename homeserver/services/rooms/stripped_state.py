@@ -26,7 +26,7 @@ def stripped_state(room: LiveRoom, user_id: str) -> list[bytes]:
 
     "Stripped state events can only have the `sender`, `type`, `state_key` and `content` properties present."
     """
-    return [strip(event) for event in _shown(room, user_id)]
+    return [strip(event) for event in shown_events(room, user_id)]
 
 
 def strip(event: TimelineEvent) -> bytes:
@@ -35,7 +35,8 @@ def strip(event: TimelineEvent) -> bytes:
     return orjson.dumps(stripped)
 
 
-def _shown(room: LiveRoom, user_id: str) -> Iterator[TimelineEvent]:
+def shown_events(room: LiveRoom, user_id: str) -> Iterator[TimelineEvent]:
+    """The events of `stripped_state`."""
     for event_type in SHOWN_TYPES:
         event = room.state.get(event_type)
         if event is not None:
