@@ -12,7 +12,7 @@ from homeserver.federation.incoming.gaps import Bridged, Gaps, StandingsOf
 from homeserver.federation.incoming.graph import Known, Receivable, missing_auth, missing_prevs, named_by, receivable
 from homeserver.federation.incoming.patience import Patience
 from homeserver.federation.incoming.supplies import Supplies
-from homeserver.protocol.errors import MatrixError
+from homeserver.protocol.errors import MatrixError, Unavailable
 from homeserver.protocol.events import Event
 from homeserver.services.foreign_events.outcomes import Arrival, Outcome, ToldState, Verdict
 from homeserver.services.foreign_events.room_locks import RoomLocks
@@ -85,6 +85,8 @@ class Incoming:
                 found = await self._accept(room, *arriving)
         except TimeoutError:
             found = self._refused(origin, room, rest, "What it is built on could not be had in time")
+        except Unavailable:
+            raise  # our own trouble: the sender keeps them
         except MatrixError as error:
             found = self._refused(origin, room, rest, f"What it is built on could not be had: {error.message}")
         self._judge(origin, room, [found[each] for each in rest if each in found])
