@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
+from homeserver.services.foreign_events.auth_graphs import AuthGraphs
+from homeserver.services.foreign_events.loader import Loader
 from homeserver.services.foreign_events.pdu_store import AuthChains, PduStore
+from homeserver.services.foreign_events.receive_events import ReceiveEvents
 from homeserver.services.foreign_events.room_locks import RoomLocks
+from homeserver.services.foreign_events.room_states import RoomStates
 from homeserver.services.foreign_events.standings import Standings
 from homeserver.services.foreign_events.store_outliers import StoreOutliers
+from homeserver.storage.event_states import EventStates
 from homeserver.storage.outliers import Outliers
 from homeserver.storage.pdus import Pdus
 
@@ -20,15 +25,26 @@ class ForeignServices:
 
     standings: Standings
     store_outliers: StoreOutliers
+    receive: ReceiveEvents
+    states: RoomStates
     auth_chains: AuthChains
     pdus: PduStore
 
 
 def build_foreign_events(base: Foundation, kernel: Kernel) -> ForeignServices:
     """Right after the kernel: everybody else here writes through it."""
-    rows, locks = Pdus(), RoomLocks()
-    store = PduStore(base.database, rows)
-    store_outliers = StoreOutliers(
-        base.database, rows, store, Outliers(), locks, kernel.writer.position, base.clock
-    )  # fmt: skip
-    return ForeignServices(Standings(base.database, rows), store_outliers, AuthChains(base.database, rows), store)
+    database, writer, locks = base.database, kernel.writer, RoomLocks()
+    pdus, places = Pdus(), EventStates()
+    store = PduStore(database, pdus)
+    states, graphs = RoomStates(database, places), AuthGraphs(database, pdus)
+    loader = Loader(database, base.events, pdus, places, states, graphs)
+    base.life.reports_memory("room_states", states.memory_usage)
+    base.life.reports_memory("auth_graphs", graphs.memory_usage)
+    return ForeignServices(
+        Standings(database, pdus),
+        StoreOutliers(database, pdus, store, Outliers(), locks, writer.position, base.clock),
+        ReceiveEvents(base.cache, writer, loader, graphs, places, locks),
+        states,
+        AuthChains(database, pdus),
+        store,
+    )

@@ -40,7 +40,7 @@ JOIN events e ON e.event_nid = cited.event_nid
 )
 AUTH_LINKS = (
     AUTH_CHAIN
-    + "SELECT c.event_nid, e.event_id, c.auth_nids, e.type, e.flags FROM chain c JOIN events e USING (event_nid)"
+    + "SELECT c.event_nid, e.event_id, c.auth_nids, e.type, e.state_key FROM chain c JOIN events e USING (event_nid)"
 )
 
 
@@ -76,5 +76,5 @@ class Pdus:
         return [row[0] for row in await q.fetch(AUTH_CHAIN_IDS, list(event_ids))]
 
     async def auth_links(self, q: Queries, event_ids: Collection[str]) -> list[Record]:
-        """(event_nid, event_id, auth_nids, type, flags) of these state events and of all in their auth chains."""
+        """(event_nid, event_id, auth_nids, type, state_key) of these state events and of all in their auth chains."""
         return await q.fetch(AUTH_LINKS, list(event_ids))

@@ -1,0 +1,182 @@
+"""A room as arriving events would change it, one after the other; nothing of it is real before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from homeserver.protocol.event_format import max_depth
+from homeserver.protocol.events import Event, StateKey
+from homeserver.protocol.room_versions import StateResolution
+from homeserver.protocol.state_res import Overlay, find_conflict
+from homeserver.protocol.state_res.layers import ReadState
+from homeserver.services.foreign_events.knowledge import Fork, Knowledge, Lacking, LargeConflict
+from homeserver.services.foreign_events.room_states import current_view, now_of, settled_view
+from homeserver.services.foreign_events.views import View, brief, briefest
+from homeserver.services.rooms.live_room import LiveRoom
+
+MAX_EXTREMITIES = 20
+"""An event of ours cites all of them, and may cite no more."""
+QUICKLY_SETTLED = 150
+"""A conflict of more events than this is settled in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A point to go back to."""
+
+    current: View
+    tips: dict[str, View | None]
+    depth: int
+    decided: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Speculation:
+    """`now` is the room's state before all arrivals: what every view is relative to."""
+
+    room: LiveRoom
+    known: Knowledge
+    now: ReadState = field(init=False)
+    current: View = field(init=False)
+    depth: int = field(init=False)
+    tips: dict[str, View | None] = field(init=False)
+    """Extremities and the state after each; None: not looked up yet."""
+    events: dict[str, Event] = field(default_factory=dict)
+    """Events that have been decided here."""
+    after: dict[str, View] = field(default_factory=dict)
+    """The state after each of those."""
+
+    def __post_init__(self) -> None:
+        self.now = now_of(self.room)
+        self.current = current_view(self.room)
+        self.depth = self.room.tip.depth
+        extremities = self.room.tip.extremities
+        # One extremity: the room's state is the state after it.
+        self.tips = {extremities[0]: self.current} if len(extremities) == 1 else dict.fromkeys(extremities)
+
+    # -- states -------------------------------------------------------------------------------------
+
+    def before(self, prev_event_ids: Sequence[str], told: Mapping[str, View]) -> View:
+        """The state before an event that cites these; `told`: the states after some of them. Raises Lacking."""
+        if not told and set(prev_event_ids) == self.tips.keys():
+            return self.current
+        views = [told[event_id] if event_id in told else self.view_after(event_id) for event_id in prev_event_ids]
+        return self._resolved(frozenset((*prev_event_ids, *(f"told {event_id}" for event_id in told))), views)
+
+    def view_after(self, event_id: str) -> View:
+        """The state after an event that is stored, or was accepted here. Raises Lacking."""
+        view = self.after.get(event_id) or self.tips.get(event_id) or self.known.after.get(event_id)
+        if view is not None:
+            return view
+        place = self.known.places.get(event_id)
+        if place is None or not place.settled:
+            raise Lacking(states={event_id})
+        return settled_view(self.room, place)
+
+    def _resolved(self, fork: Fork, views: Sequence[View]) -> View:
+        first, *others = views
+        if all(view.overlay == first.overlay for view in others):
+            return min(views, key=lambda view: len(view.row))
+        overlay = self.known.resolved.get(fork)
+        if overlay is None:
+            overlay = self.known.resolved[fork] = self._settled(fork, [view.overlay for view in views])
+        return briefest(overlay, views, self.now)
+
+    def _settled(self, fork: Fork, overlays: Sequence[Overlay]) -> Overlay:
+        self._have_links(overlays)
+        auth = self.known.auth
+        conflict = find_conflict(self.room.version, overlays, self.now, auth)
+        events = self._all(conflict.needed(auth))
+        events.update(self._all(conflict.needed_state(events[each] for each in conflict.full_conflicted)))
+        if len(conflict.full_conflicted) > QUICKLY_SETTLED and fork not in self.known.not_in_thread:
+            raise Lacking(fork=LargeConflict(fork, conflict, events))
+        return conflict.settle(events.get, self.known.rejected)
+
+    def _have_links(self, overlays: Sequence[Overlay]) -> None:
+        """The auth graph has to know the room's whole state: what that cites is in dispute nowhere."""
+        if self.room.version.state_resolution is StateResolution.V1:
+            return
+        auth = self.known.auth
+        for event in (*self.events.values(), *filter(None, self.room.pending_state.values())):
+            if event.state_key is not None:
+                auth.add(event.event_id, event.key, event.auth_event_ids)
+        ids = {event.event_id for event in self.room.state}
+        ids.update(event_id for overlay in overlays for event_id in overlay.values() if event_id is not None)
+        missing = {event_id for event_id in ids if event_id not in auth}
+        if missing:
+            raise Lacking(links=missing)
+
+    def _all(self, event_ids: Iterable[str]) -> dict[str, Event]:
+        """These events. Raises Lacking for all that are not in memory together."""
+        found = {event_id: self.fetch(event_id) for event_id in event_ids}
+        missing = {event_id for event_id, event in found.items() if event is None}
+        if missing:
+            raise Lacking(events=missing)
+        return {event_id: event for event_id, event in found.items() if event is not None}
+
+    # -- events -------------------------------------------------------------------------------------
+
+    def fetch(self, event_id: str) -> Event | None:
+        """An event with all its fields, where it is in memory."""
+        found = self.events.get(event_id) or self.known.events.get(event_id)
+        return found or next((e for e in self.room.pending_state.values() if e and e.event_id == event_id), None)
+
+    def event(self, event_id: str) -> Event:
+        """The same. Raises Lacking."""
+        found = self.fetch(event_id)
+        if found is None:
+            raise Lacking(events={event_id})
+        return found
+
+    def entry(self, view: View, key: StateKey) -> Event | None:
+        """The state event at a key, with what auth rules read. Raises Lacking."""
+        event_id = view.at(key, self.now)
+        if event_id is None:
+            return None
+        if event_id == self.now(key):
+            return self.room.fetch_auth_event(*key)
+        return self.event(event_id)
+
+    # -- changes ------------------------------------------------------------------------------------
+
+    def saved(self) -> Saved:
+        """What it takes to undo an event."""
+        return Saved(self.current, self.tips, self.depth, tuple(self.after))
+
+    def restore(self, saved: Saved) -> None:
+        """As if the events since then had not come."""
+        self.current, self.tips, self.depth = saved.current, saved.tips, saved.depth
+        for event_id in self.after.keys() - set(saved.decided):
+            del self.after[event_id], self.events[event_id]
+
+    def note(self, event: Event, before: View, *, rejected: bool) -> View:
+        """The event has been decided, and others may cite it; returns the state after it."""
+        after = before if rejected or event.state_key is None else before.plus(event, self.now)
+        self.events[event.event_id] = event
+        self.after[event.event_id] = after
+        return after
+
+    def attach(self, event: Event) -> None:
+        """An accepted event becomes an extremity instead of those it cites. Raises Lacking."""
+        tips = {tip: view or self.view_after(tip) for tip, view in self.tips.items() if tip not in event.prev_event_ids}
+        tips = self._bounded(tips)
+        tips[event.event_id] = self.after[event.event_id]
+        self.current = self._resolved(frozenset(tips), list(tips.values()))
+        self.tips = dict(tips)
+        self.depth = min(max(self.depth, event.depth), max_depth(self.room.version))
+
+    def _bounded(self, tips: dict[str, View]) -> dict[str, View]:
+        """The least is lost with the oldest ones that say nothing else than the room's state."""
+        excess = len(tips) + 1 - MAX_EXTREMITIES
+        if excess <= 0:
+            return tips
+        silent_first = sorted(tips, key=lambda tip: tips[tip].overlay != self.current.overlay)
+        return {tip: view for tip, view in tips.items() if tip not in silent_first[:excess]}
+
+    def view_of(self, state: Mapping[StateKey, str]) -> View:
+        """A whole state, as another server told it."""
+        base = current_view(self.room)
+        keys = {(event.type, event.state_key or "") for event in self.room.state} | self.room.pending_state.keys()
+        told: dict[StateKey, str | None] = {**dict.fromkeys(keys), **state}
+        return base.moved_to(brief(told, self.now), self.now)
