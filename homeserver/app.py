@@ -10,6 +10,7 @@ from homeserver.composition.call_page import build_call_page
 from homeserver.composition.call_probe import build_call_probe
 from homeserver.composition.calls import CallServices, build_calls
 from homeserver.composition.delayed import DelayedServices, build_delayed
+from homeserver.composition.doors import DoorServices, DoorsNeeds, NotYet, build_doors
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
 from homeserver.composition.federation import FederationServices, build_federation
@@ -47,6 +48,7 @@ class Application:
     foreign: ForeignServices
     intake: IntakeServices
     rooms: RoomServices
+    doors: DoorServices
     reading: ReadingServices
     encryption: EncryptionServices
     media: MediaServices
@@ -92,6 +94,23 @@ def build_application(
     foreign = build_foreign_events(base, kernel)
     intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, receive_of(foreign))
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter)
+    doors = build_doors(
+        base,
+        federation,
+        intake.parts,
+        signing_key,
+        DoorsNeeds(
+            acl=intake.acl,
+            states=getattr(foreign, "states", NotYet()),
+            chains=foreign.auth_chains,
+            known=foreign.standings,
+            outside=NotYet(),
+            issue=NotYet(),
+            change=rooms.memberships.change,
+            blocks=readers.invite_permissions,
+            limits=limiter,
+        ),
+    )
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel)
     media = build_media(base, settings)
@@ -116,6 +135,7 @@ def build_application(
         delayed,
         federation,
         intake,
+        doors,
         calls,
         rosters,
         sync,
@@ -125,6 +145,6 @@ def build_application(
     observer = observer or observability.observer
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
-        settings, base, accounts, readers, kernel, foreign, intake, rooms, reading, encryption, media, voice, delayed,
+        settings, base, accounts, readers, kernel, foreign, intake, rooms, doors, reading, encryption, media, voice, delayed,
         federation, calls, rosters, sync, edge,
     )  # fmt: skip

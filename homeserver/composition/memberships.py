@@ -25,6 +25,7 @@ from homeserver.storage.profiles import ProfileRows
 class MembershipServices:
     """One verb a field."""
 
+    change: ChangeMembership
     profiles: MemberProfiles
     invitable: Invitable
     join: JoinRoom
@@ -50,6 +51,7 @@ def build_memberships(
     invite = InviteUser(change, profiles, invitable)
     depart = DepartRoom(change)
     return MembershipServices(
+        change=change,
         profiles=profiles,
         invitable=invitable,
         join=join,

@@ -42,7 +42,7 @@ class Submissions:
     async def join(self, origin: str, room_id: str, event_id: str, pdu: dict[str, Any]) -> Admitted:
         """Our signature is added: "The resident homeserver then adds its signature to this event".
 
-        Raises UnableToAuthoriseJoin too.
+        Raises UnableToAuthoriseJoin and UnableToGrantJoin too.
         """
         handed = Handed(origin, room_id, event_id, "join", pdu)
         room = await self._opened(handed)
@@ -73,7 +73,7 @@ class Submissions:
         if not is_user_id(authoriser) or authoriser.partition(":")[2] != self.server_name:
             return
         if needs_voucher(room, pdu["sender"]):
-            await self.vouching.check(room, pdu["sender"])
+            await self.vouching.check_signed(room, pdu["sender"], authoriser)
 
     async def _admit(self, room: LiveRoom, handed: Handed) -> Admitted:
         event = await verified(self.checks, handed, room.version)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from homeserver.protocol.errors import UnableToAuthoriseJoin
+from homeserver.protocol.auth.permissions import may_invite
+from homeserver.protocol.errors import UnableToAuthoriseJoin, UnableToGrantJoin
 from homeserver.services.membership.content import membership_of
 from homeserver.services.membership.restricted import (
     allowed_room_ids,
@@ -51,6 +52,12 @@ class Vouching:
         if len(seen) < len(set(wanted)):
             raise UnableToAuthoriseJoin("This server is not in all of the rooms that open this one")
         refuse_restricted()
+
+    async def check_signed(self, room: LiveRoom, user_id: str, authoriser: str) -> None:
+        """Whether we may sign a join that names a user of ours. Raises as `voucher_for`."""
+        await self.check(room, user_id)
+        if authoriser not in room.joined_local or not may_invite(room.power_levels(), authoriser):
+            raise UnableToGrantJoin(f"{authoriser} cannot let anybody in any more")
 
 
 def needs_voucher(room: LiveRoom, user_id: str) -> bool:
