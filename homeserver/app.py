@@ -16,6 +16,7 @@ from homeserver.composition.encryption import EncryptionServices, build_encrypti
 from homeserver.composition.federation import FederationServices, build_federation
 from homeserver.composition.foreign_events import ForeignServices, build_foreign_events
 from homeserver.composition.foundation import Foundation, build_foundation
+from homeserver.composition.history import HistoryServices, build_history
 from homeserver.composition.intake import IntakeServices, build_intake, receive_of
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.media import MediaServices, build_media
@@ -47,6 +48,7 @@ class Application:
     kernel: Kernel
     foreign: ForeignServices
     intake: IntakeServices
+    history: HistoryServices
     rooms: RoomServices
     doors: DoorServices
     reading: ReadingServices
@@ -93,6 +95,7 @@ def build_application(
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
     intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, receive_of(foreign))
+    history = build_history(base, federation, intake.acl, foreign.states, foreign.auth_chains)
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter)
     doors = build_doors(
         base,
@@ -135,6 +138,7 @@ def build_application(
         delayed,
         federation,
         intake,
+        history,
         doors,
         calls,
         rosters,
@@ -145,6 +149,6 @@ def build_application(
     observer = observer or observability.observer
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
-        settings, base, accounts, readers, kernel, foreign, intake, rooms, doors, reading, encryption, media, voice, delayed,
-        federation, calls, rosters, sync, edge,
+        settings, base, accounts, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media, voice,
+        delayed, federation, calls, rosters, sync, edge,
     )  # fmt: skip
