@@ -1,0 +1,69 @@
+"""One of our servers and one Synapse, as processes, for all stories of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.federation.authority import Authority
+from tests.interop import environments
+from tests.interop.federation.people import Person
+from tests.interop.federation.servers import FederatedServer, make_server
+
+MakePerson = Callable[[str, FederatedServer], Awaitable[Person]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """`ours` and `theirs`; `home` is where the room of the story is made, `away` the other one."""
+
+    ours: FederatedServer
+    theirs: FederatedServer
+
+    def home_and_away(self, home: str) -> tuple[FederatedServer, FederatedServer]:
+        return (self.ours, self.theirs) if home == "ours" else (self.theirs, self.ours)
+
+
+@pytest.fixture(scope="session")
+def interop_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("interop-authority"))
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory, interop_authority: Authority) -> Iterator[Pair]:
+    folder: Path = tmp_path_factory.mktemp("pair")
+    try:
+        environments.synapse_python()
+    except environments.Unavailable as error:
+        pytest.skip(str(error))
+    servers = [make_server(kind, folder / kind, interop_authority) for kind in ("voicechat", "synapse")]
+    for server in servers:
+        server.start()
+    yield Pair(*servers)
+    for server in servers:
+        server.stop()
+    assert servers[0].complaints() == []
+
+
+@pytest_asyncio.fixture
+async def person() -> AsyncIterator[MakePerson]:
+    """Registers somebody at a server: `alice = await person("alice", pair.ours)`."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as session:
+
+        async def make(name: str, server: FederatedServer) -> Person:
+            person = Person(session, server.base_url, server.name)
+            await person.register(name)
+            return person
+
+        yield make
+
+
+@pytest.fixture(params=["ours", "theirs"])
+def home(request: pytest.FixtureRequest) -> str:
+    """At which of the two the room is made."""
+    return str(request.param)
