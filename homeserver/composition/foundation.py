@@ -39,6 +39,7 @@ def build_foundation(server_name: str, database: Database, clock: Clock) -> Foun
     awake = AwakeUsers(database, memberships)
     announcer = Announcer(awake)
     # Before every other listener: whoever is told of an event finds the memberships up to date.
+    announcer.on_resolved(awake.apply_resolved)
     announcer.on_events(awake.apply_events)
     life.on_stop(database.close)
     life.reports_memory("rooms", cache.memory_usage)

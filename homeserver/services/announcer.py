@@ -9,32 +9,67 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from homeserver.protocol.events import StateKey
     from homeserver.services.awake import AwakeUsers
+    from homeserver.services.rooms.live_room import Consequences, LiveRoom
     from homeserver.services.rooms.timeline_event import TimelineEvent
 
 log = logging.getLogger(__name__)
 
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Changes of a room's state that are not events of its timeline."""
+
+    room_id: str
+    came: Sequence[TimelineEvent]
+    """In force from their `position` on, which is not that of the event in the timeline, if it is there at all."""
+    went: Sequence[StateKey]
+    """Keys that are empty now."""
+
+    @staticmethod
+    def of(room: LiveRoom, event: TimelineEvent, consequences: Consequences) -> Resolved | None:
+        """What came with an event beside itself; None for nothing."""
+        # One key may change twice where there is a hole before the event: what counts is the last.
+        last = {entry.key: entry.event for entry in consequences.entries}
+        came = [holder for holder in last.values() if holder is not None and holder is not event]
+        went = [key for key, holder in last.items() if holder is None]
+        return Resolved(room.room_id, came, went) if came or went else None
+
+
 EventsListener = Callable[[Sequence["TimelineEvent"]], None]
+ResolvedListener = Callable[[Resolved], None]
 RoomListener = Callable[[str], None]
 
 
 class Announcer:
     """Wakes waiting syncs and hands committed events to those who subscribed (unread counts, push, federation)."""
 
-    __slots__ = ("_awake", "_events_listeners", "_room_listeners", "_waiters")
+    __slots__ = ("_awake", "_events_listeners", "_resolved_listeners", "_room_listeners", "_waiters")
 
     def __init__(self, awake: AwakeUsers) -> None:
         self._awake = awake
         self._events_listeners: list[EventsListener] = []
+        self._resolved_listeners: list[ResolvedListener] = []
         self._room_listeners: list[RoomListener] = []
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
 
     def on_events(self, listener: EventsListener) -> None:
-        """Subscribe to committed events, in order of position. Listeners are synchronous and must be quick."""
+        """Subscribe to committed events, in order of position. Listeners are synchronous and must be quick.
+
+        State events that do not come into force with their position are among them: see `TimelineEvent.takes_force`.
+        """
         self._events_listeners.append(listener)
+
+    def on_resolved(self, listener: ResolvedListener) -> None:
+        """Subscribe to changes of state by other things than events of the timeline: resolution, or a room's whole state as
+        we come into it. Called before the listeners to the event that brought them. Synchronous and quick, too.
+        """
+        self._resolved_listeners.append(listener)
 
     def on_wake_of_room(self, listener: RoomListener) -> None:
         """Subscribe to wake-ups of rooms (receipts, typing, presence). Listeners are synchronous and must be quick."""
@@ -56,6 +91,28 @@ class Announcer:
             if event.type == "m.room.member" and event.state_key is not None:
                 users.add(event.state_key)
         self.wake(users=users)
+
+    def announce_resolved(self, resolved: Resolved) -> None:
+        """Called by the event writer before it announces the event that brought this, whose readers are woken then."""
+        for listener in self._resolved_listeners:
+            try:
+                listener(resolved)
+            except Exception:
+                log.exception("a listener failed at resolved state of %s", resolved.room_id)
+        members = [event.state_key for event in resolved.came if event.type == "m.room.member" and event.state_key]
+        self.wake(
+            users=[*members, *(state_key for event_type, state_key in resolved.went if event_type == "m.room.member")]
+        )
+
+    def announce_outside(self, event: TimelineEvent) -> None:
+        """A user's membership of a room that this server is not in: he alone is told."""
+        self._awake.apply_outside(event)
+        assert event.state_key is not None
+        self.wake(users=[event.state_key])
+
+    def announce_moved(self, entries: Iterable[TimelineEvent]) -> None:
+        """Entries of current states turned out to be in force only since a later position of the past. Nobody is woken."""
+        self._awake.move(entries)
 
     def wake(self, users: Iterable[str] = (), rooms: Iterable[str] = ()) -> None:
         """Wake the waiting syncs of these users and of the awake members of these rooms."""

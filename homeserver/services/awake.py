@@ -8,16 +8,22 @@ incremental sync asks the database which rooms a user is in.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from homeserver.storage.memberships import Membership, Memberships
 
 if TYPE_CHECKING:
+    from homeserver.services.announcer import Resolved
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.storage.database import Queries
 
+Change = Callable[[], None]
+
+# What a user can be in a room that this server is not in, and be told more of than that he is out.
+OUTSIDE = ("invite", "knock")
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -49,7 +55,7 @@ class AwakeUsers:
         self._held = 0
         self._joined_by_room: dict[str, set[str]] = {}
         # One list for each statement that is under way.
-        self._loading: dict[str, list[list[TimelineEvent]]] = {}
+        self._loading: dict[str, list[list[Change]]] = {}
 
     async def get(self, user_id: str) -> AwakeUser:
         """The user's memberships; loaded in one statement where he was not awake."""
@@ -61,7 +67,7 @@ class AwakeUsers:
 
     async def _load(self, user_id: str) -> AwakeUser:
         # Events that commit while the statement runs are kept aside and applied to what it returns.
-        missed: list[TimelineEvent] = []
+        missed: list[Change] = []
         self._loading.setdefault(user_id, []).append(missed)
         try:
             rooms = await self._memberships.of_user(self._queries, user_id)
@@ -74,13 +80,13 @@ class AwakeUsers:
         self._held += len(rooms)
         for room_id in user.with_membership("join"):
             self._joined_by_room.setdefault(room_id, set()).add(user_id)
-        for event in missed:
-            self._apply(event)
+        for change in missed:
+            change()
         while len(self._users) > self._capacity or (self._held > self._max_memberships and len(self._users) > 1):
             self._drop(next(iter(self._users)))
         return user
 
-    def _end_loading(self, user_id: str, missed: list[TimelineEvent]) -> None:
+    def _end_loading(self, user_id: str, missed: list[Change]) -> None:
         others = [each for each in self._loading[user_id] if each is not missed]
         if others:
             self._loading[user_id] = others
@@ -111,19 +117,54 @@ class AwakeUsers:
     def apply_events(self, events: Sequence[TimelineEvent]) -> None:
         """Follow committed membership events. Subscribed to the announcer before everybody else."""
         for event in events:
-            if event.type == "m.room.member" and event.state_key is not None and event.membership is not None:
-                for missed in self._loading.get(event.state_key, ()):
-                    missed.append(event)
-                self._apply(event)
+            if event.type == "m.room.member" and event.takes_force:
+                self._follow(event)
 
-    def _apply(self, event: TimelineEvent) -> None:
+    def apply_resolved(self, resolved: Resolved) -> None:
+        """Follow changes of the state by resolution. Subscribed before everybody else."""
+        for event in resolved.came:
+            if event.type == "m.room.member":
+                self._follow(event)
+        for event_type, state_key in resolved.went:
+            if event_type == "m.room.member":
+                self._do(state_key, partial(self._take_away, state_key, resolved.room_id))
+
+    def apply_outside(self, event: TimelineEvent) -> None:
+        """Follow a membership of a room that this server is not in."""
+        self._follow(event, outside=event.membership in OUTSIDE)
+
+    def move(self, entries: Iterable[TimelineEvent]) -> None:
+        """The same memberships are in force since other positions."""
+        for event in entries:
+            user = self._users.get(event.state_key or "") if event.type == "m.room.member" else None
+            entry = user.rooms.get(event.room_id) if user is not None else None
+            if user is not None and entry is not None and entry.event_nid == event.event_nid:
+                user.rooms[event.room_id] = replace(entry, position=event.position)
+
+    def _follow(self, event: TimelineEvent, *, outside: bool = False) -> None:
+        if event.state_key is not None and event.membership is not None:
+            self._do(event.state_key, partial(self._apply, event, outside=outside))
+
+    def _do(self, user_id: str, change: Change) -> None:
+        """Now, and to what is being loaded once it is there."""
+        for missed in self._loading.get(user_id, ()):
+            missed.append(change)
+        change()
+
+    def _take_away(self, user_id: str, room_id: str) -> None:
+        user = self._users.get(user_id)
+        if user is not None and user.rooms.pop(room_id, None) is not None:
+            self._held -= 1
+            self._leave_index(room_id, user_id)
+
+    def _apply(self, event: TimelineEvent, *, outside: bool) -> None:
         assert event.state_key is not None
         assert event.membership is not None
         user = self._users.get(event.state_key)
         if user is None:
             return
         before = user.rooms.get(event.room_id)
-        if before is not None and before.event_nid >= event.event_nid:
+        if before is not None and before.position >= event.position:
             return
         self._held += before is None
         user.rooms[event.room_id] = Membership(
@@ -133,6 +174,8 @@ class AwakeUsers:
             event_nid=event.event_nid,
             sender=event.sender,
             forgotten=False,
+            position=event.position,
+            outside=outside,
         )
         if event.membership == "join":
             self._joined_by_room.setdefault(event.room_id, set()).add(event.state_key)
@@ -143,10 +186,7 @@ class AwakeUsers:
         """Follow a committed POST /forget."""
         user = self._users.get(user_id)
         if user is not None and room_id in user.rooms:
-            entry = user.rooms[room_id]
-            user.rooms[room_id] = Membership(
-                entry.room_id, entry.room_nid, entry.membership, entry.event_nid, entry.sender, forgotten=True
-            )
+            user.rooms[room_id] = replace(user.rooms[room_id], forgotten=True)
 
     async def memberships(self, user_id: str) -> Mapping[str, Membership]:
         """All memberships of the user, by room id."""

@@ -10,57 +10,106 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asyncpg import UniqueViolationError
+
+from homeserver.storage.columns import Columns
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MOVED = """
 moved AS (
-    UPDATE rooms r SET tip_version = t.new_version, depth = t.depth, extremities = string_to_array(t.extremities, ' ')
+    UPDATE rooms r SET tip_version = t.new_version, depth = t.depth,
+        -- JSON: the ids of room versions 1 and 2 may have any character.
+        extremities = ARRAY(SELECT json_array_elements_text(t.extremities::json))
     FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
          AS t(room_nid, built_on, new_version, depth, extremities)
     WHERE r.room_nid = t.room_nid AND r.tip_version = t.built_on
     RETURNING r.room_nid
 ),
 given AS (
-    SELECT * FROM unnest($6::bigint[], $7::int[], $8::bigint[], $9::bigint[], $10::smallint[], $11::text[], $12::text[],
-                         $13::text[], $14::text[], $15::bytea[], $16::bytea[], $17::bytea[])
-         AS g(event_nid, room_nid, depth, origin_server_ts, flags, event_id, type, state_key, sender, body, envelope, unsigned)
+    SELECT * FROM unnest($6::bigint[], $7::int[], $8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[], $12::text[],
+                         $13::text[], $14::text[], $15::text[], $16::bytea[], $17::bytea[], $18::bytea[], $19::text[])
+         AS g(event_nid, room_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender, body, envelope,
+              unsigned, auth_nids)
     WHERE room_nid IN (SELECT room_nid FROM moved)
 ),
 stored AS (
     INSERT INTO events (event_nid, room_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender,
-                        body, envelope, unsigned)
-    SELECT event_nid, room_nid, event_nid, depth, origin_server_ts, flags, event_id, type, state_key, sender,
-           body, envelope, unsigned
-    FROM given
+                        body, envelope, unsigned, auth_nids)
+    SELECT event_nid, room_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender,
+           body, envelope, unsigned, auth_nids::bigint[]
+    FROM given{0}
 )"""
 
+# Events that are stored already, as outliers, and get their place now.
+PLACED = """
+placed AS (
+    UPDATE events e SET position = g.position, flags = g.flags, unsigned = coalesce(e.unsigned, g.unsigned)
+    FROM given g WHERE e.event_nid = g.event_nid AND e.event_nid = ANY(${0}::bigint[])
+)"""
+NOT_PLACED = " WHERE event_nid <> ALL(${0}::bigint[])"
+
+# An entry without event takes its key away.
 STATE = """
+entries AS (
+    SELECT * FROM unnest(${0}::int[], ${1}::text[], ${2}::text[], ${3}::bigint[], ${4}::bigint[], ${5}::text[], ${6}::text[])
+         AS s(room_nid, type, state_key, position, event_nid, membership, sender)
+    WHERE room_nid IN (SELECT room_nid FROM moved)
+),
+last AS (
+    SELECT DISTINCT ON (room_nid, type, state_key) * FROM entries ORDER BY room_nid, type, state_key, position DESC
+),
 changed AS (
     INSERT INTO state_changes (room_nid, type, state_key, position, event_nid)
-    SELECT room_nid, type, state_key, event_nid, event_nid FROM given WHERE state_key IS NOT NULL
+    SELECT room_nid, type, state_key, position, event_nid FROM entries
 ),
 current AS (
     INSERT INTO current_state AS c (room_nid, type, state_key, event_nid, position)
-    SELECT DISTINCT ON (room_nid, type, state_key) room_nid, type, state_key, event_nid, event_nid
-    FROM given WHERE state_key IS NOT NULL ORDER BY room_nid, type, state_key, event_nid DESC
+    SELECT room_nid, type, state_key, event_nid, position FROM last WHERE event_nid IS NOT NULL
     ON CONFLICT (room_nid, type, state_key) DO UPDATE SET event_nid = excluded.event_nid, position = excluded.position
 )"""
 
 MEMBERS = """
 members AS (
     INSERT INTO memberships (user_id, room_nid, membership, event_nid, position, sender)
-    SELECT DISTINCT ON (g.state_key, g.room_nid)
-           g.state_key, g.room_nid, m.membership, g.event_nid, g.event_nid, g.sender
-    FROM given g JOIN unnest(${0}::bigint[], ${1}::text[]) AS m(event_nid, membership) USING (event_nid)
-    ORDER BY g.state_key, g.room_nid, g.event_nid DESC
+    SELECT state_key, room_nid, membership, event_nid, position, sender FROM last WHERE membership IS NOT NULL
     ON CONFLICT (user_id, room_nid) DO UPDATE
     SET membership = excluded.membership, event_nid = excluded.event_nid, position = excluded.position,
         sender = excluded.sender, forgotten = false
+),
+inside AS (
+    -- What was told of the room from outside is of the past.
+    DELETE FROM stripped_states s USING last l
+    WHERE l.membership IS NOT NULL AND s.user_id = l.state_key AND s.room_nid = l.room_nid
+)"""
+
+GONE = """
+gone AS (
+    DELETE FROM current_state c USING last l
+    WHERE l.event_nid IS NULL AND c.room_nid = l.room_nid AND c.type = l.type AND c.state_key = l.state_key
+),
+gone_members AS (
+    DELETE FROM memberships m USING last l
+    WHERE l.event_nid IS NULL AND l.type = 'm.room.member' AND m.room_nid = l.room_nid AND m.user_id = l.state_key
+)"""
+
+FORKED = """
+forked AS (
+    INSERT INTO forked_states (event_nid, base_position, instead, without)
+    SELECT g.event_nid, f.base_position, f.instead::bigint[], f.without::bigint[]
+    FROM given g JOIN unnest(${0}::bigint[], ${1}::bigint[], ${2}::text[], ${3}::text[])
+         AS f(event_nid, base_position, instead, without) USING (event_nid)
+)"""
+
+GAPS = """
+gaps AS (
+    INSERT INTO timeline_gaps (room_nid, low, high, missing)
+    SELECT room_nid, low, high, ARRAY(SELECT json_array_elements_text(missing::json))
+    FROM unnest(${0}::int[], ${1}::bigint[], ${2}::bigint[], ${3}::text[]) AS h(room_nid, low, high, missing)
+    WHERE room_nid IN (SELECT room_nid FROM moved)
 )"""
 
 RELATIONS = """
@@ -83,7 +132,7 @@ transactions AS (
 PUSH_ACTIONS = """
 pushed AS (
     INSERT INTO push_actions (user_id, room_nid, position, thread_id, notify, highlight)
-    SELECT p.user_id, g.room_nid, g.event_nid, p.thread_id, p.notify, p.highlight
+    SELECT p.user_id, g.room_nid, g.position, p.thread_id, p.notify, p.highlight
     FROM given g JOIN unnest(${0}::bigint[], ${1}::text[], ${2}::text[], ${3}::boolean[], ${4}::boolean[])
          AS p(event_nid, user_id, thread_id, notify, highlight) USING (event_nid)
 )"""
@@ -113,29 +162,27 @@ class TransactionTakenError(Exception):
     """A device's transaction has become another event already."""
 
 
-@dataclass(slots=True)
-class Columns:
-    """One unnest: rows given as tuples, sent as parallel arrays."""
-
-    width: int
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def arrays(self) -> list[list[Any]]:
-        return (
-            [list(column) for column in zip(*self.rows, strict=True)] if self.rows else [[] for _ in range(self.width)]
-        )
+class EventStoredError(Exception):
+    """An event is stored already: it came another way meanwhile."""
 
 
 @dataclass(slots=True)
 class EventWrites:
     """Rows of one batch. Field comments give the tuples' order."""
 
-    # room_nid, tip_version built on, new tip_version, depth, extremities joined by spaces
+    # room_nid, tip_version built on, new tip_version, depth, extremities as JSON
     tips: Columns = field(default_factory=lambda: Columns(5))
-    # event_nid, room_nid, depth, origin_server_ts, flags, event_id, type, state_key, sender, body, envelope, unsigned
-    events: Columns = field(default_factory=lambda: Columns(12))
-    # event_nid, membership
-    members: Columns = field(default_factory=lambda: Columns(2))
+    # event_nid, room_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender, body, envelope,
+    # unsigned, auth_nids as text
+    events: Columns = field(default_factory=lambda: Columns(14))
+    # event_nid: those of `events` that are stored already
+    placed: Columns = field(default_factory=lambda: Columns(1))
+    # room_nid, type, state_key, position, event_nid, membership, sender
+    entries: Columns = field(default_factory=lambda: Columns(7))
+    # event_nid, base_position, instead, without, both as text
+    forked: Columns = field(default_factory=lambda: Columns(4))
+    # room_nid, low, high, missing as JSON
+    gaps: Columns = field(default_factory=lambda: Columns(4))
     # event_nid, parent_id, rel_type, aggregation_key
     relations: Columns = field(default_factory=lambda: Columns(4))
     # event_nid, user_id, device_id, txn_key, created_ms
@@ -146,15 +193,19 @@ class EventWrites:
     sticky: Columns = field(default_factory=lambda: Columns(2))
     # room_nid, event_id, body, envelope, unsigned, flags
     rewritten: Columns = field(default_factory=lambda: Columns(6))
-    has_state: bool = False
+    has_members: bool = False
+    has_gone: bool = False
 
     async def write(self, q: Queries) -> set[int]:
         """Write everything; returns the room_nids whose tip had not moved. Of other rooms nothing is written.
 
-        Raises TransactionTakenError, and then nothing at all is written.
+        Raises TransactionTakenError or EventStoredError, and then nothing at all is written.
         """
         optional = [
-            (MEMBERS, self.members),
+            (PLACED, self.placed),
+            (STATE, self.entries),
+            (FORKED, self.forked),
+            (GAPS, self.gaps),
             (RELATIONS, self.relations),
             (TRANSACTIONS, self.transactions),
             (PUSH_ACTIONS, self.push_actions),
@@ -165,23 +216,27 @@ class EventWrites:
         arguments = [*self.tips.arrays(), *self.events.arrays()]
         for _, columns in present:
             arguments += columns.arrays()
-        statement = _compose(self.has_state, tuple((part, columns.width) for part, columns in present))
+        plain = (MEMBERS,) * self.has_members + (GONE,) * self.has_gone
+        statement = _compose(tuple((part, columns.width) for part, columns in present), plain)
         try:
             return {row[0] for row in await q.fetch(statement, *arguments)}
         except UniqueViolationError as error:
             if error.constraint_name == "event_transactions_pkey":
                 raise TransactionTakenError from error
+            if error.constraint_name == "events_event_id":
+                raise EventStoredError from error
             raise
 
 
-@lru_cache(maxsize=128)
-def _compose(has_state: bool, parts: Sequence[tuple[str, int]]) -> str:
-    """The statement for this combination of parts; parameters 1 to 17 belong to MOVED, further ones to parts in order."""
-    texts = [MOVED]
-    if has_state:
-        texts.append(STATE)
-    number = 18
+@lru_cache(maxsize=256)
+def _compose(parts: Sequence[tuple[str, int]], plain: Sequence[str]) -> str:
+    """The statement for this combination of parts; parameters 1 to 19 belong to MOVED, further ones to parts in order.
+
+    `plain`: parts without parameters of their own.
+    """
+    number = 20
+    texts = [MOVED.format(NOT_PLACED.format(number) if parts and parts[0][0] is PLACED else "")]
     for part, width in parts:
         texts.append(part.format(*range(number, number + width)))
         number += width
-    return "WITH " + ",".join(texts) + "\nSELECT room_nid FROM moved"
+    return "WITH " + ",".join([*texts, *plain]) + "\nSELECT room_nid FROM moved"

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 COLUMNS = """e.event_nid, e.position, e.room_nid, e.event_id, e.type, e.state_key, e.sender,
        e.origin_server_ts, e.depth, e.flags, e.body, e.unsigned"""
 
-BY_IDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_id = ANY($1::text[])"
+# The same of entries of a room's state, rows of `current_state` or `state_changes` under the name `s`.
+IN_FORCE = COLUMNS.replace("e.position", "s.position")
+
+# To readers, events outside of the timeline are not there.
+BY_IDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_id = ANY($1::text[]) AND e.position IS NOT NULL"
 
 BY_NIDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_nid = ANY($1::bigint[]) ORDER BY e.event_nid"
 
@@ -33,12 +37,17 @@ WHERE e.room_nid = $1 AND e.position > $2 AND e.position <= $3
 ORDER BY e.position LIMIT $4
 """
 
-MAX_NID = "SELECT coalesce(max(event_nid), 0) FROM events"
+# Events that were outliers first have positions beyond all numbers.
+LAST = """
+SELECT greatest((SELECT max(event_nid) FROM events), (SELECT max(position) FROM events WHERE position <> event_nid), 0)
+"""
 
 BY_NIDS_WITH_ROOMS = f"""
 SELECT {COLUMNS}, r.room_id FROM events e JOIN rooms r USING (room_nid)
 WHERE e.event_nid = ANY($1::bigint[]) ORDER BY e.event_nid
 """
+
+POSITIONS = "SELECT event_nid, position FROM events WHERE event_nid = ANY($1::bigint[])"
 
 
 class Events:
@@ -65,10 +74,14 @@ class Events:
         """Oldest first: events with ``after < position <= up_to``."""
         return await q.fetch(FORWARDS, room_nid, after, up_to, limit)
 
-    async def max_nid(self, q: Queries) -> int:
-        """The highest number given to an event so far; where the events stream continues."""
-        return int(await q.fetchval(MAX_NID))
+    async def last(self, q: Queries) -> int:
+        """The highest number or position given to an event so far; where the events stream continues."""
+        return int(await q.fetchval(LAST))
+
+    async def positions(self, q: Queries, event_nids: Sequence[int]) -> dict[int, int | None]:
+        """Positions by number of those that are stored: asked after a commit whose answer was lost."""
+        return {row[0]: row[1] for row in await q.fetch(POSITIONS, event_nids)}
 
     async def by_nids_with_rooms(self, q: Queries, event_nids: Sequence[int]) -> list[Record]:
-        """Events with these numbers, in order, with their room ids: asked after a commit whose answer was lost."""
+        """Events with these numbers, in order, with their room ids."""
         return await q.fetch(BY_NIDS_WITH_ROOMS, event_nids)

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 OF_USER = """
-SELECT r.room_id, m.room_nid, m.membership, m.event_nid, m.sender, m.forgotten
+SELECT r.room_id, m.room_nid, m.membership, m.event_nid, m.sender, m.forgotten, m.position, s.user_id IS NOT NULL
 FROM memberships m JOIN rooms r USING (room_nid)
+LEFT JOIN stripped_states s ON s.user_id = m.user_id AND s.room_nid = m.room_nid
 WHERE m.user_id = $1
 """
 
@@ -34,7 +35,7 @@ FORGET = "UPDATE memberships SET forgotten = true WHERE user_id = $1 AND room_ni
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What a user is in a room, since which event."""
+    """What a user is in a room, by which event."""
 
     room_id: str
     room_nid: int
@@ -42,6 +43,10 @@ class Membership:
     event_nid: int
     sender: str
     forgotten: bool
+    position: int
+    """Where in the stream it came into force: what tokens are compared with."""
+    outside: bool = False
+    """An invite or knock of a room that this server is not in; `stripped_states` has what is known of it."""
 
 
 class Memberships:
@@ -51,7 +56,7 @@ class Memberships:
         """All memberships of a user, by room id."""
         rows = await q.fetch(OF_USER, user_id)
         # Kept for long, and for many users: each text is in memory once.
-        found = (Membership(intern(row[0]), row[1], intern(row[2]), row[3], intern(row[4]), row[5]) for row in rows)
+        found = (Membership(intern(row[0]), row[1], intern(row[2]), row[3], intern(row[4]), *row[5:]) for row in rows)
         return {membership.room_id: membership for membership in found}
 
     async def sharing_among(self, q: Queries, user_id: str, candidates: Sequence[str]) -> set[str]:

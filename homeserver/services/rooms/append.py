@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from homeserver.protocol.events import Event, StateKey
-from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.live_room import Consequences, LiveRoom
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.storage.timeline_gaps import Gap
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -134,3 +135,51 @@ class Append:
     resolved: Mapping[StateKey, Event | None] = field(default_factory=dict)
     """Pending state beside that of `events`: what these bring back or take away (None), in the room's pending_state too."""
     stored: list[TimelineEvent] = field(default_factory=list)
+    """The events as they will be read, once they have numbers. `position` of those without one is their number."""
+    consequences: dict[int, Consequences] = field(default_factory=dict)
+    """By position: what memory has to follow beside an event itself (events of other servers only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvent:
+    """An event of the past that fills a gap: see FilledGap."""
+
+    event: Event
+    body: bytes
+    envelope: bytes
+    place: int
+    """A free number in the hole: its position, unless the flags say that it has none, and its number, unless it has one."""
+    flags: int = 0
+    """SOFT_FAILED or REJECTED: the event gets no position. Others are in the timeline."""
+    stored_nid: int | None = None
+    """Its number where it is stored already, as an outlier."""
+    unsigned: bytes | None = None
+    relation: tuple[str, str, str | None] | None = None
+    auth_nids: Sequence[int | str] | None = None
+    """Of state events; the id, of an event of the same call."""
+    forked: ForkedState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastChange:
+    """An entry of the room's state from a position of the past on. `event`: the id, of an event of the same call."""
+
+    position: int
+    key: StateKey
+    event: TimelineEvent | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilledGap:
+    """Older history for the gap `low` to `high`, and what it changes in the room's past (decision 0017, part 3)."""
+
+    gap: Gap
+    events: Sequence[PastEvent]
+    new_high: int
+    """The place of the oldest event put in; `high` where none was."""
+    missing: Sequence[str]
+    """What its past lacks; empty: the gap is closed."""
+    bottom: Sequence[StateChange] = ()
+    """Entries at `low` + 1 that are another event (or none) in the state before the oldest event put in."""
+    changes: Sequence[PastChange] = ()
+    """Entries from `new_high` to `high`: what came into force there. What the event at `high` itself replaces needs none."""

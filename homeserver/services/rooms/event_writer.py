@@ -10,31 +10,34 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import MatrixError, Unavailable
-from homeserver.services.announcer import Announcer
+from homeserver.services.announcer import Announcer, Resolved
 from homeserver.services.clock import Clock
-from homeserver.services.rooms.append import Append, NotificationRules, TipMoved
+from homeserver.services.rooms.append import Append, FilledGap, NotificationRules, TipMoved
 from homeserver.services.rooms.event_rows import EventRows
+from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.numbers import Place
+from homeserver.services.rooms.past_rows import moved_entries, past_rows
 from homeserver.services.rooms.room_cache import RoomCache
-from homeserver.services.rooms.stored import to_timeline_event
-from homeserver.services.rooms.timeline_event import TimelineEvent
-from homeserver.storage.event_writes import EventWrites, TransactionTakenError
+from homeserver.services.rooms.timeline_event import UNPLACED, TimelineEvent
+from homeserver.storage.event_writes import EventStoredError, EventWrites, TransactionTakenError
 from homeserver.storage.events import Events
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.recent import RecentChanges
 from homeserver.storage.rooms import Rooms
+from homeserver.storage.timeline_gaps import Gap
 
 if TYPE_CHECKING:
-    from asyncpg import Record
-
     from homeserver.storage.database import Database
 
 MAX_EVENTS_PER_COMMIT = 256
+# Free positions below an event whose past is not here: more than any room has history.
+HOLE = 2**30
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class EventWriter:
 
     async def start(self) -> None:
         """Continue after the last stored event, and begin to commit."""
-        last = await self._events.max_nid(self._database)
+        last = await self._events.last(self._database)
         self.position.load(last)
         self.recent.load(last)
         self._task = asyncio.create_task(self._run(), name="event-writer")
@@ -124,9 +127,10 @@ class EventWriter:
         return batch
 
     async def _commit(self, batch: list[Append]) -> None:
-        positions = self.position.reserve(sum(len(append.events) for append in batch))
+        places = self._places(batch)
+        positions = [place.position for place in places]
         try:
-            writes = await self._rows.of_batch(batch, positions)
+            writes = await self._rows.of_batch(batch, places)
             moved = await self._write(writes, batch)
         except Unavailable as error:
             self._abandon(batch, error)
@@ -138,11 +142,26 @@ class EventWriter:
                 for append in batch:
                     await self._commit([append])
             else:
-                if not isinstance(error, MatrixError | TransactionTakenError):
-                    log.exception("could not store events of %s", batch[0].room.room_id)
-                self._abandon(batch, error)
+                self._fail(batch[0], error)
         else:
             self._publish(batch, moved, positions)
+
+    def _places(self, batch: list[Append]) -> list[Place]:
+        """A number for each event; before one whose past is not here positions leap."""
+        places = []
+        for append in batch:
+            for new in append.events:
+                low = self.position.leap(HOLE) if new.foreign is not None and new.foreign.missing else None
+                position = self.position.reserve()[0]
+                places.append(Place(position, position, low))
+        return places
+
+    def _fail(self, append: Append, error: Exception) -> None:
+        if isinstance(error, EventStoredError):
+            error = TipMoved()
+        elif not isinstance(error, MatrixError | TransactionTakenError):
+            log.exception("could not store events of %s", append.room.room_id)
+        self._abandon([append], error)
 
     async def _write(self, writes: EventWrites, batch: list[Append]) -> set[int]:
         also = batch[0].also
@@ -159,11 +178,22 @@ class EventWriter:
     def _publish(self, batch: list[Append], moved: set[int], positions: Sequence[int]) -> None:
         with self._finishing(positions):
             committed = self._follow(batch, moved)
-        if committed:
-            self._announcer.announce_events(committed)
+        self._announce(committed)
         for append in batch:
             if not append.done.done():
                 append.done.set_result(append.stored)
+
+    def _announce(self, committed: list[Append]) -> None:
+        """What resolution changed first: of two changes of one membership the later one has the higher position."""
+        for append in committed:
+            for event in append.stored:
+                consequences = append.consequences.get(event.position)
+                resolved = None if consequences is None else Resolved.of(append.room, event, consequences)
+                if resolved is not None:
+                    self._announcer.announce_resolved(resolved)
+        events = [event for append in committed for event in append.stored if not event.flags & UNPLACED]
+        if events:
+            self._announcer.announce_events(events)
 
     @contextmanager
     def _finishing(self, positions: Sequence[int]) -> Iterator[None]:
@@ -176,9 +206,9 @@ class EventWriter:
         finally:
             self.position.finish(positions)
 
-    def _follow(self, batch: list[Append], moved: set[int]) -> list[TimelineEvent]:
+    def _follow(self, batch: list[Append], moved: set[int]) -> list[Append]:
         """Rooms and the ring of recent events have what was committed, and that is returned."""
-        committed: list[TimelineEvent] = []
+        committed: list[Append] = []
         for append in batch:
             room = append.room
             if room.room_nid not in moved:
@@ -187,21 +217,26 @@ class EventWriter:
                 continue
             room.settle(new.event for new in append.events)
             room.settle_resolved(append.resolved)
-            for event in append.stored:
-                room.apply(event)
-                self.recent.add(event.position, event)
-            self._hold_rewritten(append)
+            self._hold(append, room)
             self._cache.reweigh(room)
-            committed += append.stored
+            committed.append(append)
         return committed
 
-    def _hold_rewritten(self, append: Append) -> None:
-        for rewritten in append.rewritten:
-            event = rewritten.event
-            room = self._cache.peek(event.room_id)
+    def _hold(self, append: Append, room: LiveRoom | None) -> None:
+        for event in append.stored:
+            if event.flags & UNPLACED:
+                continue
             if room is not None:
-                room.replace_event(event)
-            self.recent.replace(event.position, event)
+                room.apply(event, append.consequences.get(event.position))
+            self.recent.add(event.position, event)
+        for rewritten in append.rewritten:
+            self._hold_rewritten(rewritten.event)
+
+    def _hold_rewritten(self, event: TimelineEvent) -> None:
+        room = self._cache.peek(event.room_id)
+        if room is not None:
+            room.replace_event(event)
+        self.recent.replace(event.position, event)
 
     def _abandon(self, batch: list[Append], error: BaseException) -> None:
         for append in batch:
@@ -227,7 +262,8 @@ class EventWriter:
             try:
                 # The lost statement may still be running over there.
                 await self._rooms.await_writers(self._database, room_nids)
-                records = await self._events.by_nids_with_rooms(self._database, list(positions))
+                nids = [event.event_nid for append in batch for event in append.stored]
+                found = await self._events.positions(self._database, nids)
                 break
             except Exception as error:
                 if not isinstance(error, Unavailable):
@@ -236,24 +272,41 @@ class EventWriter:
                 await asyncio.sleep(pause_s)
                 pause_s = min(1.0, pause_s * 2)
         with self._finishing(positions):
-            events = self._follow_unknown(batch, records)
-        if events:
-            self._announcer.announce_events(events)
-
-    def _follow_unknown(self, batch: list[Append], records: Sequence[Record]) -> list[TimelineEvent]:
-        events = [to_timeline_event(record, record["room_id"]) for record in records]
-        for event in events:
-            room = self._cache.peek(event.room_id)
-            if room is not None:
-                room.apply(event)
-            self.recent.add(event.position, event)
-        committed = {event.event_id for event in events}
-        for append in batch:
-            if append.rewritten and append.events[-1].event.event_id in committed:
-                self._hold_rewritten(append)
-        return events
+            committed = [append for append in batch if append.stored and _is_committed(append, found)]
+            for append in committed:
+                self._hold(append, self._cache.peek(append.room.room_id))
+        self._announce(committed)
 
     def _fail_queue(self) -> None:
         """Nobody waits for a database that is away."""
         while self._queue:
             self._abandon([self._queue.popleft()], Unavailable("The database is not available"))
+
+    # -- the past --------------------------------------------------------------------------------
+
+    async def fill(self, room: LiveRoom, filled: FilledGap) -> None:
+        """Put older history into a gap of the timeline, in one transaction; nobody is told, it is the past.
+
+        Raises TipMoved where the gap has changed or an event came another way meanwhile: look again.
+        """
+        try:
+            async with self._database.transaction() as tx:
+                if not await past_rows(room, filled).write(tx):
+                    raise TipMoved
+        except EventStoredError as error:
+            raise TipMoved from error
+        live = self._cache.peek(room.room_id)
+        gap = filled.gap
+        left = Gap(gap.low, filled.new_high, tuple(filled.missing)) if filled.missing else None
+        moved = moved_entries(filled)
+        for each in {id(each): each for each in (room, live) if each is not None}.values():
+            each.follow_filled(gap, left, moved, [change.key for change in filled.bottom if change.event is None])
+        self._announcer.announce_moved([entry.event for entry in moved if entry.event is not None])
+
+
+def _is_committed(append: Append, found: Mapping[int, int | None]) -> bool:
+    """Whether its last event has the place that it was given; all have, or none."""
+    event = append.stored[-1]
+    if event.flags & UNPLACED:
+        return event.event_nid in found
+    return found.get(event.event_nid) == event.position

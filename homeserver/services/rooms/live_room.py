@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -20,6 +21,7 @@ from homeserver.protocol.auth import PowerLevels, power_levels_in_room
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.storage.timeline_gaps import Gap
 
 RECENT_EVENTS = 64
 # Parsed auth events kept per room: create, power levels, join rules and the members who speak.
@@ -35,8 +37,24 @@ class RoomTip:
     version: int
 
 
+class Entry(NamedTuple):
+    """What the room's state has at a key from `position` on; nothing where `event` is None."""
+
+    key: StateKey
+    position: int
+    event: TimelineEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What a committed event of another server changes beside itself. `entries`: its own is the last, where it has one."""
+
+    entries: Sequence[Entry]
+    gap: Gap | None = None
+
+
 class CurrentState:
-    """Committed state, by type and state key."""
+    """Committed state, by type and state key. Positions of its events are those from which they are in force."""
 
     __slots__ = ("_by_type", "changes", "count", "weight")
 
@@ -62,6 +80,15 @@ class CurrentState:
         else:
             self.weight -= replaced.weight
         return replaced
+
+    def take_away(self, key: StateKey) -> TimelineEvent | None:
+        """Resolution leaves a key empty; returns what was there."""
+        removed = self._by_type.get(key[0], {}).pop(key[1], None)
+        if removed is not None:
+            self.changes += 1
+            self.count -= 1
+            self.weight -= removed.weight
+        return removed
 
     def get(self, event_type: str, state_key: str = "") -> TimelineEvent | None:
         events = self._by_type.get(event_type)
@@ -89,19 +116,23 @@ class LiveRoom:
         "_parsed",
         "_recent_weight",
         "committing",
+        "emptied",
+        "gaps",
         "invited",
         "joined",
         "joined_local",
         "known_levels",
-        "latest_nid",
+        "latest",
         "pending",
         "pending_state",
         "recent",
         "recent_complete_after",
+        "resolved_at",
         "retired",
         "room_id",
         "room_nid",
         "server_name",
+        "servers",
         "state",
         "tip",
         "version",
@@ -126,13 +157,22 @@ class LiveRoom:
         self.recent: deque[TimelineEvent] = deque(maxlen=RECENT_EVENTS)
         self._recent_weight = 0
         self.recent_complete_after = 0
-        self.latest_nid = 0
+        # The position of the newest event.
+        self.latest = 0
+        # Up to here entries of the state have come into force (or went) otherwise than by their own events.
+        self.resolved_at = -(2**62)
+        # Holes of the timeline, oldest first.
+        self.gaps: list[Gap] = []
+        # Keys that resolution has ever left empty.
+        self.emptied: set[StateKey] = set()
         self._parsed: dict[str, Event] = {}
         # (power levels event, create event, what they say): parsed once, read by every send.
         self.known_levels: tuple[Event | None, Event, PowerLevels] | None = None
         self.joined: set[str] = set()
         self.joined_local: set[str] = set()
         self.invited: set[str] = set()
+        # How many users of each server have joined.
+        self.servers: dict[str, int] = {}
         for member in state.of_type("m.room.member").values():
             self._place_member(member)
 
@@ -145,19 +185,61 @@ class LiveRoom:
         member = self.state.get("m.room.member", user_id)
         return (member.membership if member is not None else None) or "leave"
 
-    def apply(self, event: TimelineEvent) -> None:
-        """Follow one committed event, in order of position; an event already applied changes nothing."""
-        if event.event_nid <= self.latest_nid:
+    def is_in(self, server_name: str) -> bool:
+        """Whether a user of this server has joined."""
+        return server_name in self.servers
+
+    def apply(self, event: TimelineEvent, consequences: Consequences | None = None) -> None:
+        """Follow one committed event, in order of position; an event already applied changes nothing.
+
+        `consequences`: of events of other servers; of our own the event itself takes its key, where it has one.
+        """
+        if event.position <= self.latest:
             return
-        self.latest_nid = event.event_nid
+        self.latest = event.position
         if len(self.recent) == RECENT_EVENTS:
             self.recent_complete_after = self.recent[0].position
         self.hold_recent(event)
-        if event.state_key is None:
-            return
+        if consequences is not None:
+            self._follow(event, consequences)
+        elif event.takes_force:
+            self._put(event)
+
+    def _follow(self, event: TimelineEvent, consequences: Consequences) -> None:
+        for key, position, holder in consequences.entries:
+            if holder is None:
+                self._take_away(key)
+            else:
+                self._put(holder)
+            if holder is not event:
+                self.resolved_at = max(self.resolved_at, position)
+        if consequences.gap is not None:
+            self.gaps.append(consequences.gap)
+
+    def _put(self, event: TimelineEvent) -> None:
         self.state.put(event)
         if event.type == "m.room.member":
             self._place_member(event)
+
+    def _take_away(self, key: StateKey) -> None:
+        self.state.take_away(key)
+        self.emptied.add(key)
+        if key[0] == "m.room.member":
+            self._leave(key[1])
+            self.invited.discard(key[1])
+
+    def follow_filled(self, filled: Gap, left: Gap | None, moved: Iterable[Entry], emptied: Iterable[StateKey]) -> None:
+        """Older history was put into a gap. `moved`: entries at its bottom that have been in force only since later."""
+        self.gaps = [gap for each in self.gaps if (gap := left if each == filled else each) is not None]
+        # What is below the gap's old top is no longer all that there is.
+        while self.recent and self.recent[0].position < filled.high:
+            self._recent_weight -= self.recent.popleft().weight
+        self.recent_complete_after = max(self.recent_complete_after, filled.high - 1)
+        self.emptied.update(emptied)
+        for key, position, event in moved:
+            held = self.state.get(*key)
+            if held is not None and event is not None and held.event_nid == event.event_nid:
+                self.state.put(held.with_position(position))
 
     def hold_recent(self, event: TimelineEvent) -> None:
         """Put an event behind the newest ones; the oldest makes room."""
@@ -171,29 +253,43 @@ class LiveRoom:
         assert user_id is not None
         membership = member.membership
         if membership == "join":
-            self.joined.add(user_id)
-            if user_id.endswith(":" + self.server_name):
-                self.joined_local.add(user_id)
+            self._join(user_id)
         else:
-            self.joined.discard(user_id)
-            self.joined_local.discard(user_id)
+            self._leave(user_id)
         if membership == "invite":
             self.invited.add(user_id)
         else:
             self.invited.discard(user_id)
 
+    def _join(self, user_id: str) -> None:
+        if user_id in self.joined:
+            return
+        self.joined.add(user_id)
+        server = user_id.partition(":")[2]
+        self.servers[server] = self.servers.get(server, 0) + 1
+        if server == self.server_name:
+            self.joined_local.add(user_id)
+
+    def _leave(self, user_id: str) -> None:
+        if user_id not in self.joined:
+            return
+        self.joined.discard(user_id)
+        self.joined_local.discard(user_id)
+        server = user_id.partition(":")[2]
+        self.servers[server] -= 1
+        if not self.servers[server]:
+            del self.servers[server]
+
     def replace_event(self, event: TimelineEvent) -> None:
         """An event was redacted: put its new form wherever the old one is held."""
         for index, held in enumerate(self.recent):
             if held.event_id == event.event_id:
-                self.recent[index] = event
+                self.recent[index] = event.with_position(held.position)
                 self._recent_weight += event.weight - held.weight
         if event.state_key is not None:
             current = self.state.get(event.type, event.state_key)
             if current is not None and current.event_id == event.event_id:
-                self.state.put(event)
-                if event.type == "m.room.member":
-                    self._place_member(event)
+                self._put(event.with_position(current.position))
         self._parsed.pop(event.event_id, None)
 
     def recent_since(self, position: int) -> list[TimelineEvent] | None:
@@ -207,6 +303,13 @@ class LiveRoom:
             newer.append(event)
         newer.reverse()
         return newer
+
+    def changes_since(self, position: int) -> list[TimelineEvent] | None:
+        """State events that came into force after ``position``, oldest first; None where memory is not sure of all."""
+        if position < self.resolved_at:
+            return None
+        newer = self.recent_since(position)
+        return None if newer is None else [event for event in newer if event.takes_force]
 
     # -- speculative -------------------------------------------------------------------------------
 

@@ -78,7 +78,10 @@ class RoomCache:
             room.recent_complete_after = room.recent[0].position - 1
         else:
             room.recent_complete_after = -HIGHEST_POSITION
-        room.latest_nid = max((event.event_nid for event in room.recent), default=0)
+        room.latest = room.recent[-1].position if room.recent else -HIGHEST_POSITION
+        room.resolved_at = row.resolved_at
+        room.gaps = list(row.gaps)
+        room.emptied = set(row.emptied)
         self.add(room)
         return room
 

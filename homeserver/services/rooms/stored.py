@@ -15,7 +15,7 @@ def to_timeline_event(record: Record, room_id: str) -> TimelineEvent:
     """A record with the columns of storage.events.COLUMNS."""
     return TimelineEvent(
         event_nid=record[0],
-        position=record[1],
+        position=record[0] if record[1] is None else record[1],
         room_nid=record[2],
         room_id=room_id,
         event_id=record[3],

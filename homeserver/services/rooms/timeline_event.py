@@ -16,6 +16,13 @@ REJECTED = 8
 HIGHLIGHTS = 16
 STICKY = 32
 OUTLIER = 64
+PASSED_OVER = 128
+"""A state event in the timeline that did not come into force with its position: others hold its place."""
+RESOLVES = 256
+"""With it other entries of the room's state came into force, or went."""
+
+UNPLACED = SOFT_FAILED | REJECTED | OUTLIER
+"""Events with one of these flags are in no timeline."""
 
 
 class TimelineEvent:
@@ -24,6 +31,8 @@ class TimelineEvent:
     ``body`` is the client format without room_id and unsigned (see protocol/client_event.py); it is spliced
     into responses and parsed only where somebody asks for ``content``. ``txn`` is (user, device, transaction id)
     for events sent by this server's devices in this process' lifetime; of delayed events (user, None, delay id).
+    ``position`` is its place in the timeline; of entries of a room's state the position from which they are in force; of
+    events that have no place their number.
     ``exceptions`` are the readers whom a freshly committed event notifies otherwise than NOTIFIES says:
     (user_id, thread_id, notify, highlight).
     """
@@ -125,6 +134,11 @@ class TimelineEvent:
         return self.state_key is not None
 
     @property
+    def takes_force(self) -> bool:
+        """Whether it is state from its position in the timeline on."""
+        return self.state_key is not None and not self.flags & PASSED_OVER
+
+    @property
     def is_redacted(self) -> bool:
         return bool(self.flags & REDACTED)
 
@@ -136,6 +150,29 @@ class TimelineEvent:
     def highlights(self) -> bool:
         """Whether those whom it notifies by NOTIFIES get a highlight (`@room`)."""
         return bool(self.flags & HIGHLIGHTS)
+
+    def with_position(self, position: int) -> TimelineEvent:
+        """The same event as it is in force from another position on (the event itself where that is its own)."""
+        if position == self.position:
+            return self
+        return TimelineEvent(
+            event_nid=self.event_nid,
+            position=position,
+            room_nid=self.room_nid,
+            room_id=self.room_id,
+            event_id=self.event_id,
+            type=self.type,
+            state_key=self.state_key,
+            sender=self.sender,
+            origin_server_ts=self.origin_server_ts,
+            depth=self.depth,
+            flags=self.flags,
+            body=self.body,
+            unsigned=self.unsigned,
+            content=self._content,
+            txn=self.txn,
+            exceptions=self.exceptions,
+        )
 
     def with_form(self, body: bytes, unsigned: bytes | None, flags: int) -> TimelineEvent:
         """The same event with other bytes."""

@@ -66,7 +66,7 @@ class Unread:
 
     async def load(self) -> None:
         """Learn where the events stand; once, before the first request."""
-        self._seen = self._started_at = await self.events.max_nid(self.queries)
+        self._seen = self._started_at = await self.events.last(self.queries)
 
     # -- asked by sync ------------------------------------------------------------------------------
 

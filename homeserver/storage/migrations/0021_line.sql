@@ -1,0 +1,8 @@
+-- Decision 0017: what is unusual on the line of a room has small indexes of its own.
+
+-- Events that were outliers first have positions beyond their numbers: where the stream continues after a restart.
+CREATE INDEX events_moved ON events (position) WHERE position <> event_nid;
+
+-- Entries that came into force otherwise than by their own event, and keys that resolution took away.
+CREATE INDEX state_changes_resolved ON state_changes (room_nid, position) WHERE event_nid IS DISTINCT FROM position;
+CREATE INDEX state_changes_gone ON state_changes (room_nid, type, state_key) WHERE event_nid IS NULL;
