@@ -172,8 +172,9 @@ class Keyring:
                 log.info("the keys of %s could not be had from itself: %s", server_name, error)
                 self._note_failure(server_name)
                 return False
-            self._asked.put(server_name, _Asked(now_ms + AFTER_SUCCESS_MS, 0))
+            # In this order: who comes meanwhile joins this question, or finds the keys.
             await self._keep(document, published, now_ms)
+            self._asked.put(server_name, _Asked(now_ms + AFTER_SUCCESS_MS, 0))
             return True
 
     def _note_failure(self, server_name: str) -> None:
