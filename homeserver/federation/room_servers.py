@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from homeserver.services.rooms.live_room import LiveRoom
-from homeserver.services.rooms.timeline_event import TimelineEvent
 
 RetryAtMs = Callable[[str], int]
 """`Pauses.retry_at_ms`."""
@@ -29,13 +27,10 @@ class RoomServers:
         """Servers with users in the room: its creator's, then by turns those that have been in it the longest
         ("they're most likely to have anything we ask about") and those with the most users.
         """
-        members = [event for event in room.state.of_type(MEMBER).values() if event.state_key in room.joined]
-        members = [event for event in members if server_of(event.state_key or "") != self.server_name]
+        there = {name: count for name, count in room.servers.items() if name != self.server_name}
         create = room.state.get("m.room.create")
         first = () if create is None else (server_of(create.sender),)
-        by_users = _by_users(members)
-        both = zip(_by_seniority(members), by_users, strict=True)
-        there = set(by_users)
+        both = zip(self._by_seniority(room), sorted(there, key=lambda name: -there[name]), strict=False)
         now_ms = self.now_ms()
         found: list[str] = []
         for name in dict.fromkeys(chain(first, chain.from_iterable(both))):
@@ -45,20 +40,16 @@ class RoomServers:
                     break
         return found
 
+    def _by_seniority(self, room: LiveRoom) -> list[str]:
+        """A membership that has been in force for longer is older; of those that were here when we came, the one that
+        says so.
+        """
+        members = [event for event in room.state.of_type(MEMBER).values() if event.state_key in room.joined]
+        members.sort(key=lambda event: (event.position, event.depth))
+        names = (server_of(event.state_key or "") for event in members)
+        return list(dict.fromkeys(name for name in names if name != self.server_name))
+
 
 def server_of(user_id: str) -> str:
     """What follows the first colon."""
     return user_id.partition(":")[2]
-
-
-def _by_seniority(members: Iterable[TimelineEvent]) -> list[str]:
-    """A membership that has been in force for longer is older; of those that we found here when we came, the one
-    that says so.
-    """
-    oldest_first = sorted(members, key=lambda event: (event.position, event.depth))
-    return list(dict.fromkeys(server_of(event.state_key or "") for event in oldest_first))
-
-
-def _by_users(members: Iterable[TimelineEvent]) -> list[str]:
-    users = Counter(server_of(event.state_key or "") for event in members)
-    return [name for name, _ in users.most_common()]

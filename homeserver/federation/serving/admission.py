@@ -20,11 +20,6 @@ class Acl(Protocol):
         ...
 
 
-def is_in_room(room: LiveRoom, server_name: str) -> bool:
-    """Whether any user of the server is joined. Names are compared whole: one may end like another with a port."""
-    return any(user_id.partition(":")[2] == server_name for user_id in room.joined)
-
-
 @dataclass(frozen=True, slots=True)
 class Admission:
     """ "The requesting host is not in the room, or is excluded from the room via `m.room.server_acl`.": 403."""
@@ -35,7 +30,7 @@ class Admission:
     async def enter(self, room_id: str, origin: str) -> LiveRoom:
         """The room. Raises NotFound where this server does not know it, Forbidden."""
         room = await self.look(room_id, origin)
-        if not is_in_room(room, origin):
+        if not room.is_in(origin):
             raise Forbidden(NOT_IN_ROOM)
         return room
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from homeserver.federation.serving.admission import NOT_IN_ROOM, Admission, is_in_room
+from homeserver.federation.serving.admission import NOT_IN_ROOM, Admission
 from homeserver.federation.serving.past_reader import PastReader
 from homeserver.federation.serving.pdus import StoredPdus
 from homeserver.federation.serving.places import is_outlier
@@ -50,7 +50,7 @@ class ServePast:
         room = await self.admission.look(room_id, origin)
         nodes = list((await self.graph.nodes(self.queries, room.room_nid, [event_id])).values())
         hidden = await self.sight.hidden(room, origin, nodes)
-        if not is_in_room(room, origin) and (hidden or is_outlier(nodes[0])):
+        if not room.is_in(origin) and (hidden or is_outlier(nodes[0])):
             raise Forbidden(NOT_IN_ROOM)
         return (await self.pdus.json([event_id], room.version, hidden))[event_id]
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from homeserver.federation.serving.admission import is_in_room
 from homeserver.federation.serving.places import is_outlier, place_of
 from homeserver.protocol.canonical_json import decode_lenient
 from homeserver.protocol.server_visibility import SEES_EVERYTHING, MemberChange, ServerHistory, server_history
@@ -52,7 +51,7 @@ class ServerSight:
         return hidden | {node.event_id for node in missed if node.sender in erased}
 
     async def _history(self, room: LiveRoom, origin: str, first: int, last: int) -> ServerHistory:
-        there = is_in_room(room, origin)
+        there = room.is_in(origin)
         if there and _was_there_since(room, origin, first):
             return SEES_EVERYTHING
         records = await self.rows.changes(self.queries, room.room_nid, origin, first, last)

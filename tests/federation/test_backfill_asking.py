@@ -1,0 +1,167 @@
+"""Filling a gap: whom alpha asks, what it takes of the answers, and what it does when nobody has anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from homeserver.federation.backfill import FAILED_FOR_MS, MAX_OPEN_ENDS, Backfill
+from homeserver.federation.errors import BadAnswer
+from homeserver.protocol.errors import ConnectionFailed
+from homeserver.protocol.events import Event
+from homeserver.services.foreign_events.outcomes import Outcome, Standing, ToldState, Verdict
+from tests.clock import FakeClock
+from tests.federation.foreign_rooms import MALLORY, ForeignRoom
+
+HIGH = 1000
+
+
+@dataclass(slots=True)
+class Others:
+    """Other servers by name: what each says to /backfill; and everything that Backfill is connected to."""
+
+    answers: dict[str, list[Event] | Exception]
+    known: dict[str, Standing] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    states_asked: list[str] = field(default_factory=list)
+    filled: list[tuple[list[Event], list[ToldState]]] = field(default_factory=list)
+    outcome: Outcome = Outcome.ACCEPTED
+    wait: asyncio.Event | None = None
+
+    def likeliest(self, room: Any) -> list[str]:
+        return list(self.answers)
+
+    async def backfill(
+        self, destination: str, room_id: str, version: Any, *, before: Sequence[str], limit: int
+    ) -> list[Event]:
+        self.asked.append(destination)
+        if self.wait is not None:
+            await self.wait.wait()
+        answer = self.answers[destination]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def state_before(self, destination: str, room: Any, event_id: str) -> Any:
+        self.states_asked.append(event_id)
+        return {("m.room.create", ""): "$create"}
+
+    async def auth_events(self, destination: str, room: Any, events: Sequence[Event]) -> None:
+        assert events
+
+    async def standings(self, event_ids: Collection[str]) -> dict[str, Standing]:
+        return {event_id: self.known[event_id] for event_id in event_ids if event_id in self.known}
+
+    async def fill(self, room: Any, high: int, events: Sequence[Event], told: Sequence[ToldState]) -> list[Verdict]:
+        assert high == HIGH
+        self.filled.append((list(events), list(told)))
+        return [Verdict(event.event_id, self.outcome) for event in events]
+
+
+def backfill(others: Others, clock: FakeClock) -> Backfill:
+    parts: Any = others
+    return Backfill(parts, parts, parts, others.standings, others.fill, clock)
+
+
+def our_side(*missing: Event, high: int = HIGH) -> Any:
+    gap = SimpleNamespace(low=0, high=high, missing=tuple(event.event_id for event in missing))
+    return SimpleNamespace(room_id="!r", version=None, joined_local={"@alice:alpha.example"}, gaps=(gap,))
+
+
+@pytest.fixture
+def lair() -> ForeignRoom:
+    return ForeignRoom.create("11")
+
+
+def said(lair: ForeignRoom, count: int = 5) -> list[Event]:
+    return [lair.send(MALLORY, str(number)) for number in range(count)]
+
+
+async def test_the_next_server_is_asked_where_one_has_nothing(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = said(lair)
+    elsewhere = said(ForeignRoom.create("11", name="elsewhere"))
+    others = Others({"a": ConnectionFailed(), "b": BadAnswer("?"), "c": [], "d": elsewhere, "e": events, "f": events})
+    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert others.asked == ["a", "b", "c", "d", "e"]
+    [(filled, told)] = others.filled
+    assert {event.event_id for event in filled} == {event.event_id for event in events}
+    [oldest] = events[0].prev_event_ids
+    assert others.states_asked == [events[0].event_id]
+    assert told == [ToldState(oldest, {("m.room.create", ""): "$create"})]
+
+
+async def test_no_state_is_asked_for_where_we_have_what_was_before(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = said(lair)
+    others = Others({"a": events}, known={events[0].prev_event_ids[0]: Standing.IN_TIMELINE})
+    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert (others.states_asked, others.filled[0][1]) == ([], [])
+    # As state of the room we may have it, and not know what was before it.
+    others = Others({"a": events}, known={events[0].prev_event_ids[0]: Standing.OUTLIER})
+    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert others.states_asked == [events[0].event_id]
+
+
+async def test_the_beginning_of_the_room_needs_no_state(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = [*lair.events.values(), *said(lair)]
+    others = Others({"a": events})
+    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert (others.states_asked, len(others.filled[0][0])) == ([], len(events))
+
+
+async def test_readers_do_not_wait_again_for_a_minute_after_a_failure(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = said(lair)
+    others = Others({"a": ConnectionFailed()})
+    fill = backfill(others, clock)
+    for _ in range(3):
+        assert not await fill(our_side(events[-1]), HIGH)
+    assert others.asked == ["a"]
+    clock.advance(ms=FAILED_FOR_MS)
+    others.answers["a"] = events
+    assert await fill(our_side(events[-1]), HIGH)
+
+
+async def test_events_that_are_refused_are_no_progress(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = said(lair)
+    others = Others({"a": events, "b": events}, outcome=Outcome.REJECTED)
+    fill = backfill(others, clock)
+    assert not await fill(our_side(events[-1]), HIGH)
+    assert not await fill(our_side(events[-1]), HIGH)
+    assert others.asked == ["a", "b"]
+
+
+async def test_readers_who_come_together_ask_once(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = said(lair)
+    others = Others({"a": events}, wait=asyncio.Event())
+    fill, room = backfill(others, clock), our_side(events[-1])
+    readers = [asyncio.create_task(fill(room, HIGH)) for _ in range(5)]
+    while not others.asked:
+        await asyncio.sleep(0)
+    readers[0].cancel()
+    assert others.wait is not None
+    others.wait.set()
+    assert (await asyncio.gather(*readers[1:]), others.asked) == ([True] * 4, ["a"])
+
+
+async def test_mallory_forks_history_without_end(lair: ForeignRoom, clock: FakeClock) -> None:
+    leaves = [
+        lair.build(MALLORY, "m.room.message", {"body": str(number)}, prev=[f"${number}"], auth=[])
+        for number in range(MAX_OPEN_ENDS + 1)
+    ]
+    top = lair.build(MALLORY, "m.room.message", {}, prev=[event.event_id for event in leaves], auth=[])
+    others = Others({"a": [top, *leaves]})
+    assert not await backfill(others, clock)(our_side(top), HIGH)
+    assert (others.states_asked, others.filled) == ([], [])
+
+
+async def test_who_has_left_asks_nobody(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = said(lair)
+    others, room = Others({"a": events}), our_side(events[-1])
+    room.joined_local = set()
+    assert not await backfill(others, clock)(room, HIGH)
+    assert not await backfill(others, clock)(our_side(events[-1], high=HIGH + 1), HIGH)
+    assert others.asked == []
