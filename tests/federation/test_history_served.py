@@ -76,21 +76,18 @@ async def test_an_event_comes_with_its_signature_and_hash(alpha: Home, asker: As
     verify_json({**pdu, "content": {}}, ALPHA, "ed25519:key1", signing_key(11, "key1").verify_key)
 
 
-@pytest.mark.parametrize("version", sorted(ROOM_VERSIONS))
-async def test_redactions_are_pdus_in_every_room_version(
-    version: str, alpha: Home, asker: Asker, alice: Client
-) -> None:
-    room_id = await alice.create_room(preset="public_chat", room_version=version)
-    await stores(alpha.server, room_id, member(BOB, "join"))
-    said = await alice.send(room_id, "hello")
-    redaction = (await alice.put(("rooms", room_id, "redact", said, "txn"), {"reason": "no"}))["event_id"]
-    [pdu] = (await asker.get("event", redaction))["pdus"]
-    rules = ROOM_VERSIONS[version]
-    event = Event.from_pdu(pdu, rules, redaction if rules.event_id_in_pdu else None)
-    assert (event.event_id, event.redacts) == (redaction, said)
-    assert has_valid_content_hash(pdu, rules)
-    [pdu] = (await asker.get("event", said))["pdus"]
-    assert pdu["content"] == {}
+async def test_redactions_are_pdus_in_every_room_version(alpha: Home, asker: Asker, alice: Client) -> None:
+    for version, rules in ROOM_VERSIONS.items():
+        room_id = await alice.create_room(preset="public_chat", room_version=version)
+        await stores(alpha.server, room_id, member(BOB, "join"))
+        said = await alice.send(room_id, "hello")
+        redaction = (await alice.put(("rooms", room_id, "redact", said, "txn"), {"reason": "no"}))["event_id"]
+        [pdu] = (await asker.get("event", redaction))["pdus"]
+        event = Event.from_pdu(pdu, rules, redaction if rules.event_id_in_pdu else None)
+        assert (event.event_id, event.redacts) == (redaction, said)
+        assert has_valid_content_hash(pdu, rules)
+        [pdu] = (await asker.get("event", said))["pdus"]
+        assert pdu["content"] == {}
 
 
 async def test_mallory_gets_nothing_of_rooms_he_is_not_in(
@@ -165,10 +162,18 @@ async def test_backfill_is_newest_first_and_goes_to_the_beginning(alpha: Home, a
 
 async def test_backfill_costs_the_same_whatever_the_length(alpha: Home, asker: Asker, alice: Client) -> None:
     room_id = await room_with_bob(alpha, alice)
-    for number in range(250):
+    for number in range(150):
         event_id = await alice.send(room_id, str(number))
-    pdus = (await asker.get("backfill", room_id, query=[("v", event_id), ("limit", 400)]))["pdus"]
-    assert texts(pdus) == [str(number) for number in range(249, 149, -1)]
+    database = alpha.server.application.base.database
+    await asker.get("event", event_id)
+
+    async def costs(limit: int) -> int:
+        before = database.statements
+        pdus = (await asker.get("backfill", room_id, query=[("v", event_id), ("limit", limit)]))["pdus"]
+        assert texts(pdus) == [str(number) for number in range(149, 149 - min(limit, 100), -1)]
+        return int(database.statements - before)
+
+    assert [await costs(limit) for limit in (1, 20, 400)] == [2, 2, 2]
 
 
 async def test_missing_events_are_oldest_first(alpha: Home, asker: Asker, alice: Client) -> None:
