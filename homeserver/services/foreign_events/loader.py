@@ -168,10 +168,16 @@ class Loader:
             known.resolved[large.fork] = overlay
 
 
+def _are_fork(room: LiveRoom, arrivals: Sequence[Arrival]) -> bool:
+    tips = set(room.tip.extremities)
+    return sum(1 for arrival in arrivals if not tips.isdisjoint(arrival.event.prev_event_ids)) > 1
+
+
 def _named(room: LiveRoom, arrivals: Sequence[Arrival]) -> Iterable[str]:
     """Whatever is to be looked up about arrivals; most of what they cite is the room's tip and state, known without."""
     now = now_of(room)
-    if len(room.tip.extremities) > 1:
+    # The tip is no tip any more after the first that is built on it.
+    if len(room.tip.extremities) > 1 or _are_fork(room, arrivals):
         yield from room.tip.extremities
     for arrival in arrivals:
         event = arrival.event
