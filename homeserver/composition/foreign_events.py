@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
+from homeserver.services.foreign_events.adopt_room import AdoptRoom
 from homeserver.services.foreign_events.auth_graphs import AuthGraphs
 from homeserver.services.foreign_events.loader import Loader
 from homeserver.services.foreign_events.pdu_store import AuthChains, PduStore
@@ -26,6 +27,7 @@ class ForeignServices:
     standings: Standings
     store_outliers: StoreOutliers
     receive: ReceiveEvents
+    adopt: AdoptRoom
     states: RoomStates
     auth_chains: AuthChains
     pdus: PduStore
@@ -40,10 +42,16 @@ def build_foreign_events(base: Foundation, kernel: Kernel) -> ForeignServices:
     loader = Loader(database, base.events, pdus, places, states, graphs)
     base.life.reports_memory("room_states", states.memory_usage)
     base.life.reports_memory("auth_graphs", graphs.memory_usage)
+    outliers = Outliers()
+    store_outliers = StoreOutliers(database, pdus, store, outliers, locks, writer.position, base.clock)
+    adopt = AdoptRoom(
+        database, base.cache, writer, loader, graphs, places, outliers, store_outliers, locks, base.server_name
+    )
     return ForeignServices(
         Standings(database, pdus),
-        StoreOutliers(database, pdus, store, Outliers(), locks, writer.position, base.clock),
+        store_outliers,
         ReceiveEvents(base.cache, writer, loader, graphs, places, locks),
+        adopt,
         states,
         AuthChains(database, pdus),
         store,

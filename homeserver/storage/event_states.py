@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.storage.events import COLUMNS
+
 if TYPE_CHECKING:
     from asyncpg import Record
 
@@ -63,6 +65,9 @@ FROM events e LEFT JOIN LATERAL (
 WHERE e.event_id = ANY($1::text[])
 """
 
+# Events of a room that come into force: outliers, above all.
+ENTRIES = f"SELECT {COLUMNS} FROM events e WHERE e.event_id = ANY($2::text[]) AND e.room_nid = $1"
+
 REMEMBER_REDACTIONS = """
 INSERT INTO redactions (redacts, redaction_id, room_nid)
 SELECT redacts, redaction_id, $1 FROM unnest($2::text[], $3::text[]) AS g(redacts, redaction_id)
@@ -112,6 +117,10 @@ class EventStates:
     async def changed_since(self, q: Queries, room_nid: int, positions: Collection[int]) -> list[Record]:
         """(position, type, state_key, event_nid, event_id): the line at these positions, where it is otherwise now."""
         return await q.fetch(CHANGED_SINCE, room_nid, list(positions))
+
+    async def entries(self, q: Queries, room_nid: int, event_ids: Collection[str]) -> list[Record]:
+        """Events of the room with these ids, on the timeline or not, with the columns of events.COLUMNS."""
+        return await q.fetch(ENTRIES, room_nid, list(event_ids))
 
     async def redaction_targets(self, q: Queries, event_ids: Collection[str]) -> list[Record]:
         """(event_id, envelope, follower_nid): the number of the state event that came after it at its key."""

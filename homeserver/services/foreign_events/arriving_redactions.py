@@ -1,7 +1,7 @@
 """Redactions made elsewhere: "Handling redactions" since room version 3.
 
 A redaction is part of the graph whether it may be carried out or not, but clients see it only when it is: they carry out
-what they see. Until then it has no position.
+what they see. Until then it is kept aside, like an event that has soft-failed.
 """
 
 from __future__ import annotations

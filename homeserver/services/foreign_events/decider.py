@@ -35,6 +35,8 @@ class Decider:
 
     room: LiveRoom
     known: Knowledge
+    alone: bool = False
+    """Whether the room begins anew with an arrival: what its state was before does not matter."""
     course: Speculation = field(init=False)
     parts: ForeignParts = field(init=False)
     redactions: ArrivingRedactions = field(init=False)
@@ -43,7 +45,7 @@ class Decider:
     _decided: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.course = Speculation(self.room, self.known)
+        self.course = Speculation(self.room, self.known, self.alone)
         self.parts = ForeignParts(self.course)
         self.redactions = ArrivingRedactions(self.course, self.parts)
         self._checks = AuthChecks(self.room.room_id, self.room.version, {}, set(self.known.rejected))
@@ -85,9 +87,9 @@ class Decider:
         reason = reason or self._why_not_in(before, event)
         if reason is not None:
             return self._keep_aside(event, before, REJECTED, place), reason
-        if before.overlay != self.course.current.overlay:
+        if before.overlay != self.course.current.overlay and not told and not self.alone:
             reason = self._why_not_in(self.course.current, event)
-            if reason is not None and not told:
+            if reason is not None:
                 return self._keep_aside(event, before, SOFT_FAILED, place), reason
         self._accept(arrival, before, place, gap=bool(told))
         return Outcome.ACCEPTED, ""
@@ -190,14 +192,15 @@ class Decider:
 
     def _accept(self, arrival: Arrival, before: View, place: Place | None, *, gap: bool) -> None:
         event, line = arrival.event, self.course.current
+        if event.type == "m.room.redaction" and not self.redactions.applies(event, before):
+            # Others may build on it, we do not: it has nothing to say.
+            self._keep_aside(event, before, SOFT_FAILED, place)
+            return
         self.course.note(event, before, rejected=False)
         self.course.attach(event)
         missing = [event_id for event_id in event.prev_event_ids if not self._has_state(event_id)] if gap else ()
-        redacts = event.type == "m.room.redaction"
-        shown = not redacts or self.redactions.applies(event, before)
-        flags = 0 if shown else SOFT_FAILED
-        self.parts.add(event, before, line, flags=flags, place=place, missing=missing, in_force=True)
-        if redacts and shown:
+        self.parts.add(event, before, line, flags=0, place=place, missing=missing, in_force=True)
+        if event.type == "m.room.redaction":
             self.redactions.carry_out(event)
         self.redactions.apply_waiting(event)
 

@@ -145,9 +145,8 @@ class Loader:
         known.rejected.update(row["event_id"] for row in rows if row["flags"] & REJECTED)
 
     async def _load_entries(self, room: LiveRoom, known: Knowledge, event_ids: Collection[str]) -> None:
-        for record in await self.events.by_ids(self.queries, list(event_ids)):
-            if record["room_nid"] == room.room_nid:
-                known.entries[record["event_id"]] = to_timeline_event(record, room.room_id)
+        for record in await self.places.entries(self.queries, room.room_nid, event_ids):
+            known.entries[record["event_id"]] = to_timeline_event(record, room.room_id)
 
     async def _load_numbers(self, room: LiveRoom, known: Knowledge, event_ids: Collection[str]) -> None:
         if room.committing is not None and room.pending:

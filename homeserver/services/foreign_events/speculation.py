@@ -37,6 +37,8 @@ class Speculation:
 
     room: LiveRoom
     known: Knowledge
+    alone: bool = False
+    """Whether an event that is attached becomes the only extremity, whatever it cites."""
     now: ReadState = field(init=False)
     current: View = field(init=False)
     depth: int = field(init=False)
@@ -45,15 +47,17 @@ class Speculation:
     events: dict[str, Event] = field(default_factory=dict)
     """Events that have been decided here."""
     after: dict[str, View] = field(default_factory=dict)
-    """The state after each of those."""
+    """The state after each of those, and after the only extremity of the beginning."""
 
     def __post_init__(self) -> None:
         self.now = now_of(self.room)
         self.current = current_view(self.room)
         self.depth = self.room.tip.depth
         extremities = self.room.tip.extremities
-        # One extremity: the room's state is the state after it.
-        self.tips = {extremities[0]: self.current} if len(extremities) == 1 else dict.fromkeys(extremities)
+        self.tips = dict.fromkeys(extremities)
+        if len(extremities) == 1:  # the room's state is the state after it
+            self.tips = {extremities[0]: self.current}
+            self.after[extremities[0]] = self.current
 
     # -- states -------------------------------------------------------------------------------------
 

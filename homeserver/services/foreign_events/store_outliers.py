@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,11 @@ class StoreOutliers:
         if candidates:
             verdicts.update(await self._store(room_id, room_nid, version, candidates, marks))
         return [verdict for event in events if (verdict := verdicts[event.event_id]) is not None]
+
+    async def rejected_among(self, event_ids: Collection[str]) -> set[str]:
+        """Those of these stored events that were rejected."""
+        marks = await self.pdus.marks(self.queries, event_ids) if event_ids else {}
+        return {event_id for event_id, mark in marks.items() if mark.flags & REJECTED}
 
     async def _store(
         self, room_id: str, room_nid: int, version: RoomVersion, candidates: dict[str, Event],
