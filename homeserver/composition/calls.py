@@ -80,6 +80,7 @@ def _live(
     backend.on_event(revocation.follow_sfu)
     backend.on_event(delegations.follow_sfu)
     base.announcer.on_events(revocation.follow_events)
+    base.announcer.on_resolved(revocation.follow_resolved)
     accounts.devices.hooks.deleted.append(revocation.end_devices)
     base.life.on_start(identities.start)
     base.life.on_start(delegations.start)

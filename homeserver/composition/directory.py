@@ -37,6 +37,7 @@ def build_directory(base: Foundation, settings: Settings, appender: Appender) ->
     alias_rows, rows = Aliases(), RoomDirectoryRows()
     published = PublishedRooms(database, rows, cache, clock)
     base.announcer.on_events(published.apply_events)
+    base.announcer.on_resolved(published.apply_resolved)
     base.life.reports_memory("published_rooms", published.memory_usage)
     resolve = ResolveRoom(database, alias_rows)
     search = SearchDirectory(published)

@@ -141,6 +141,7 @@ def _build_unread(base: Foundation, data: _AccountData) -> Unread:
     data.ignored.on_change.append(unread.forget_reader)
     data.push_rules.on_change.append(unread.forget_reader)
     base.announcer.on_events(unread.apply_events)
+    base.announcer.on_resolved(unread.apply_resolved)
     base.life.on_start(unread.load)
     base.life.every(FLUSH_INTERVAL_MS, own_reads.flush, "flush-own-reads")
     base.life.on_stop(own_reads.flush)
@@ -152,6 +153,7 @@ def _build_unread(base: Foundation, data: _AccountData) -> Unread:
 def _build_typing(base: Foundation) -> TypingUsers:
     typing = TypingUsers(base.awake, base.announcer, base.clock)
     base.announcer.on_events(typing.apply_events)
+    base.announcer.on_resolved(typing.apply_resolved)
     base.life.on_start(typing.load)
     base.life.every(EXPIRY_INTERVAL_MS, typing.expire, "expire-typing")
     base.life.reports_memory("typing", typing.memory_usage)

@@ -90,6 +90,7 @@ def build_rosters(
 def _tell_spaces(base: Foundation, rosters: Rosters, spaces: SpaceChannels) -> None:
     rosters.on_people_changed.append(spaces.people_changed)
     base.announcer.on_events(spaces.apply_events)
+    base.announcer.on_resolved(spaces.apply_resolved)
     base.life.on_stop(spaces.stop)
 
 
@@ -134,5 +135,6 @@ def _keep_silent(base: Foundation, rosters: Rosters, backend: SfuBackend) -> Las
 def _send_away(base: Foundation, rosters: Rosters, moves: Moves) -> None:
     away = AwayFromKeyboard(rosters, base.cache, moves, base.clock)
     base.announcer.on_events(away.apply_events)
+    base.announcer.on_resolved(away.apply_resolved)
     base.life.every(LOOK_INTERVAL_MS, away.look, "look-for-the-quiet")
     base.life.reports_memory("quiet_in_calls", away.memory_usage)

@@ -31,6 +31,11 @@ class Resolved:
     went: Sequence[StateKey]
     """Keys that are empty now."""
 
+    @property
+    def keys(self) -> list[StateKey]:
+        """All keys that have changed."""
+        return [*((event.type, event.state_key or "") for event in self.came), *self.went]
+
     @staticmethod
     def of(room: LiveRoom, event: TimelineEvent, consequences: Consequences) -> Resolved | None:
         """What came with an event beside itself; None for nothing."""
@@ -99,10 +104,7 @@ class Announcer:
                 listener(resolved)
             except Exception:
                 log.exception("a listener failed at resolved state of %s", resolved.room_id)
-        members = [event.state_key for event in resolved.came if event.type == "m.room.member" and event.state_key]
-        self.wake(
-            users=[*members, *(state_key for event_type, state_key in resolved.went if event_type == "m.room.member")]
-        )
+        self.wake(users=[state_key for event_type, state_key in resolved.keys if event_type == "m.room.member"])
 
     def announce_outside(self, event: TimelineEvent) -> None:
         """A user's membership of a room that this server is not in: he alone is told."""

@@ -12,7 +12,7 @@ from homeserver.protocol import errors
 from homeserver.storage.positions import StreamPosition
 
 if TYPE_CHECKING:
-    from homeserver.services.announcer import Announcer
+    from homeserver.services.announcer import Announcer, Resolved
     from homeserver.services.awake import AwakeUsers
     from homeserver.services.clock import Clock
     from homeserver.services.requester import Requester
@@ -86,8 +86,15 @@ class TypingUsers:
     def apply_events(self, events: Sequence[TimelineEvent]) -> None:
         """Who leaves a room types there no more. Subscribed to the announcer."""
         for event in events:
-            if event.type == "m.room.member" and event.state_key is not None and event.membership != "join":
-                self.stop(event.state_key, event.room_id)
+            if event.type == "m.room.member" and event.takes_force and event.membership != "join":
+                self.stop(event.state_key or "", event.room_id)
+
+    def apply_resolved(self, resolved: Resolved) -> None:
+        """The same for those whom resolution has put out. Subscribed to the announcer."""
+        self.apply_events(resolved.came)
+        for event_type, state_key in resolved.went:
+            if event_type == "m.room.member":
+                self.stop(state_key, resolved.room_id)
 
     def _announce(self, room_ids: Collection[str]) -> None:
         positions = self.stream.reserve(len(room_ids))

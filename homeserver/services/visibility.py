@@ -108,9 +108,10 @@ def joined_since(room: LiveRoom, user_id: str, position: int) -> bool:
     member = room.state.get("m.room.member", user_id)
     if member is not None and member.position <= position:
         return True
-    if position < room.recent_complete_after:
+    newer = room.changes_since(position)
+    if newer is None:
         return False
-    changes = [event for event in room.recent if event.position > position and _is_member(event, user_id)]
+    changes = [event for event in newer if _is_member(event, user_id)]
     return bool(changes) and all(
         event.membership == "join" and replaced_membership(event) == "join" for event in changes
     )
@@ -121,7 +122,12 @@ def known_perspective(room: LiveRoom, user_id: str, oldest: int) -> Perspective 
     if joined_since(room, user_id, oldest):
         return THERE_ALL_THE_TIME
     member = room.state.get("m.room.member", user_id)
-    if user_id in room.joined and member is not None and replaced_nothing(member) and never_hid_anything(room):
+    if (
+        user_id in room.joined
+        and member is not None
+        and replaced_nothing(member, room.emptied)
+        and never_hid_anything(room)
+    ):
         return Perspective(EVERYTHING, ((member.position, "join"),))
     return None
 
@@ -130,9 +136,9 @@ def never_hid_anything(room: LiveRoom) -> bool:
     """Whether memory is sure that the room always showed its whole history to members."""
     event = room.state.get(VISIBILITY)
     if event is None:
-        return True
+        return (VISIBILITY, "") not in room.emptied
     # Before the first visibility `shared` is assumed.
-    return _visibility_now(room) in (SHARED, WORLD_READABLE) and replaced_nothing(event)
+    return _visibility_now(room) in (SHARED, WORLD_READABLE) and replaced_nothing(event, room.emptied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +187,12 @@ class Visibility:
         for room_nid, event_type, position, body in await self.history.reader_changes(
             self.queries, list(visibilities), user_id
         ):
-            content = orjson.loads(body)["content"]
+            # No body: resolution left the key empty.
+            content = {} if body is None else orjson.loads(body)["content"]
             if event_type == VISIBILITY:
                 visibilities[room_nid].append((position, visibility_of(content)))
             else:
-                memberships[room_nid].append((position, str(content.get("membership"))))
+                memberships[room_nid].append((position, str(content.get("membership", "leave"))))
         return {
             room.room_id: _perspective(visibilities[room.room_nid], memberships[room.room_nid]) for room in rooms
         }  # fmt: skip

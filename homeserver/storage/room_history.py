@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from homeserver.storage.events import COLUMNS
+from homeserver.storage.events import COLUMNS, IN_FORCE
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -19,7 +19,7 @@ SELECT c.room_nid, c.type, c.position, e.body
 FROM unnest($1::int[]) AS wanted(room_nid)
 CROSS JOIN (VALUES ('m.room.history_visibility', ''), ('m.room.member', $2)) AS key(type, state_key)
 JOIN state_changes c ON c.room_nid = wanted.room_nid AND c.type = key.type AND c.state_key = key.state_key
-JOIN events e ON e.event_nid = c.event_nid
+LEFT JOIN events e ON e.event_nid = c.event_nid
 ORDER BY c.position
 """
 
@@ -53,8 +53,8 @@ FILTERED_BACKWARDS = FILTERED.format(columns=COLUMNS, order="DESC", within=">= c
 FILTERED_FORWARDS = FILTERED.format(columns=COLUMNS, order="ASC", within="<= coalesce(b.boundary, $3)")
 
 MEMBERS_AT = f"""
-SELECT {COLUMNS} FROM (
-    SELECT DISTINCT ON (state_key) event_nid FROM state_changes
+SELECT {IN_FORCE} FROM (
+    SELECT DISTINCT ON (state_key) event_nid, position FROM state_changes
     WHERE room_nid = $1 AND type = 'm.room.member' AND position <= $2
     ORDER BY state_key, position DESC
 ) s JOIN events e USING (event_nid)
@@ -62,8 +62,8 @@ SELECT {COLUMNS} FROM (
 
 # State at a position without the members, except those asked for.
 STATE_AT_WITH_MEMBERS = f"""
-SELECT {COLUMNS} FROM (
-    SELECT DISTINCT ON (type, state_key) event_nid FROM state_changes
+SELECT {IN_FORCE} FROM (
+    SELECT DISTINCT ON (type, state_key) event_nid, position FROM state_changes
     WHERE room_nid = $1 AND position <= $2 AND (type <> 'm.room.member' OR state_key = ANY($3::text[]))
     ORDER BY type, state_key, position DESC
 ) s JOIN events e USING (event_nid)
@@ -125,7 +125,9 @@ class RoomHistory:
     """Reads the past of rooms; events come as records with the columns of events.COLUMNS."""
 
     async def reader_changes(self, q: Queries, room_nids: Sequence[int], user_id: str) -> list[Record]:
-        """(room_nid, type, position, body) of every visibility and every membership of the user, oldest first."""
+        """(room_nid, type, position, body) of every visibility and every membership of the user, oldest first; body None
+        where the key was empty from there on.
+        """
         return await q.fetch(READER_CHANGES, room_nids, user_id)
 
     async def filtered(

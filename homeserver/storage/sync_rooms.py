@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from homeserver.storage.events import COLUMNS
+from homeserver.storage.events import COLUMNS, IN_FORCE
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
     from homeserver.storage.database import Queries
 
-# Newest first within each room. $4: the most events of one room.
+# Newest first within each room, down to the top of the highest hole (`floor`, the position below it; NULL for none).
+# $4: the most events of one room.
 TIMELINES = f"""
-SELECT {COLUMNS} FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS wanted(room_nid, after, up_to)
+SELECT {COLUMNS}, hole.floor FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS wanted(room_nid, after, up_to)
+CROSS JOIN LATERAL (
+    SELECT max(high) - 1 AS floor FROM timeline_gaps g
+    WHERE g.room_nid = wanted.room_nid AND g.high > wanted.after + 1 AND g.high <= wanted.up_to
+) hole
 CROSS JOIN LATERAL (
     SELECT * FROM events
-    WHERE room_nid = wanted.room_nid AND position > wanted.after AND position <= wanted.up_to
+    WHERE room_nid = wanted.room_nid AND position > greatest(wanted.after, hole.floor) AND position <= wanted.up_to
     ORDER BY position DESC LIMIT $4
 ) e
 ORDER BY e.room_nid, e.position DESC
@@ -33,24 +38,34 @@ WHERE EXISTS (
 # State as it was at a position, starting from the current one: only what has changed since is looked up in history,
 # so that the cost follows the size of the state and not the number of times it changed. $3: members too.
 STATES_AT = f"""
-SELECT {COLUMNS} FROM unnest($1::int[], $2::bigint[]) AS wanted(room_nid, position)
-JOIN current_state c ON c.room_nid = wanted.room_nid AND ($3 OR c.type <> 'm.room.member')
+SELECT {IN_FORCE} FROM unnest($1::int[], $2::bigint[]) AS wanted(room_nid, position)
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN c.event_nid <= wanted.position THEN c.event_nid ELSE (
-        SELECT s.event_nid FROM state_changes s
-        WHERE s.room_nid = c.room_nid AND s.type = c.type AND s.state_key = c.state_key
-          AND s.position <= wanted.position
-        ORDER BY s.position DESC LIMIT 1
-    ) END AS event_nid
-) at
-JOIN events e ON e.event_nid = at.event_nid
+    SELECT type, state_key, event_nid, position FROM current_state WHERE room_nid = wanted.room_nid
+    UNION ALL
+    -- What resolution has taken away since is in no current state.
+    SELECT DISTINCT g.type, g.state_key, NULL::bigint, NULL::bigint FROM state_changes g
+    WHERE g.room_nid = wanted.room_nid AND g.event_nid IS NULL AND NOT EXISTS (
+        SELECT FROM current_state n WHERE n.room_nid = g.room_nid AND n.type = g.type AND n.state_key = g.state_key
+    )
+) c
+CROSS JOIN LATERAL (
+    SELECT c.event_nid, c.position WHERE c.position <= wanted.position
+    UNION ALL
+    (SELECT p.event_nid, p.position FROM state_changes p
+     WHERE (c.position IS NULL OR c.position > wanted.position)
+       AND p.room_nid = wanted.room_nid AND p.type = c.type AND p.state_key = c.state_key
+       AND p.position <= wanted.position
+     ORDER BY p.position DESC LIMIT 1)
+) s
+JOIN events e ON e.event_nid = s.event_nid
+WHERE $3 OR c.type <> 'm.room.member'
 """
 
 STATE_VALUES_AT = f"""
-SELECT {COLUMNS} FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[])
+SELECT {IN_FORCE} FROM unnest($1::int[], $2::text[], $3::text[], $4::bigint[])
      AS wanted(room_nid, type, state_key, position)
 CROSS JOIN LATERAL (
-    SELECT event_nid FROM state_changes c
+    SELECT event_nid, position FROM state_changes c
     WHERE c.room_nid = wanted.room_nid AND c.type = wanted.type AND c.state_key = wanted.state_key
       AND c.position <= wanted.position
     ORDER BY c.position DESC LIMIT 1
@@ -59,9 +74,9 @@ CROSS JOIN LATERAL (
 
 # The last value of every state that changed after one position and up to another.
 STATES_CHANGED = f"""
-SELECT {COLUMNS} FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS wanted(room_nid, after, up_to)
+SELECT {IN_FORCE} FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS wanted(room_nid, after, up_to)
 CROSS JOIN LATERAL (
-    SELECT DISTINCT ON (type, state_key) event_nid FROM state_changes c
+    SELECT DISTINCT ON (type, state_key) event_nid, position FROM state_changes c
     WHERE c.room_nid = wanted.room_nid AND c.position > wanted.after AND c.position <= wanted.up_to
     ORDER BY type, state_key, position DESC
 ) s JOIN events e USING (event_nid)
@@ -69,29 +84,29 @@ CROSS JOIN LATERAL (
 
 # One user's membership events in ($3, $4], and before them the one that was in force at $3.
 OWN_MEMBERSHIPS = f"""
-SELECT {COLUMNS} FROM unnest($1::int[]) AS wanted(room_nid)
+SELECT {IN_FORCE} FROM unnest($1::int[]) AS wanted(room_nid)
 CROSS JOIN LATERAL (
-    SELECT c.event_nid FROM state_changes c
+    SELECT c.event_nid, c.position FROM state_changes c
     WHERE c.room_nid = wanted.room_nid AND c.type = 'm.room.member' AND c.state_key = $2 AND c.position <= $4
       AND c.position >= coalesce((
           SELECT max(b.position) FROM state_changes b
           WHERE b.room_nid = wanted.room_nid AND b.type = 'm.room.member' AND b.state_key = $2 AND b.position <= $3
       ), $3)
 ) s JOIN events e USING (event_nid)
-ORDER BY e.event_nid
+ORDER BY s.position
 """
 
 # Current memberships of those whose membership changed in ($2, $3].
 MEMBERS_CHANGED = """
-SELECT DISTINCT m.user_id, m.membership FROM state_changes c
-JOIN memberships m ON m.room_nid = c.room_nid AND m.user_id = c.state_key
+SELECT DISTINCT c.state_key, coalesce(m.membership, 'leave') FROM state_changes c
+LEFT JOIN memberships m ON m.room_nid = c.room_nid AND m.user_id = c.state_key
 WHERE c.room_nid = ANY($1::int[]) AND c.position > $2 AND c.position <= $3 AND c.type = 'm.room.member'
 """
 
 # $2: those who went after this position too.
 MEMBERS_OF = """
 SELECT DISTINCT user_id FROM memberships
-WHERE room_nid = ANY($1::int[]) AND (membership = 'join' OR event_nid > $2)
+WHERE room_nid = ANY($1::int[]) AND (membership = 'join' OR position > $2)
 """
 
 # Heroes are wanted only of rooms without a name: bodies are JSON without spaces, so a name that is not empty shows.
@@ -158,7 +173,7 @@ class SyncRooms:
     """Reads of rooms by number; events come as records with the columns of events.COLUMNS."""
 
     async def timelines(self, q: Queries, spans: Sequence[Span], limit: int) -> list[Record]:
-        """The newest ``limit`` events of each span, by room, newest first."""
+        """The newest ``limit`` events of each span, by room, newest first, and the position below the hole where they end."""
         return await q.fetch(TIMELINES, *_columns(spans, 3), limit)
 
     async def changed_rooms(self, q: Queries, room_nids: Sequence[int], after: int, up_to: int) -> set[int]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Who never read anything here has read everything up to his join.
 COUNT = """
 WITH wanted AS (
-    SELECT r.room_nid, r.loud, coalesce(p.position, m.event_nid) AS read_up_to
+    SELECT r.room_nid, r.loud, coalesce(p.position, m.position) AS read_up_to
     FROM unnest($2::int[], $3::boolean[]) AS r(room_nid, loud)
     JOIN memberships m ON m.user_id = $1 AND m.room_nid = r.room_nid
     LEFT JOIN read_positions p ON p.user_id = $1 AND p.room_nid = r.room_nid AND p.thread_id = ''
@@ -40,7 +40,7 @@ special AS (
     SELECT a.room_nid, a.position, a.highlight, a.thread_id
     FROM wanted w
     JOIN push_actions a ON a.user_id = $1 AND a.room_nid = w.room_nid AND a.position > w.read_up_to AND a.position <= $4
-    JOIN events e ON e.event_nid = a.position
+    JOIN events e ON e.room_nid = a.room_nid AND e.position = a.position
     WHERE a.notify AND (e.flags & 2) = 0 AND e.sender <> ALL($5::text[])
 )
 SELECT u.room_nid, u.thread_id, count(*) AS notifications, count(*) FILTER (WHERE u.highlight) AS highlights

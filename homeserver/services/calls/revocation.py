@@ -21,6 +21,7 @@ from homeserver.services.calls.tokens import CallTokens, grant_of
 from voice.sfu.backend import Grant, Joined, SfuBackend, SfuEvent, SfuUnavailable
 
 if TYPE_CHECKING:
+    from homeserver.services.announcer import Resolved
     from homeserver.services.calls.identities import Key, VoiceIdentities
     from homeserver.services.rooms.live_room import LiveRoom
     from homeserver.services.rooms.room_cache import RoomCache
@@ -51,12 +52,22 @@ class Revocation:
         for event in events:
             if event.state_key is None or not self.identities.has_calls(event.room_id):
                 continue
-            if event.type in DECIDES:
-                self._do(self._settle_room(event.room_id))
-            elif event.type == "m.room.member" and event.membership != "join":
-                self._do(self._settle_room(event.room_id, event.state_key))
-            elif event.type == VOICE_CHANNEL:
-                self._do(self._tell_options(event.room_id))
+            if event.type != "m.room.member" or event.membership != "join":
+                self._look_again(event.room_id, event.type, event.state_key)
+
+    def follow_resolved(self, resolved: Resolved) -> None:
+        """The same where state has changed otherwise."""
+        if self.identities.has_calls(resolved.room_id):
+            for event_type, state_key in resolved.keys:
+                self._look_again(resolved.room_id, event_type, state_key)
+
+    def _look_again(self, room_id: str, event_type: str, state_key: str) -> None:
+        if event_type in DECIDES:
+            self._do(self._settle_room(room_id))
+        elif event_type == "m.room.member":
+            self._do(self._settle_room(room_id, state_key))
+        elif event_type == VOICE_CHANNEL:
+            self._do(self._tell_options(room_id))
 
     def follow_sfu(self, event: SfuEvent) -> None:
         """Somebody came in with a token of up to an hour ago."""

@@ -17,6 +17,7 @@ from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.storage.room_directory import RoomDirectoryRows
 
 if TYPE_CHECKING:
+    from homeserver.services.announcer import Resolved
     from homeserver.storage.database import Queries
 
 # Read anew now and then: another process may have listed a room.
@@ -79,6 +80,12 @@ class PublishedRooms:
                 self._follow(event.room_id)
         if not self._loading.locked():
             self._changed_while_loading.clear()
+
+    def apply_resolved(self, resolved: Resolved) -> None:
+        """Follow resolved state. Subscribed to the announcer."""
+        if any(event_type in _WATCHED for event_type, _ in resolved.keys):
+            self._changed_while_loading.add(resolved.room_id)
+            self._follow(resolved.room_id)
 
     def _follow(self, room_id: str) -> None:
         if self._facts is None or room_id not in self._facts:

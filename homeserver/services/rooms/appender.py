@@ -16,6 +16,7 @@ from homeserver.protocol.auth import PowerLevels, auth_types_for_event, check_st
 from homeserver.protocol.builder import EventDraft, build_event
 from homeserver.protocol.client_event import split
 from homeserver.protocol.errors import Unavailable
+from homeserver.protocol.event_format import MAX_PREV_EVENTS
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.relations import relation_of
 from homeserver.protocol.room_versions import RoomVersion
@@ -199,11 +200,13 @@ class Appender:
         is_hashed_id = draft.type == "m.room.create" and room.version.room_id_is_create_event_id
         auth_types = auth_types_for_event(draft.type, draft.sender, draft.state_key, draft.content, room.version)
         auth_events = [found for key in auth_types if (found := speculation.fetch(*key)) is not None]
+        # Of too many extremities the newest are cited; the others stay.
+        left, cited = speculation.tip.extremities[:-MAX_PREV_EVENTS], speculation.tip.extremities[-MAX_PREV_EVENTS:]
         event = build_event(
             draft,
             room_id=None if is_hashed_id else room.room_id,
             room_version=room.version,
-            prev_event_ids=speculation.tip.extremities,
+            prev_event_ids=cited,
             auth_event_ids=[auth_event.event_id for auth_event in auth_events],
             depth=speculation.tip.depth + 1,
             origin_server_ts=self._clock.now_ms() if draft.origin_server_ts is None else draft.origin_server_ts,
@@ -218,7 +221,7 @@ class Appender:
         if event.state_key is not None:
             replaced = speculation.fetch(event.type, event.state_key)
             speculation.state[event.key] = event
-        speculation.tip = RoomTip((event.event_id,), event.depth, speculation.tip.version)
+        speculation.tip = RoomTip((*left, event.event_id), event.depth, speculation.tip.version)
         return NewEvent(
             event=event,
             body=body,

@@ -162,6 +162,9 @@ def _foreign_rows(
         )  # fmt: skip
     entries = entries_of(foreign, stored, place, lambda event_id: numbers.event(room, event_id))
     for entry in entries:
+        if entry.event is not None:
+            # Later events of the batch may cite what this one has brought back.
+            numbers.add(entry.event.event_id, entry.event)
         _entry_row(writes, room.room_nid, *entry)
     gap = None
     if place.low is not None:

@@ -30,7 +30,7 @@ PARSED_EVENTS = 128
 
 @dataclass(slots=True)
 class RoomTip:
-    """Where the next event is attached."""
+    """Where the next event is attached. Extremities: the newest last."""
 
     extremities: tuple[str, ...]
     depth: int

@@ -5,9 +5,11 @@ Kept as the inside of a JSON object without braces, so that what differs by read
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import orjson
 
-from homeserver.protocol.events import Event
+from homeserver.protocol.events import Event, StateKey
 from homeserver.services.rooms.timeline_event import TimelineEvent
 
 
@@ -24,9 +26,18 @@ def unsigned_for_redacted(redaction: bytes) -> bytes:
     return orjson.dumps({"redacted_by": redaction_id, "redacted_because": orjson.Fragment(redaction)})[1:-1]
 
 
-def replaced_nothing(event: TimelineEvent) -> bool:
-    """Whether a state event is surely the first of its type and key. A redaction takes that knowledge away."""
-    return not event.is_redacted and (event.unsigned is None or b'"replaces_state"' not in event.unsigned)
+def replaced_nothing(event: TimelineEvent, emptied: Container[StateKey]) -> bool:
+    """Whether an entry of a room's state is surely the first of its type and key.
+
+    A redaction takes that knowledge away; outliers, and what resolution has brought back, never had it. `emptied`: keys of
+    the room that resolution left empty: what was there before is in no `unsigned`.
+    """
+    return (
+        not event.is_redacted
+        and event.position == event.event_nid
+        and (event.unsigned is None or b'"replaces_state"' not in event.unsigned)
+        and (event.type, event.state_key) not in emptied
+    )
 
 
 def replaced_membership(event: TimelineEvent) -> str | None:

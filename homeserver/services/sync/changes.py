@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.services.rooms.stored import to_timeline_event
-from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.timeline_event import RESOLVES, TimelineEvent
 from homeserver.services.rooms.unsigned import replaced_membership
 from homeserver.storage.memberships import Membership
 from homeserver.storage.recent import RecentChanges
@@ -79,7 +79,9 @@ class ChangesOfRooms:
             return RoomChanges(since, to, by_room={})
         recent = self.recent.since(since, to)
         if recent is not None:
-            return _from_memory(user_id, rooms, since, to, recent)
+            changes = _from_memory(user_id, rooms, since, to, recent)
+            await self._add_resolved(user_id, rooms, changes)
+            return changes
         return await self._from_database(user_id, rooms, since, to)
 
     async def _from_database(
@@ -92,13 +94,30 @@ class ChangesOfRooms:
             found = await self.storage.changed_rooms(self.queries, joined, since, to)
             changes.rooms = {ids[room_nid] for room_nid in found}
         # The memberships say since when they are what they are: only the changed ones have a history to read.
-        moved = [entry.room_nid for entry in rooms.values() if entry.event_nid > since]
+        moved = [entry for entry in rooms.values() if entry.position > since]
         if moved:
-            rows = await self.storage.own_memberships(self.queries, moved, user_id, since, to)
-            for row in rows:
-                _add_own(changes, to_timeline_event(row, ids[row[2]]))
-            changes.own = {room_id: own for room_id, own in changes.own.items() if own.events}
+            await self._add_own(user_id, moved, changes)
         return changes
+
+    async def _add_resolved(self, user_id: str, rooms: Mapping[str, Membership], changes: RoomChanges) -> None:
+        """Memberships that the reader's own events in memory do not tell of: resolution brought them."""
+        assert changes.by_room is not None
+        unsure = [
+            rooms[room_id]
+            for room_id, events in changes.by_room.items()
+            if rooms[room_id].position > changes.since and any(event.flags & RESOLVES for event in events)
+        ]
+        if unsure:
+            for entry in unsure:
+                changes.own.pop(entry.room_id, None)
+            await self._add_own(user_id, unsure, changes)
+
+    async def _add_own(self, user_id: str, entries: Sequence[Membership], changes: RoomChanges) -> None:
+        ids = {entry.room_nid: entry.room_id for entry in entries}
+        rows = await self.storage.own_memberships(self.queries, list(ids), user_id, changes.since, changes.to)
+        for row in rows:
+            _add_own(changes, to_timeline_event(row, ids[row[2]]))
+        changes.own = {room_id: own for room_id, own in changes.own.items() if own.events}
 
 
 def _from_memory(
@@ -110,7 +129,7 @@ def _from_memory(
         room_id = event.room_id
         if room_id in rooms:
             by_room.setdefault(room_id, []).append(event)
-            if event.type == MEMBER and event.state_key == user_id:
+            if event.type == MEMBER and event.state_key == user_id and event.takes_force:
                 _add_own(changes, event)
     changes.rooms = set(by_room)
     return changes

@@ -69,6 +69,6 @@ def _is_unsure(window: Window) -> bool:
     if not window.events or window.perspective is not None:
         return False
     membership = window.membership
-    if membership.membership == "join" and membership.event_nid <= window.events[0].position:
+    if membership.membership == "join" and membership.position <= window.events[0].position:
         return False
     return window.full or window.newly_joined or membership.membership != "join"

@@ -13,7 +13,7 @@ import orjson
 
 from homeserver.protocol.filters import Filter
 from homeserver.services.clock import Clock
-from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.timeline_event import RESOLVES, TimelineEvent
 from homeserver.services.sync.encode import Encoder
 from homeserver.services.sync.lazy_members import DeviceKey, LazyMembers
 from homeserver.services.sync.request import SyncRequest
@@ -65,7 +65,7 @@ class QuickAnswers:
             entry = rooms.get(event.room_id)
             if entry is None:
                 continue
-            if event.type in NOT_PLAIN or event.sender in ignored:
+            if event.type in NOT_PLAIN or event.sender in ignored or event.flags & RESOLVES:
                 return None
             if entry.membership == "join":
                 news.setdefault(event.room_id, []).append(event)

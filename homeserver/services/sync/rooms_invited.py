@@ -28,7 +28,7 @@ def waiting_outside(
         entry
         for entry in rooms
         if entry.membership == membership
-        and (since is None or entry.event_nid > since)
+        and (since is None or entry.position > since)
         and (membership != "invite" or entry.sender not in ignored)
     ]
 

@@ -51,13 +51,15 @@ class StateOfWindow:
             return
         event = live.state.get(event_type, state_key)
         if event is not None:
-            self._take(event)
+            self._take(event, live)
+        elif (event_type, state_key) in live.emptied:
+            self.missing.add((event_type, state_key))
 
-    def _take(self, event: TimelineEvent) -> None:
+    def _take(self, event: TimelineEvent, live: LiveRoom) -> None:
         assert event.state_key is not None
         if event.position <= self.position:
             self.found[(event.type, event.state_key)] = event
-        elif not replaced_nothing(event):
+        elif not replaced_nothing(event, live.emptied):
             self.missing.add((event.type, event.state_key))
 
     def take_all(self, live: LiveRoom, *, members: bool) -> None:
@@ -65,7 +67,11 @@ class StateOfWindow:
         for event_type in live.state.types():
             if members or event_type != MEMBER:
                 for event in live.state.of_type(event_type).values():
-                    self._take(event)
+                    self._take(event, live)
+        if self.position < live.resolved_at:
+            self.missing.update(
+                key for key in live.emptied if (members or key[0] != MEMBER) and live.state.get(*key) is None
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +109,11 @@ class StateDelta:
             assert since is not None
             if state.position <= since:
                 continue
-            recent = None if state.window.live is None else state.window.live.recent_since(since)
+            recent = None if state.window.live is None else state.window.live.changes_since(since)
             if recent is None:
                 cold.append((state, Span(state.window.room_nid, since, state.position)))
             else:
-                state.put(e for e in recent if e.state_key is not None and e.position <= state.position)
+                state.put(event for event in recent if event.position <= state.position)
         if cold:
             rows = await self.rooms.states_changed(self.queries, [span for _, span in cold])
             _distribute([state for state, _ in cold], rows)

@@ -72,7 +72,7 @@ class Window:
         """The reader's membership when an event was sent; None where that is not known without asking."""
         if self.perspective is not None:
             return self.perspective.membership_at(position)
-        if position >= self.membership.event_nid:
+        if position >= self.membership.position:
             return self.membership.membership
         # Whoever syncs a room incrementally, and did not newly join it, has been in it since then.
         return "join" if self.since is not None and position > self.since else None

@@ -23,7 +23,10 @@ MEMBER = "m.room.member"
 
 @dataclass(frozen=True, slots=True)
 class PastState:
-    """Positions are inclusive: an event's own change counts. `position` None means now."""
+    """Positions are inclusive: an event's own change counts. `position` None means now.
+
+    Positions of the events are those since which they were in force.
+    """
 
     queries: Queries
     rooms: Rooms
@@ -33,7 +36,7 @@ class PastState:
         self, room: LiveRoom, position: int | None, members: Collection[str] | None = None
     ) -> list[TimelineEvent]:
         """All state; of the memberships only those of `members`, where these are given."""
-        if _unchanged_since(room.state, position):
+        if _unchanged_since(room, room.state, position):
             return [event for event in room.state if _is_asked_for(event, members)]
         assert position is not None
         if members is None:
@@ -56,7 +59,7 @@ class PastState:
     async def all_members(self, room: LiveRoom, position: int | None) -> Sequence[TimelineEvent]:
         """All membership events, those of people who left included."""
         members = room.state.of_type(MEMBER).values()
-        if _unchanged_since(members, position):
+        if _unchanged_since(room, members, position):
             return list(members)
         assert position is not None
         return _events(await self.history.members_at(self.queries, room.room_nid, position), room)
@@ -69,15 +72,19 @@ class PastState:
             event = room.state.get(MEMBER, user_id)
             if event is not None and event.position <= position:
                 known.append(event)
-            elif event is not None and not replaced_nothing(event):
+            elif not replaced_nothing(event, room.emptied) if event is not None else (MEMBER, user_id) in room.emptied:
                 changed.append((MEMBER, user_id))
         if changed:
             known += _events(await self.rooms.state_at_for_keys(self.queries, room.room_nid, position, changed), room)
         return known
 
 
-def _unchanged_since(events: Iterable[TimelineEvent], position: int | None) -> bool:
-    return position is None or all(event.position <= position for event in events)
+def _unchanged_since(room: LiveRoom, events: Iterable[TimelineEvent], position: int | None) -> bool:
+    if position is None:
+        return True
+    if room.emptied and position < room.resolved_at:
+        return False
+    return all(event.position <= position for event in events)
 
 
 def _is_asked_for(event: TimelineEvent, members: Collection[str] | None) -> bool:

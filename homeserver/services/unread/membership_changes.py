@@ -18,7 +18,7 @@ class MembershipChange:
 
 def membership_change(event: TimelineEvent) -> MembershipChange | None:
     """None for everything that is no membership event."""
-    if event.type != "m.room.member" or event.state_key is None:
+    if event.type != "m.room.member" or not event.takes_force:
         return None
     if event.membership != "join":
         return MembershipChange(left=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.services.account_data.ignored import IgnoredUsers
+from homeserver.services.announcer import Resolved
 from homeserver.services.awake import AwakeUser, AwakeUsers
 from homeserver.services.push_rules.rulesets import DEFAULT_RULES, RoomKind, Rulesets
 from homeserver.services.rooms.room_cache import RoomCache
@@ -193,7 +194,7 @@ class Unread:
         """None where memory does not reach back, or to events whose exceptions only the database knows."""
         room = self.cache.peek(room_id)
         newer = room.recent_since(position) if room is not None else None
-        if newer and newer[0].event_nid <= self._started_at:
+        if newer and newer[0].position <= self._started_at:
             return None
         return newer
 
@@ -208,6 +209,15 @@ class Unread:
                     if event.room_id in counting.room_ids:
                         counting.missed.append(event)
             self._apply(event)
+
+    def apply_resolved(self, resolved: Resolved) -> None:
+        """Whose membership has changed by resolution gets his counts anew. Subscribed to the announcer."""
+        for event_type, state_key in resolved.keys:
+            if event_type == "m.room.member":
+                self._mark_stale(state_key)
+                self._forget_tally(state_key, resolved.room_id)
+            elif event_type == "m.room.encryption":
+                self._forget_customised(resolved.room_id)
 
     def _apply(self, event: TimelineEvent) -> None:
         change = membership_change(event)

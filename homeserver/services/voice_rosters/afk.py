@@ -14,6 +14,7 @@ from homeserver.services.voice_rosters.seat import Seat, SeatKey
 from voice.sfu.backend import SfuUnavailable
 
 if TYPE_CHECKING:
+    from homeserver.services.announcer import Resolved
     from homeserver.services.clock import Clock
     from homeserver.services.rooms.room_cache import RoomCache
     from homeserver.services.rooms.timeline_event import TimelineEvent
@@ -70,8 +71,14 @@ class AwayFromKeyboard:
     def apply_events(self, events: Sequence[TimelineEvent]) -> None:
         """Follow the settings of channels. Subscribed to the announcer."""
         for event in events:
-            if event.type == VOICE_CHANNEL and event.state_key == "" and event.room_id in self._channels:
+            is_channel = event.type == VOICE_CHANNEL and event.state_key == "" and event.takes_force
+            if is_channel and event.room_id in self._channels:
                 self._channels[event.room_id] = parse_voice_channel(event.content)
+
+    def apply_resolved(self, resolved: Resolved) -> None:
+        """The same where state has changed otherwise: it is read again. Subscribed to the announcer."""
+        if (VOICE_CHANNEL, "") in resolved.keys:
+            self._channels.pop(resolved.room_id, None)
 
     async def _may_enter(self, seat: Seat, room_id: str) -> bool:
         """Only where he is already: a room's settings lead nobody into rooms he does not know."""

@@ -117,10 +117,16 @@ class Places:
         """Channels whose places these committed events may have changed."""
         found: set[str] = set()
         for event in events:
-            if event.state_key is None or event.type not in MATTERS:
-                continue
-            changed = event.state_key if event.type == "m.space.child" else event.room_id
-            found |= self._of_room.get(changed, set())
+            if event.state_key is not None:
+                found |= self.outdated_by_keys(event.room_id, [(event.type, event.state_key)])
+        return found
+
+    def outdated_by_keys(self, room_id: str, keys: Iterable[tuple[str, str]]) -> set[str]:
+        """The same of changed keys of one room's state."""
+        found: set[str] = set()
+        for event_type, state_key in keys:
+            if event_type in MATTERS:
+                found |= self._of_room.get(state_key if event_type == "m.space.child" else room_id, set())
         return found
 
     def memory_usage(self) -> dict[str, int]:

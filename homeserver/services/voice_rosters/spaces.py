@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from homeserver.services.announcer import Resolved
     from homeserver.services.clock import Clock
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.services.sight import Sight
@@ -79,6 +80,16 @@ class SpaceChannels:
         """Follow which rooms are in which spaces. Subscribed to the announcer."""
         outdated = self.places.outdated_by(events)
         outdated |= {event.state_key for event in events if event.type == "m.space.child" and event.state_key} & set(
+            self.rosters.channels()
+        )
+        if outdated:
+            self._outdated |= outdated
+            self._tell_soon()
+
+    def apply_resolved(self, resolved: Resolved) -> None:
+        """The same where state has changed otherwise. Subscribed to the announcer."""
+        outdated = self.places.outdated_by_keys(resolved.room_id, resolved.keys)
+        outdated |= {state_key for event_type, state_key in resolved.keys if event_type == "m.space.child"} & set(
             self.rosters.channels()
         )
         if outdated:
