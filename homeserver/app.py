@@ -17,7 +17,7 @@ from homeserver.composition.federation import FederationServices, build_federati
 from homeserver.composition.foreign_events import ForeignServices, build_foreign_events
 from homeserver.composition.foundation import Foundation, build_foundation
 from homeserver.composition.history import HistoryServices, build_history
-from homeserver.composition.intake import IntakeServices, build_intake, receive_of
+from homeserver.composition.intake import IntakeServices, build_intake
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.observability import build_observability
@@ -94,7 +94,7 @@ def build_application(
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
-    intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, receive_of(foreign))
+    intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive)
     history = build_history(base, federation, intake.acl, foreign.states, foreign.auth_chains)
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter)
     doors = build_doors(
@@ -104,7 +104,7 @@ def build_application(
         signing_key,
         DoorsNeeds(
             acl=intake.acl,
-            states=getattr(foreign, "states", NotYet()),
+            states=foreign.states,
             chains=foreign.auth_chains,
             known=foreign.standings,
             outside=NotYet(),

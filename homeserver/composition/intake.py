@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,8 +20,6 @@ from homeserver.federation.remote_events import RemoteEvents
 from homeserver.federation.room_acl import RoomAcl
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.federation.transactions import TransactionEndpoints
-from homeserver.protocol.errors import Unavailable
-from homeserver.services.foreign_events.outcomes import Arrival, Verdict
 from homeserver.storage.pdus import Pdus
 from homeserver.storage.received_transactions import ReceivedTransactions
 from homeserver.storage.server_acls import ServerAclRows
@@ -52,16 +49,6 @@ class IntakeServices:
     edus: EduReceivers
     parts: IntakeParts | None = None
     endpoints: list[Endpoint] = field(default_factory=list)
-
-
-def receive_of(foreign: object) -> ReceiveEvents:
-    """Until `ForeignServices.receive` is there."""
-    receive: ReceiveEvents = getattr(foreign, "receive", _not_yet)
-    return receive
-
-
-async def _not_yet(room_id: str, arrivals: Sequence[Arrival]) -> list[Verdict]:
-    raise Unavailable("Events of other servers cannot be received yet")
 
 
 def build_intake(
