@@ -27,12 +27,11 @@ from homeserver.http.federation.leaves import FederatedLeaveEndpoints
 from homeserver.http.federation.third_party_invites import ThirdPartyInviteEndpoints
 from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Unavailable
-from homeserver.protocol.events import Event, StateMap
+from homeserver.protocol.events import Event
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.invitable import InviteBlocks
 from homeserver.services.rate_limits import AnyRateLimiter
-from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.storage.restricted_joins import RestrictedJoinRows
 from homeserver.storage.users import Users
 
@@ -62,9 +61,6 @@ class DoorServices:
 
 class NotYet:
     """In the place of parts that are not built yet."""
-
-    async def before(self, room: LiveRoom, event_id: str) -> StateMap[str]:
-        raise Unavailable("States of the past are not known yet")
 
     async def record(self, event: Event, stripped: Sequence[bytes]) -> None:
         raise Unavailable("Invitations of other servers cannot be kept yet")
