@@ -167,6 +167,15 @@ async def test_old_answers_are_forgotten(alpha: Home, bobs: ForeignServer, world
     await until(gone)
 
 
+async def announced(home: Home, uri: str, length: int) -> bytes:
+    """The first line of the answer to a request whose body never comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", home.server.ports[0])
+    writer.write(f"PUT {uri} HTTP/1.1\r\nHost: alpha.example\r\nContent-Length: {length}\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    return answer
+
+
 async def test_transactions_that_are_none(alpha: Home, bobs: ForeignServer) -> None:
     server, uri = alpha.server, f"{V1}/send/x"
     for body, expected in (
@@ -182,8 +191,7 @@ async def test_transactions_that_are_none(alpha: Home, bobs: ForeignServer) -> N
     for data in (b"{", b'{"pdus": [{"room_id": "\xff"}]}', b"[" * 10_000, b"\0"):
         answer = await bobs.raw(server, "PUT", uri, {"pdus": []}, data=data)
         assert (answer.status, answer.json()["errcode"]) == (400, "M_NOT_JSON"), data
-    huge = await bobs.raw(server, "PUT", uri, {"pdus": []}, data=b" " * (13 * 1024 * 1024))
-    assert (huge.status, huge.json()["errcode"]) == (413, "M_TOO_LARGE")
+    assert b" 413 " in await announced(alpha, uri, 13 * 1024 * 1024)
     # Nothing of all that was taken for the transaction of that name.
     assert await bobs.send(server, [], txn_id="x") == {}
 
