@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ctypes
 import faulthandler
-import gc
 import logging
 import os
 import signal
@@ -18,9 +17,10 @@ import socket
 import sys
 from typing import Final
 
-from voice.sfu.embedded import control
+from voice.sfu.embedded import control, worker_garbage
 from voice.sfu.embedded.control import Failed, LogLine, Reply, Stop
 from voice.sfu.embedded.control_channel import Channel, open_channel
+from voice.sfu.embedded.worker_garbage import Garbage
 from voice.sfu.embedded.worker_outbox import Outbox, OutboxFull
 from voice.sfu.embedded.worker_station import Station, open_station
 
@@ -51,7 +51,7 @@ def take_precedence() -> None:
     """Sound is late when it waits for a processor. Allowed as root, or with LimitNICE of systemd; else as everybody."""
     if hasattr(os, "setpriority"):
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+            os.setpriority(os.PRIO_PROCESS, 0, min(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -77,15 +77,15 @@ async def _work(descriptor: int) -> None:
         await channel.drain()
         return
     channel.send(control.encode(station.ready))
-    # What is here now stays: the collector need not walk through all modules again and again, which would be heard.
-    gc.collect()
-    gc.freeze()
+    worker_garbage.begin()
     await _serve(channel, outbox, station)
 
 
 async def _serve(channel: Channel, outbox: Outbox, station: Station) -> None:
     """Until the homeserver says so, is gone or does not listen, or somebody sends SIGTERM."""
     tasks = [asyncio.create_task(_obey(channel, outbox, station)), asyncio.create_task(outbox.write())]
+    garbage = Garbage(lambda: station.port.counters.sent)
+    tasks.append(asyncio.create_task(garbage.watch()))
     terminated = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     tasks.append(asyncio.create_task(_wait_for(terminated)))

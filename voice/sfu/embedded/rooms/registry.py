@@ -12,6 +12,7 @@ from voice.sfu.embedded.rooms.clock import Clock
 from voice.sfu.embedded.rooms.limits import RoomLimits
 from voice.sfu.embedded.rooms.participant import Participant
 from voice.sfu.embedded.rooms.room import Room
+from voice.sfu.embedded.rooms.turns import Turns
 
 
 class TooManyRooms(Exception):  # noqa: N818 - it is a verdict, and reads like one
@@ -26,6 +27,7 @@ class Registry:
     top_speakers_above: int
     tell: Callable[[SfuEvent], None]
     send_to_many: SendToMany
+    turns: Turns
     rooms: dict[str, Room] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Room]:
@@ -56,6 +58,7 @@ class Registry:
             created_wall_ms=self.clock.wall_ms(),
             empty_since=self.clock.monotonic_ms(),
             tell=self.tell,
+            turns=self.turns,
         )
         return room
 

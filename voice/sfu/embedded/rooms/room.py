@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from voice.sfu.embedded.rooms.participant import Participant
 from voice.sfu.embedded.rooms.publications import Publication
 from voice.sfu.embedded.rooms.rate import Rate
 from voice.sfu.embedded.rooms.sids import new_sid
+from voice.sfu.embedded.rooms.turns import Turns
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +34,7 @@ class Room:
     empty_since: int | None
     """Monotonic ms."""
     tell: Callable[[SfuEvent], None]
+    turns: Turns
     sid: str = field(default_factory=lambda: new_sid("RM_"))
     people: dict[str, Participant] = field(default_factory=dict)
     """By sid."""
@@ -220,10 +222,13 @@ class Room:
             self.broadcast(room_update=rtc.RoomUpdate(room=self.info()))
 
     def broadcast(self, **message: Any) -> None:
-        """Serialised once for all."""
-        packed = rtc.SignalResponse(**message).SerializeToString()
-        for participant in self.people.values():
+        """Serialised once for all, who are told in turns."""
+        self.turns.add(self._tell_all(rtc.SignalResponse(**message).SerializeToString()))
+
+    def _tell_all(self, packed: bytes) -> Iterator[None]:
+        for participant in list(self.people.values()):
             participant.signal.send_packed(packed)
+            yield
 
     def tell_each(self, messages: Mapping[str, Any], field_name: str) -> None:
         """By sid, each his own."""

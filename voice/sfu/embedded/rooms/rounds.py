@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from livekit.protocol import rtc
@@ -18,6 +18,7 @@ from voice.sfu.embedded.rooms.quality import rated
 from voice.sfu.embedded.rooms.registry import Registry
 from voice.sfu.embedded.rooms.room import Room
 from voice.sfu.embedded.rooms.session import Session
+from voice.sfu.embedded.rooms.turns import Turns
 from voice.sfu.embedded.rooms.video_watch import VideoWatch
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Rounds:
     limits: RoomLimits
     clock: Clock
     refresh: Callable[[Session], None]
+    turns: Turns
     _videos: VideoWatch = field(default_factory=VideoWatch)
     _swept_at: int | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -77,8 +79,7 @@ class Rounds:
     def sweep(self) -> None:
         now, soon_s = self.clock.monotonic_ms(), (self.clock.wall_ms() + self.limits.token_refresh) / 1000
         if not self._overslept(now):
-            for session in list(self.sessions.values()):
-                self._look_after(session, now, soon_s)
+            self.turns.add(self._look_after_all(now, soon_s))
         for room in self._inhabited():
             room.tell_size()
         self.registry.forget_empty()
@@ -87,6 +88,12 @@ class Rounds:
         """The worker stood still for a while: what people sent meanwhile is not read yet, and they are not to blame."""
         before, self._swept_at = self._swept_at, now
         return before is not None and now - before > self.limits.overslept
+
+    def _look_after_all(self, now: int, soon_s: float) -> Iterator[None]:
+        for session in list(self.sessions.values()):
+            if not session.participant.gone:
+                self._look_after(session, now, soon_s)
+            yield
 
     def _look_after(self, session: Session, now: int, soon_s: float) -> None:
         participant = session.participant
@@ -101,13 +108,14 @@ class Rounds:
 
     def tell_qualities(self) -> None:
         for room in self._inhabited():
-            self._tell_qualities(room)
+            self.turns.add(self._tell_qualities(room))
 
-    def _tell_qualities(self, room: Room) -> None:
+    def _tell_qualities(self, room: Room) -> Iterator[None]:
         """Everybody's to everybody: one message, packed once."""
         updates = []
-        for participant in room.people.values():
-            if participant.peer is not None and participant.active:
+        for participant in list(room.people.values()):
+            yield
+            if participant.peer is not None and participant.active and not participant.gone:
                 quality, score = rated(participant.peer.qualities())
                 updates.append(rtc.ConnectionQualityInfo(participant_sid=participant.sid, quality=quality, score=score))
         if updates:

@@ -23,6 +23,7 @@ from voice.sfu.embedded.rooms.registry import Registry
 from voice.sfu.embedded.rooms.revocations import Revocations
 from voice.sfu.embedded.rooms.rounds import Rounds
 from voice.sfu.embedded.rooms.session import Session
+from voice.sfu.embedded.rooms.turns import Turns
 from voice.turn import TurnAccess
 
 _log = logging.getLogger(__name__)
@@ -55,16 +56,16 @@ class RoomServer:
     _listeners: list[SfuListener] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        limits, clock = self.limits, self.clock
+        limits, clock, turns = self.limits, self.clock, Turns()
         self.registry = Registry(
-            limits, clock, self.top_speakers, self.top_speakers_above, self._tell, send_to_many(self.port)
+            limits, clock, self.top_speakers, self.top_speakers_above, self._tell, send_to_many(self.port), turns
         )
         self.revocations = Revocations(limits.longest_token_life, limits.revocations)
         gate = Gate(self.keys, limits.longest_token_life / 1000)
         self.door = Door(
             gate, self.revocations, self.registry, self.port, limits, clock, self.default_options, self._end, self.turn
         )
-        self.rounds = Rounds(self.registry, self.door.sessions, self.port, limits, clock, self._refresh)
+        self.rounds = Rounds(self.registry, self.door.sessions, self.port, limits, clock, self._refresh, turns)
 
     # --- life --------------------------------------------------------------------------------------------------
 
