@@ -16,6 +16,8 @@ FIRST_BPS = 3_000_000.0
 LOWEST_BPS = 100_000.0
 HIGHEST_BPS = 50_000_000.0
 GROWTH_PER_SECOND = 1.08
+LONGEST_GROWTH_SECONDS = 100.0
+"""Between two looks: from the lowest to the highest."""
 MUCH_LOSS = 0.10
 LITTLE_LOSS = 0.02
 DECREASE_GAP_NS = 900_000_000
@@ -62,9 +64,10 @@ class Bandwidth:
         self._decreased_ns = now_ns
 
     def grow(self, now_ns: int) -> None:
-        """A few times a second."""
+        """A few times a second, while there is video."""
         if self._clean and now_ns >= self._held_until_ns and self._grown_ns:
-            self.bps = min(HIGHEST_BPS, self.bps * GROWTH_PER_SECOND ** ((now_ns - self._grown_ns) / 1e9))
+            seconds = min(LONGEST_GROWTH_SECONDS, (now_ns - self._grown_ns) / 1e9)
+            self.bps = min(HIGHEST_BPS, self.bps * GROWTH_PER_SECOND**seconds)
         self._grown_ns = now_ns
 
 

@@ -34,6 +34,7 @@ class Sender:
     _rtcp_bytes: Allowance = field(default_factory=lambda: Allowance(rtcp.MAX_BYTES_PER_SECOND))
     _link: Link = field(init=False)
     _by_ssrc: dict[int, Subscription] = field(default_factory=dict)
+    _videos: list[VideoSubscription] = field(default_factory=list)
     _loss: float = 0.0
     _jitter_ms: float = 0.0
     _allocated_ns: int = 0
@@ -58,11 +59,14 @@ class Sender:
             return audio
         video = VideoSubscription(track, self.transport, section, self._link)
         track.subscriptions.append(video)
+        self._videos.append(video)
         video.choose(self.room.now_ns())
         return video
 
     def unsubscribe(self, subscription: Subscription) -> None:
         if self._by_ssrc.pop(subscription.track.ssrc, None) is not None:
+            if isinstance(subscription, VideoSubscription):
+                self._videos.remove(subscription)
             subscription.close()
 
     def forget(self, track: PublishedTrack) -> None:
@@ -136,19 +140,14 @@ class Sender:
             self.bandwidth.lost(sum(video) / len(video), self._sent_bps(), now_ns)
 
     def _sent_bps(self) -> float:
-        return sum(subscription.rate.bps for subscription in self._videos())
-
-    def _videos(self) -> list[VideoSubscription]:
-        return [subscription for subscription in self._by_ssrc.values() if isinstance(subscription, VideoSubscription)]
+        return sum(subscription.rate.bps for subscription in self._videos)
 
     def tick(self, now_ns: int) -> None:
         """A few times a second: which layers fit."""
-        if now_ns - self._allocated_ns < ALLOCATE_NS:
+        if not self._videos or now_ns - self._allocated_ns < ALLOCATE_NS:
             return
         self._allocated_ns = now_ns
-        videos = self._videos()
-        for subscription in videos:
+        for subscription in self._videos:
             subscription.rate.measure(now_ns)
         self.bandwidth.grow(now_ns)
-        if videos:
-            allocate(videos, self.bandwidth.bps, now_ns)
+        allocate(self._videos, self.bandwidth.bps, now_ns)
