@@ -23,6 +23,7 @@ from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.observability import build_observability
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
+from homeserver.composition.remote_users import build_remote_users
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.sync import SyncServices, build_sync
@@ -89,14 +90,14 @@ def build_application(
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock)
     limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
-    accounts = build_accounts(base, settings, public_baseurl, limiter)
     federation = build_federation(base, settings, signing_key, limiter, dns)
+    accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles)
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
     intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive)
     history = build_history(base, federation, intake.acl, foreign.states, foreign.auth_chains)
-    rooms = build_rooms(base, settings, accounts, readers, kernel, limiter)
+    rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms)
     doors = build_doors(
         base,
         federation,
@@ -115,7 +116,8 @@ def build_application(
         ),
     )
     reading = build_reading(base, kernel, readers)
-    encryption = build_encryption(base, accounts, kernel)
+    encryption = build_encryption(base, accounts, kernel, federation.device_keys)
+    users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     media = build_media(base, settings)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
@@ -138,6 +140,7 @@ def build_application(
         delayed,
         federation,
         intake,
+        users,
         history,
         doors,
         calls,

@@ -24,6 +24,7 @@ from homeserver.services.accounts.openid_tokens import OpenIdTokens
 from homeserver.services.devices import Devices
 from homeserver.services.filters.filters import Filters
 from homeserver.services.profiles.profiles import Profiles
+from homeserver.services.profiles.remote import RemoteProfiles
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.setup_link import SetupLinks
@@ -53,7 +54,11 @@ class AccountServices:
 
 
 def build_accounts(
-    base: Foundation, settings: Settings, public_baseurl: str, limiter: AnyRateLimiter
+    base: Foundation,
+    settings: Settings,
+    public_baseurl: str,
+    limiter: AnyRateLimiter,
+    remote_profiles: RemoteProfiles,
 ) -> AccountServices:
     """Hooks (`devices.hooks`, `accounts.on_deactivated`) are filled by the groups that have to know."""
     database, clock = base.database, base.clock
@@ -62,7 +67,7 @@ def build_accounts(
     login_tokens = LoginTokens(database, LoginTokenRows(), clock)
     login = Login(identity.credentials, identity.sessions, login_tokens, _cross_signing_lookup(base))
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)
-    profiles = Profiles(database, ProfileRows())
+    profiles = Profiles(database, ProfileRows(), base.server_name, remote_profiles)
     filters = Filters(database, FilterRows())
     openid_tokens = OpenIdTokens(database, OpenIdTokenRows(), clock)
 

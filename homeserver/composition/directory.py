@@ -12,6 +12,7 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.directory.aliases import RoomAliases
 from homeserver.services.directory.publish import PublishRoom
 from homeserver.services.directory.published import PublishedRooms
+from homeserver.services.directory.remote_rooms import RemotePublicRooms
 from homeserver.services.directory.resolve import ResolveRoom
 from homeserver.services.directory.search import SearchDirectory
 from homeserver.services.rooms.appender import Appender
@@ -31,7 +32,9 @@ class DirectoryServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_directory(base: Foundation, settings: Settings, appender: Appender) -> DirectoryServices:
+def build_directory(
+    base: Foundation, settings: Settings, appender: Appender, remote_rooms: RemotePublicRooms
+) -> DirectoryServices:
     """The list of published rooms follows committed events."""
     database, cache, clock, rules = base.database, base.cache, base.clock, settings.room_directory
     alias_rows, rows = Aliases(), RoomDirectoryRows()
@@ -46,6 +49,6 @@ def build_directory(base: Foundation, settings: Settings, appender: Appender) ->
     publish = PublishRoom(database, cache, rows, published, clock, rules.allow_publish)
     endpoints = endpoints_of(
         AliasEndpoints(resolve, aliases, base.server_name),
-        RoomDirectoryEndpoints(search, publish, base.server_name, rules.public_without_auth),
+        RoomDirectoryEndpoints(search, publish, base.server_name, rules.public_without_auth, remote_rooms),
     )
     return DirectoryServices(alias_rows, rows, published, resolve, search, list(endpoints))

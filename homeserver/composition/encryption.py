@@ -22,6 +22,7 @@ from homeserver.services.key_backup.versions import BackupVersions
 from homeserver.services.keys.claim import KeyClaims
 from homeserver.services.keys.counts import KeyCountCache
 from homeserver.services.keys.query import KeyQueries
+from homeserver.services.keys.remote import OtherServersKeys
 from homeserver.services.keys.upload import KeyUploads
 from homeserver.services.sync.changes import ChangesOfRooms
 from homeserver.services.sync.device_list_changes import DeviceListChanges
@@ -51,10 +52,14 @@ class EncryptionServices:
     sending: SendToDevice
     cross_signing: CrossSigningUploads
     backups: BackupVersions
+    key_queries: KeyQueries
+    key_claims: KeyClaims
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_encryption(base: Foundation, accounts: AccountServices, kernel: Kernel) -> EncryptionServices:
+def build_encryption(
+    base: Foundation, accounts: AccountServices, kernel: Kernel, others: OtherServersKeys
+) -> EncryptionServices:
     """Devices and accounts that end take their keys with them: the hooks are set here."""
     database, clock, server_name = base.database, base.clock, base.server_name
     device_keys, one_time_keys, cross_signing_keys = DeviceKeys(), OneTimeKeys(), CrossSigningKeys()
@@ -76,11 +81,13 @@ def build_encryption(base: Foundation, accounts: AccountServices, kernel: Kernel
         device_lists,
         clock,
     )
+    queries = KeyQueries(database, device_keys, cross_signing_keys, server_name, others)
+    claims = KeyClaims(database, one_time_keys, key_counts, server_name, others)
     endpoints = endpoints_of(
         KeyEndpoints(
             uploads,
-            KeyQueries(database, device_keys, cross_signing_keys, server_name),
-            KeyClaims(database, one_time_keys, key_counts, server_name),
+            queries,
+            claims,
             _key_changes(base, kernel, device_lists),
         ),
         CrossSigningEndpoints(
@@ -94,7 +101,7 @@ def build_encryption(base: Foundation, accounts: AccountServices, kernel: Kernel
         DehydratedDeviceEndpoints(dehydration),
     )
     services = EncryptionServices(
-        to_device, device_lists, key_counts, sending, cross_signing, backups, list(endpoints)
+        to_device, device_lists, key_counts, sending, cross_signing, backups, queries, claims, list(endpoints)
     )  # fmt: skip
     _register(base, accounts, services)
     return services

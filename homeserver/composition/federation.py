@@ -21,6 +21,9 @@ from homeserver.federation.remote_call_tokens import FederatedCallTokens
 from homeserver.federation.remote_openid import FederatedOpenId
 from homeserver.federation.request_auth import RequestAuthenticator
 from homeserver.federation.resolver import Resolver
+from homeserver.federation.users.remote_directory import AskForPublicRooms
+from homeserver.federation.users.remote_keys import RemoteDeviceKeys
+from homeserver.federation.users.remote_profiles import AskForProfile
 from homeserver.federation.well_known import WellKnown
 from homeserver.http.auth import NoServers, ServerAuthenticator
 from homeserver.http.endpoint import Endpoint, endpoints_of
@@ -29,7 +32,12 @@ from homeserver.http.federation.version import ServerVersionEndpoints
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.calls.remote_tokens import NoRemoteCallTokens, RemoteCallTokens
 from homeserver.services.calls.visitors import NoRemoteOpenId, RemoteOpenId
+from homeserver.services.directory.remote_rooms import NoRemotePublicRooms, RemotePublicRooms
+from homeserver.services.keys.remote import NoOtherServersKeys, OtherServersKeys
+from homeserver.services.profiles.remote import NoRemoteProfiles, RemoteProfiles
 from homeserver.services.rate_limits import AnyRateLimiter
+from homeserver.storage.cross_signing import CrossSigningKeys
+from homeserver.storage.remote_devices import RemoteDevices
 from homeserver.storage.server_keys import ServerKeyRows
 from homeserver.storage.unreachable_servers import UnreachableServerRows
 
@@ -44,6 +52,9 @@ class FederationServices:
     authenticator: ServerAuthenticator = field(default_factory=NoServers)
     openid: RemoteOpenId = field(default_factory=NoRemoteOpenId)
     call_tokens: RemoteCallTokens = field(default_factory=NoRemoteCallTokens)
+    profiles: RemoteProfiles = field(default_factory=NoRemoteProfiles)
+    public_rooms: RemotePublicRooms = field(default_factory=NoRemotePublicRooms)
+    device_keys: OtherServersKeys = field(default_factory=NoOtherServersKeys)
     client: FederationClient | None = None
     keyring: Keyring | None = None
     endpoints: list[Endpoint] = field(default_factory=list)
@@ -74,10 +85,16 @@ def build_federation(
         KeyEndpoints(own.document, Notary(own, keyring, base.database, rows)),
         ServerVersionEndpoints(SERVER_SOFTWARE, VERSION),
     )
+    profiles = AskForProfile(client, base.clock)
+    base.life.on_stop(profiles.stop)
+    base.life.reports_memory("remote_profiles", profiles.memory_usage)
     return FederationServices(
         RequestAuthenticator(base.server_name, keyring, pauses, limiter),
         FederatedOpenId(client),
         FederatedCallTokens(client),
+        profiles,
+        AskForPublicRooms(client),
+        RemoteDeviceKeys(base.database, RemoteDevices(), base.memberships, CrossSigningKeys(), client, base.clock),
         client,
         keyring,
         list(endpoints),

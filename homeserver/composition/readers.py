@@ -28,9 +28,6 @@ from homeserver.services.receipts.receipts import Receipts
 from homeserver.services.rooms.append import NotificationRules
 from homeserver.services.sync.sources import (
     AccountDataSource,
-    PresenceSource,
-    ReceiptSource,
-    TypingSource,
     UnreadSource,
 )
 from homeserver.services.tags import RoomTags
@@ -51,10 +48,10 @@ class ReaderServices:
     """Streams that sync reads, and the rules that the event writer asks."""
 
     rules: NotificationRules
-    receipts: ReceiptSource
-    typing: TypingSource
+    receipts: Receipts
+    typing: TypingUsers
     account_data: AccountDataSource
-    presence: PresenceSource
+    presence: Presence
     unread: UnreadSource
     push_rules: PushRules
     invite_permissions: InvitePermissions

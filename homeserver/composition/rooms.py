@@ -15,6 +15,7 @@ from homeserver.http.client.membership import MembershipEndpoints
 from homeserver.http.client.room_creation import RoomCreationEndpoints
 from homeserver.http.client.room_upgrade import RoomUpgradeEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.directory.remote_rooms import RemotePublicRooms
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.creation.create_room import CreateRoom
 from homeserver.services.rooms.creation.founder import RoomFounder
@@ -50,6 +51,7 @@ def build_rooms(
     readers: ReaderServices,
     kernel: Kernel,
     limiter: AnyRateLimiter,
+    remote_rooms: RemotePublicRooms,
 ) -> RoomServices:
     """Everything that writes into rooms goes through the kernel's appender."""
     database, cache, clock, appender = base.database, base.cache, base.clock, kernel.appender
@@ -57,7 +59,7 @@ def build_rooms(
         database, cache, base.awake, AccountDataRows(), readers.account_data_stream, readers.push_rules
     )
     members = build_memberships(base, kernel, readers.invite_permissions, carry)
-    directory = build_directory(base, settings, appender)
+    directory = build_directory(base, settings, appender, remote_rooms)
     aliases, listed = directory.alias_rows, directory.rows
     found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
     create = CreateRoom(

@@ -106,6 +106,10 @@ class AwakeUsers:
             if not users:
                 del self._joined_by_room[room_id]
 
+    async def joined_anywhere(self, user_ids: Sequence[str]) -> set[str]:
+        """Those of these users who have joined a room that this server is in; one statement."""
+        return await self._memberships.joined_anywhere(self._queries, user_ids)
+
     def is_awake(self, user_id: str) -> bool:
         """Whether the user's memberships are in memory."""
         return user_id in self._users

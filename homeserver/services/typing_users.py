@@ -53,6 +53,17 @@ class TypingUsers:
         else:
             self.stop(user_id, room_id)
 
+    async def hear(self, user_id: str, room_id: str, typing: bool) -> None:
+        """A user of another server begins or stops. Nothing where nobody here would see it, or he has not joined."""
+        if not any(True for _ in self.awake.users_in_room(room_id)):
+            return
+        if room_id not in await self.awake.joined_room_ids(user_id):
+            return
+        if typing:
+            self._begin(user_id, room_id, DEFAULT_TIMEOUT_MS)
+        else:
+            self.stop(user_id, room_id)
+
     def _begin(self, user_id: str, room_id: str, timeout_ms: int) -> None:
         users = self._rooms.setdefault(room_id, {})
         is_new = user_id not in users

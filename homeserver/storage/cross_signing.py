@@ -32,6 +32,20 @@ WITH signatures AS (
 DELETE FROM cross_signing_keys WHERE user_id = $1 AND usage = ANY($2::text[])
 """
 
+# Of users of other servers: what their servers told, in place of what was there.
+REPLACE_ALL = """
+WITH given AS (
+    SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::bytea[]) AS g(user_id, usage, public_key, key)
+), gone AS (
+    DELETE FROM cross_signing_keys k WHERE k.user_id = ANY($1::text[])
+      AND NOT EXISTS (SELECT FROM given g WHERE g.user_id = k.user_id AND g.usage = k.usage)
+)
+INSERT INTO cross_signing_keys (user_id, usage, public_key, key, uploaded_ms)
+SELECT g.user_id, g.usage, g.public_key, g.key, $6 FROM given g
+ON CONFLICT (user_id, usage) DO UPDATE
+SET public_key = excluded.public_key, key = excluded.key, uploaded_ms = excluded.uploaded_ms
+"""
+
 # Compared with what the caller saw, as in DeviceKeys.replace.
 REPLACE = "UPDATE cross_signing_keys SET key = $4 WHERE user_id = $1 AND usage = $2 AND key = $3"
 
@@ -83,6 +97,20 @@ class CrossSigningKeys:
         """Store or replace keys of one user."""
         usages = [key.usage for key in keys]
         await q.execute(STORE, user_id, usages, [key.public_key for key in keys], [key.key for key in keys], now_ms)
+
+    async def replace_all(
+        self, q: Queries, user_ids: Sequence[str], keys: Sequence[CrossSigningKey], now_ms: int
+    ) -> None:
+        """Let these users of other servers have exactly these keys."""
+        await q.execute(
+            REPLACE_ALL,
+            list(user_ids),
+            [key.user_id for key in keys],
+            [key.usage for key in keys],
+            [key.public_key for key in keys],
+            [key.key for key in keys],
+            now_ms,
+        )
 
     async def forget(self, q: Queries, user_id: str, usages: Sequence[Usage]) -> None:
         """Delete keys of one user, and what a deleted user-signing key signed."""

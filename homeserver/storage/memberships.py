@@ -24,6 +24,10 @@ WHERE mine.user_id = $1 AND mine.membership = 'join'
   AND theirs.user_id = ANY($2::text[]) AND theirs.membership = 'join'
 """
 
+JOINED_ANYWHERE = """
+SELECT DISTINCT user_id FROM memberships WHERE user_id = ANY($1::text[]) AND membership = 'join'
+"""
+
 # Guests among the joined members; only this server's users are in `users`.
 GUESTS_IN_ROOM = """
 SELECT m.user_id FROM memberships m JOIN users u USING (user_id)
@@ -62,6 +66,10 @@ class Memberships:
     async def sharing_among(self, q: Queries, user_id: str, candidates: Sequence[str]) -> set[str]:
         """Those of the candidates who share a joined room with the user."""
         return {row[0] for row in await q.fetch(SHARING_AMONG, user_id, candidates)}
+
+    async def joined_anywhere(self, q: Queries, user_ids: Sequence[str]) -> set[str]:
+        """Those of the users who have joined a room."""
+        return {row[0] for row in await q.fetch(JOINED_ANYWHERE, user_ids)}
 
     async def guests_in_room(self, q: Queries, room_nid: int) -> list[str]:
         """Local guests who have joined the room."""

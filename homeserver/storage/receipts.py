@@ -55,6 +55,22 @@ pruned AS (
 SELECT position FROM stored
 """
 
+# Of users of other servers; they have no counts here. What is wrong about a receipt drops it out of the joins.
+STORE_HEARD = """
+INSERT INTO receipts AS r (room_nid, user_id, receipt_type, thread_id, event_id, event_position, ts, position)
+SELECT ro.room_nid, g.user_id, 'm.read', g.thread_id, g.event_id, e.position, g.ts, g.position
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+     AS g(room_id, user_id, thread_id, event_id, ts, position)
+JOIN rooms ro ON ro.room_id = g.room_id
+JOIN events e ON e.event_id = g.event_id AND e.room_nid = ro.room_nid AND e.position IS NOT NULL
+JOIN memberships m ON m.user_id = g.user_id AND m.room_nid = ro.room_nid AND m.membership = 'join'
+ON CONFLICT (room_nid, user_id, receipt_type, thread_id) DO UPDATE
+SET event_id = excluded.event_id, event_position = excluded.event_position, ts = excluded.ts,
+    position = excluded.position
+WHERE r.event_position < excluded.event_position
+RETURNING position
+"""
+
 # What people sent themselves counts as read. Rows are distinct by user, room and thread.
 READ = """
 WITH given AS (
@@ -139,6 +155,14 @@ class ReceiptRows:
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
         return {row[0] for row in await q.fetch(STORE, room_nid, user_id, ts, *columns)}
+
+    async def store_heard(self, q: Queries, rows: Sequence[tuple[str, str, str, str, int, int]]) -> set[int]:
+        """Write (room_id, user_id, thread_id, event_id, ts, position), distinct by the first three.
+
+        Returns the positions of those that went forwards.
+        """
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return {row[0] for row in await q.fetch(STORE_HEARD, *columns)}
 
     async def store_read(self, q: Queries, rows: Sequence[tuple[str, int, str, int]]) -> None:
         """Write (user_id, room_nid, thread_id, position), distinct by the first three; never backwards."""

@@ -64,7 +64,8 @@ class KeyEndpoints:
         max_body_bytes=MAX_QUERY_BYTES,
     )
     async def query(self, request: Request[QueryBody]) -> Response:
-        found = await self.queries.query(request.requester, request.body.device_keys)
+        body = request.body
+        found = await self.queries.query(request.requester, body.device_keys, body.timeout)
         return {
             "failures": found.failures,
             "device_keys": found.device_keys,
@@ -75,7 +76,7 @@ class KeyEndpoints:
 
     @endpoint("POST", f"{KEYS}/claim", f"{UNSTABLE_KEYS}/claim", guests=True, body=ClaimBody, limit="key_claim")
     async def claim(self, request: Request[ClaimBody]) -> Response:
-        claimed = await self.claims.claim(request.body.one_time_keys)
+        claimed = await self.claims.claim(request.body.one_time_keys, request.body.timeout)
         return {"failures": claimed.failures, "one_time_keys": claimed.one_time_keys}
 
     @endpoint("GET", f"{KEYS}/changes", f"{UNSTABLE_KEYS}/changes")

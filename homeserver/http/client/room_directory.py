@@ -10,9 +10,16 @@ import msgspec
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
-from homeserver.protocol.errors import InvalidParam, NotFound
+from homeserver.protocol.errors import InvalidParam
 from homeserver.services.directory.publish import PublishRoom
-from homeserver.services.directory.search import DEFAULT_LIMIT, MAX_LIMIT, DirectoryQuery, SearchDirectory
+from homeserver.services.directory.remote_rooms import RemotePublicRooms
+from homeserver.services.directory.search import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    DirectoryPage,
+    DirectoryQuery,
+    SearchDirectory,
+)
 
 LISTED = "/_matrix/client/v3/directory/list/room/{room_id}"
 PUBLIC_ROOMS = "/_matrix/client/v3/publicRooms"
@@ -44,6 +51,7 @@ class RoomDirectoryEndpoints:
     publish: PublishRoom
     server_name: str
     public_without_auth: bool
+    elsewhere: RemotePublicRooms
 
     @endpoint("GET", LISTED, auth=Auth.NONE, limit="directory")
     async def get_visibility(self, request: Request[None]) -> Response:
@@ -76,15 +84,21 @@ class RoomDirectoryEndpoints:
         )
 
     async def _page(self, request: Request[Any], query: DirectoryQuery) -> Response:
-        if request.query.string("server", self.server_name) != self.server_name:
-            raise NotFound("This server does not federate: it knows no other server's directory")
-        page = await self.search(query)
-        answer: dict[str, Any] = {
-            "chunk": [room.as_chunk() for room in page.rooms],
-            "total_room_count_estimate": page.total,
-        }
-        if page.next_batch is not None:
-            answer["next_batch"] = page.next_batch
-        if page.prev_batch is not None:
-            answer["prev_batch"] = page.prev_batch
-        return answer
+        server_name = request.query.string("server", self.server_name)
+        if server_name != self.server_name:
+            request.requester  # noqa: B018  (raises MissingToken: not everybody has us ask other servers)
+            return await self.elsewhere.search(server_name, query)
+        return page_json(await self.search(query))
+
+
+def page_json(page: DirectoryPage) -> dict[str, Any]:
+    """`PublishedRoomsResponse`."""
+    answer: dict[str, Any] = {
+        "chunk": [room.as_chunk() for room in page.rooms],
+        "total_room_count_estimate": page.total,
+    }
+    if page.next_batch is not None:
+        answer["next_batch"] = page.next_batch
+    if page.prev_batch is not None:
+        answer["prev_batch"] = page.prev_batch
+    return answer

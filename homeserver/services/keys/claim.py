@@ -10,7 +10,7 @@ import orjson
 
 from homeserver.protocol import errors
 from homeserver.services.keys.counts import KeyCountCache
-from homeserver.services.keys.remote import failures, split_by_server
+from homeserver.services.keys.remote import OtherServersKeys, split_by_server
 from homeserver.storage.one_time_keys import OneTimeKeys
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ class KeyClaims:
     keys: OneTimeKeys
     counts: KeyCountCache
     server_name: str
+    others: OtherServersKeys
 
-    async def claim(self, wanted: Wanted) -> ClaimedKeys:
+    async def claim(self, wanted: Wanted, timeout_ms: int | None = None) -> ClaimedKeys:
         """Take the oldest one-time key of each device, or its fallback key. One statement for any number.
 
         No one-time key is given out twice. Devices that are unknown or have no such key are missing from the answer.
@@ -48,12 +49,20 @@ class KeyClaims:
         """
         if sum(map(len, wanted.values())) > MAX_KEYS_PER_CLAIM:
             raise errors.InvalidParam(f"At most {MAX_KEYS_PER_CLAIM} keys can be claimed at once")
-        user_ids, servers = split_by_server(wanted, self.server_name)
-        found = ClaimedKeys(failures(servers))
+        user_ids, elsewhere = split_by_server(wanted, self.server_name)
+        found = ClaimedKeys({})
+        if elsewhere:
+            told = await self.others.claim({user_id: wanted[user_id] for user_id in elsewhere}, timeout_ms)
+            found = ClaimedKeys(told.failures, told.one_time_keys)
         devices = [(user_id, *device) for user_id in user_ids for device in wanted[user_id].items()]
         if devices:
             await self._claim(found, devices)
         return found
+
+    async def of_our_users(self, wanted: Wanted) -> ClaimedKeys:
+        """The same for another server, which is asked for our own users only. Raises InvalidParam."""
+        local, _ = split_by_server(wanted, self.server_name)
+        return await self.claim({user_id: wanted[user_id] for user_id in local})
 
     async def _claim(self, found: ClaimedKeys, devices: list[tuple[str, str, str]]) -> None:
         claimed = await self.keys.claim(self.queries, devices)

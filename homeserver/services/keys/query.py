@@ -10,7 +10,7 @@ import orjson
 
 from homeserver.protocol import errors
 from homeserver.protocol.encryption.key_objects import with_signatures
-from homeserver.services.keys.remote import failures, split_by_server
+from homeserver.services.keys.remote import OtherServersKeys, split_by_server
 from homeserver.storage.cross_signing import CrossSigningKey, CrossSigningKeys, UserSignature
 from homeserver.storage.device_keys import DeviceKeys, StoredDeviceKeys
 
@@ -43,20 +43,46 @@ class KeyQueries:
     device_keys: DeviceKeys
     cross_signing: CrossSigningKeys
     server_name: str
+    others: OtherServersKeys
 
-    async def query(self, requester: Requester, wanted: Mapping[str, Collection[str]]) -> QueriedKeys:
+    async def query(
+        self, requester: Requester, wanted: Mapping[str, Collection[str]], timeout_ms: int | None = None
+    ) -> QueriedKeys:
         """Keys of these users' devices, of all devices where none is named. Three statements for any number of users.
 
-        Whoever or whatever is unknown is missing from the answer; other servers' users are among the failures.
+        Whoever or whatever is unknown is missing from the answer; servers that do not answer within `timeout_ms` are
+        among the failures.
         Raises InvalidParam for too many users and for what is no user id.
         """
         if len(wanted) > MAX_USERS_PER_QUERY:
             raise errors.InvalidParam(f"At most {MAX_USERS_PER_QUERY} users can be asked for at once")
-        user_ids, servers = split_by_server(wanted, self.server_name)
-        found = QueriedKeys(failures(servers))
+        user_ids, elsewhere = split_by_server(wanted, self.server_name)
+        found = QueriedKeys({})
+        keys: list[CrossSigningKey] = []
+        if elsewhere:
+            told = await self.others.query({user_id: wanted[user_id] for user_id in elsewhere}, timeout_ms)
+            found.device_keys, found.failures, keys = told.device_keys, told.failures, told.cross_signing
         if user_ids:
             await self._add_device_keys(found, user_ids, wanted)
-            await self._add_cross_signing_keys(found, user_ids, requester.user_id)
+            keys = [*keys, *await self.cross_signing.of_users(self.queries, user_ids)]
+        await self._add_cross_signing_keys(found, keys, requester.user_id)
+        return found
+
+    async def of_our_users(self, wanted: Mapping[str, Collection[str]]) -> QueriedKeys:
+        """The same for another server: of our own users only, without names of devices and without what one user sees.
+
+        Raises InvalidParam for too many users and for what is no user id.
+        """
+        if len(wanted) > MAX_USERS_PER_QUERY:
+            raise errors.InvalidParam(f"At most {MAX_USERS_PER_QUERY} users can be asked for at once")
+        user_ids, _ = split_by_server(wanted, self.server_name)
+        found = QueriedKeys({})
+        for user_id, devices in (await self.device_keys.of_users(self.queries, user_ids)).items():
+            named = set(wanted[user_id])
+            found.device_keys[user_id] = {
+                each.device_id: orjson.Fragment(each.keys) for each in devices if not named or each.device_id in named
+            }
+        await self._add_cross_signing_keys(found, await self.cross_signing.of_users(self.queries, user_ids), None)
         return found
 
     async def _add_device_keys(
@@ -68,11 +94,14 @@ class KeyQueries:
                 device.device_id: _with_unsigned(device) for device in devices if not named or device.device_id in named
             }
 
-    async def _add_cross_signing_keys(self, found: QueriedKeys, user_ids: Sequence[str], reader: str) -> None:
-        keys = await self.cross_signing.of_users(self.queries, user_ids)
+    async def _add_cross_signing_keys(
+        self, found: QueriedKeys, keys: Sequence[CrossSigningKey], reader: str | None
+    ) -> None:
         if not keys:
             return
-        signatures = _by_target(await self.cross_signing.signatures_by(self.queries, reader, user_ids))
+        owners = list({key.user_id for key in keys})
+        made = [] if reader is None else await self.cross_signing.signatures_by(self.queries, reader, owners)
+        signatures = _by_target(made)
         for key in keys:
             match key.usage:
                 case "master":
@@ -98,10 +127,10 @@ def _by_target(signatures: Sequence[UserSignature]) -> dict[tuple[str, str], dic
 
 
 def _with_readers_signatures(
-    key: CrossSigningKey, reader: str, signatures: Mapping[tuple[str, str], dict[str, str]]
+    key: CrossSigningKey, reader: str | None, signatures: Mapping[tuple[str, str], dict[str, str]]
 ) -> orjson.Fragment:
     """ "Along with the signatures uploaded via /keys/signatures/upload that the requesting user is allowed to see." """
     own = signatures.get((key.user_id, key.public_key))
-    if own is None:
+    if own is None or reader is None:
         return orjson.Fragment(key.key)
     return orjson.Fragment(orjson.dumps(with_signatures(orjson.loads(key.key), reader, own)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol import errors
 from homeserver.services.presence.state import OFFLINE, STATES, Shown, UserPresence
-from homeserver.services.text_limits import check_text
+from homeserver.services.text_limits import check_text, is_storable
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.recent import RecentChanges
 from homeserver.storage.status_messages import StatusMessageRows
@@ -90,6 +90,21 @@ class Presence:
         user = self._users.setdefault(user_id, UserPresence())
         user.device_says(device_id, set_presence, self.clock.now_ms())
         await self._follow(user_id, user)
+
+    async def hear(self, told: Mapping[str, Mapping[str, Any]]) -> None:
+        """What another server says of its users; of those who share no room with anybody here nothing is kept."""
+        if not self.enabled or not told:
+            return
+        for user_id in await self.awake.joined_anywhere(list(told)):
+            each, now_ms = told[user_id], self.clock.now_ms()
+            state, ago, status_msg = (each.get(key) for key in ("presence", "last_active_ago", "status_msg"))
+            if state not in STATES:
+                continue
+            user = self._users.setdefault(user_id, UserPresence())
+            usable = isinstance(status_msg, str) and is_storable(status_msg, MAX_STATUS_CHARACTERS)
+            since = ago if type(ago) is int and ago >= 0 else 0
+            user.server_says(state, status_msg if usable else None, max(0, now_ms - since), now_ms)
+            await self._follow(user_id, user)
 
     async def forget(self, user_id: str) -> None:
         """The account is gone: offline, and silent."""

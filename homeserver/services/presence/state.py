@@ -13,6 +13,8 @@ STATES = (ONLINE, UNAVAILABLE, OFFLINE)
 
 # A device that neither synced nor said anything for so long is gone. Longer than a long poll and its answer take.
 DEVICE_TIMEOUT_MS = 90_000
+# Other servers say it again after some 25 minutes; one that is gone says nothing.
+REMOTE_TIMEOUT_MS = 35 * 60_000
 # "During this period clients must consider the user to be currently active".
 CURRENTLY_ACTIVE_MS = 60_000
 MAX_DEVICES = 50
@@ -57,6 +59,13 @@ class UserPresence:
         if device_id not in self.devices and len(self.devices) >= MAX_DEVICES:
             del self.devices[next(iter(self.devices))]
         self.devices[device_id] = DevicePresence(state, now_ms + DEVICE_TIMEOUT_MS)
+
+    def server_says(self, state: str, status_msg: str | None, last_active_ms: int, now_ms: int) -> None:
+        """The user's own server tells how present he is, all of his devices together."""
+        self.status_msg, self.last_active_ms = status_msg, last_active_ms
+        self.devices.clear()
+        if state != OFFLINE:
+            self.devices[""] = DevicePresence(state, now_ms + REMOTE_TIMEOUT_MS)
 
     def current(self, now_ms: int) -> Shown:
         """The user is as present as the most present of his devices."""

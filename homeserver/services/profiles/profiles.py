@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from homeserver.protocol import errors, identifiers
 from homeserver.services.membership.content import MemberProfile
 from homeserver.services.profiles.fields import AVATAR_URL, DISPLAYNAME, as_object, check_key, check_value, from_object
+from homeserver.services.profiles.remote import RemoteProfiles
 from homeserver.storage.profiles import ProfileRows, StoredProfile
 
 if TYPE_CHECKING:
@@ -24,12 +25,18 @@ class Profiles:
 
     database: Database
     rows: ProfileRows
+    server_name: str
+    remote: RemoteProfiles
     on_changed: list[ProfileChanged] = field(default_factory=list)
     """Called after the commit with the user id and the new name and avatar, where one of the two changed."""
 
     async def get(self, user_id: str) -> dict[str, Any]:
-        """All fields. Raises NotFound where there is no such user here, InvalidParam where it is no user id."""
-        identifiers.parse_user_id(user_id)
+        """All fields. Raises NotFound where there is no such user, InvalidParam where it is no user id.
+
+        Of users of other servers these are asked; raises what `RemoteProfiles.get` raises.
+        """
+        if identifiers.parse_user_id(user_id).server_name != self.server_name:
+            return await self.remote.get(user_id)
         profile = await self.rows.get(self.database, user_id)
         if profile is None:
             raise errors.NotFound("There is no such user")

@@ -69,13 +69,13 @@ class Receipts:
     unread: Unread
     clock: Clock
     stream: StreamPosition = field(default_factory=lambda: StreamPosition("receipts"))
-    _recent: RecentChanges[Receipt] = field(default_factory=RecentChanges)
+    recent: RecentChanges[Receipt] = field(default_factory=RecentChanges)
 
     async def load(self) -> None:
         """Continue after the last stored receipt; once, before the first request."""
         position = await self.rows.last_position(self.queries)
         self.stream.load(position)
-        self._recent.load(position)
+        self.recent.load(position)
 
     # -- commands -----------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Receipts:
     ) -> AsyncIterator[Marking]:
         """The same for a caller who stores them in a transaction of his own, inside of this block."""
         now = self.clock.now_ms()
-        async with self.stream.writing(len(events), self._recent) as positions:
+        async with self.stream.writing(len(events), self.recent) as positions:
             rows = [
                 NewReceipt(receipt_type, thread_id, event.event_id, event.position, position)
                 for (receipt_type, event), position in zip(events.items(), positions, strict=True)
@@ -138,7 +138,7 @@ class Receipts:
             yield marking
             for row in marking.moved:
                 receipt = Receipt(room.room_id, user_id, row.receipt_type, thread_id, row.event_id, now)
-                self._recent.add(row.position, receipt)
+                self.recent.add(row.position, receipt)
         self.unread.read(user_id, room.room_id, thread_id, max(event.position for event in events.values()))
         self._wake(user_id, room.room_id, marking.moved)
 
@@ -162,7 +162,7 @@ class Receipts:
         """Receipts set in `(since, to]`; no statement where these are recent."""
         if since >= to:
             return {}
-        recent = self._recent.since(since, to)
+        recent = self.recent.since(since, to)
         if recent is not None:
             rooms_told = set(room_ids) if recent else set()
             return contents(each for each in recent if each.room_id in rooms_told and each.is_visible_to(user_id))
@@ -175,7 +175,7 @@ class Receipts:
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
-        return {"recent": len(self._recent)}
+        return {"recent": len(self.recent)}
 
 
 def check_thread_id(thread_id: object) -> str:

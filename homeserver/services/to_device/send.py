@@ -65,6 +65,18 @@ class SendToDevice:
         digest = _digest(requester.user_id, requester.device_id or "", event_type, txn_id)
         self.announcer.wake(users=await self._store(digest, local, remote))
 
+    async def hear(
+        self, sender: str, event_type: str, digest: bytes, messages: Sequence[tuple[str, str, Mapping[str, Any]]]
+    ) -> None:
+        """Messages of a user of another server: (user, device or `*`, content). `digest`: once for each."""
+        local = [
+            OutgoingMessage(user_id, device_id, _event(sender, event_type, content))
+            for user_id, device_id, content in messages
+            if identifiers.is_user_id(user_id) and identifiers.server_name_of(user_id) == self.server_name
+        ]
+        if local:
+            self.announcer.wake(users=await self._store(digest, local, ()))
+
     async def _store(
         self, digest: bytes, local: Sequence[OutgoingMessage], remote: Sequence[RemoteMessages]
     ) -> set[str]:

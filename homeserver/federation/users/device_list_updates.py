@@ -1,0 +1,189 @@
+"""Changes of devices and cross-signing keys of other servers' users: followed where they follow, else asked for anew.
+
+Source: server-server API, "Device Management": "the receiving server [...] must resync" where a change is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from homeserver.federation.client import Limits, request_uri
+from homeserver.federation.users.key_answers import read_cross_signing, read_device, read_device_list
+from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError
+from homeserver.protocol.identifiers import is_user_id, server_name_of
+from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.storage.remote_devices import RemoteDevice, RemoteDeviceList
+
+if TYPE_CHECKING:
+    from homeserver.federation.client import FederationClient
+    from homeserver.services.clock import Clock
+    from homeserver.services.device_lists.changes import DeviceLists
+    from homeserver.services.rooms.timeline_event import TimelineEvent
+    from homeserver.storage.cross_signing import CrossSigningKeys
+    from homeserver.storage.database import Database
+    from homeserver.storage.memberships import Memberships
+    from homeserver.storage.remote_devices import RemoteDevices
+
+USER_DEVICES: Final = "/_matrix/federation/v1/user/devices"
+LIMITS: Final = Limits(timeout_ms=15_000, max_bytes=8 * 1024 * 1024)
+MAX_STREAM_ID: Final = 2**63 - 1
+RESYNCS_AT_ONCE: Final = 10
+MAX_WAITING: Final = 2_000
+"""Users whose lists wait to be asked for; of those beyond it the list is asked for when somebody needs it."""
+FORGET_AFTER_MS: Final = 7 * 24 * 60 * 60_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class RemoteDeviceUpdates:
+    """Receivers of `m.device_list_update` and `m.signing_key_update`."""
+
+    database: Database
+    rows: RemoteDevices
+    memberships: Memberships
+    cross_signing: CrossSigningKeys
+    device_lists: DeviceLists
+    client: FederationClient
+    clock: Clock
+    server_name: str
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RESYNCS_AT_ONCE))
+    _resyncing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _again: set[str] = field(default_factory=set)
+    _returned: set[str] = field(default_factory=set)
+
+    # --- EDUs ---
+
+    async def device_list_update(self, origin: str, content: dict[str, Any]) -> None:
+        """One device came, changed or went. Raises InvalidParam, Forbidden."""
+        user_id = _owner(origin, content)
+        stream_id, device_id = content.get("stream_id"), content.get("device_id")
+        if type(stream_id) is not int or not 0 <= stream_id <= MAX_STREAM_ID or not isinstance(device_id, str):
+            raise InvalidParam("A change of a device has a stream_id and a device_id")
+        if not await self.memberships.joined_anywhere(self.database, [user_id]):
+            return
+        if await self._follow(user_id, device_id, stream_id, content):
+            await self.device_lists.announce(user_id)
+        else:
+            await self._resync_soon(user_id)
+
+    async def _follow(self, user_id: str, device_id: str, stream_id: int, content: dict[str, Any]) -> bool:
+        previous = content.get("prev_id")
+        if not isinstance(previous, list) or len(previous) != 1 or type(previous[0]) is not int:
+            return False
+        if not 0 <= previous[0] <= MAX_STREAM_ID:
+            return False
+        deleted = content.get("deleted") is True
+        name = content.get("device_display_name")
+        device = read_device(user_id, device_id, content.get("keys"), name)
+        if device is None and not deleted:
+            return False  # a device without keys, or with keys that are none: the whole list will tell
+        return await self.rows.follow(
+            self.database,
+            user_id,
+            previous[0],
+            stream_id,
+            device or RemoteDevice(device_id, None, b""),
+            deleted=deleted,
+        )
+
+    async def signing_key_update(self, origin: str, content: dict[str, Any]) -> None:
+        """A user has new cross-signing keys. Raises InvalidParam, Forbidden."""
+        user_id = _owner(origin, content)
+        keys = read_cross_signing(
+            user_id, {"master": content.get("master_key"), "self_signing": content.get("self_signing_key")}
+        )
+        if not keys or not await self.memberships.joined_anywhere(self.database, [user_id]):
+            return
+        await self.cross_signing.store(self.database, user_id, keys, self.clock.now_ms())
+        await self.device_lists.announce(user_id)
+
+    # --- Asking for a whole list ---
+
+    async def _resync_soon(self, user_id: str) -> None:
+        """Whoever asks meanwhile asks the user's server himself."""
+        await self.rows.make_stale(self.database, [user_id])
+        if user_id in self._resyncing:
+            self._again.add(user_id)
+        elif len(self._resyncing) < MAX_WAITING:
+            task = self._resyncing[user_id] = asyncio.create_task(self._resync(user_id))
+            task.add_done_callback(lambda done: self._resynced(user_id))
+        else:
+            await self.device_lists.announce(user_id)
+
+    def _resynced(self, user_id: str) -> None:
+        self._resyncing.pop(user_id, None)
+        self._again.discard(user_id)
+
+    async def _resync(self, user_id: str) -> None:
+        async with self._slots:
+            again = True
+            while again:
+                self._again.discard(user_id)
+                try:
+                    await self._fetch(user_id)
+                except MatrixError as error:
+                    log.info("the devices of %s are not to be had: %s", user_id, error)
+                again = user_id in self._again
+        try:
+            await self.device_lists.announce(user_id)
+        except MatrixError as error:
+            log.warning("a change of the devices of %s could not be told: %s", user_id, error)
+
+    async def _fetch(self, user_id: str) -> None:
+        answer = await self.client.get(server_name_of(user_id), request_uri(USER_DEVICES, user_id), limits=LIMITS)
+        stream_id = answer.get("stream_id")
+        known = stream_id if type(stream_id) is int and 0 <= stream_id <= MAX_STREAM_ID else None
+        devices = read_device_list(user_id, answer.get("devices"))
+        keys = read_cross_signing(
+            user_id, {"master": answer.get("master_key"), "self_signing": answer.get("self_signing_key")}
+        )
+        now_ms = self.clock.now_ms()
+        async with self.database.transaction() as tx:
+            await self.rows.replace(tx, [RemoteDeviceList(user_id, known, devices)], now_ms)
+            await self.cross_signing.replace_all(tx, [user_id], keys, now_ms)
+
+    # --- Who was away heard nothing ---
+
+    def apply_events(self, events: Sequence[TimelineEvent]) -> None:
+        """Of users who come into a room we may have missed changes. Subscribed to the announcer."""
+        for event in events:
+            user_id = event.state_key
+            if user_id is None or event.membership != "join" or server_name_of(user_id) == self.server_name:
+                continue
+            if replaced_membership(event) != "join":
+                self._returned.add(user_id)
+
+    async def flush(self) -> None:
+        """Lists of users who came into rooms are asked for again. Called every second; one statement."""
+        if self._returned:
+            returned, self._returned = self._returned, set()
+            await self.rows.make_stale(self.database, list(returned))
+
+    async def tidy(self) -> None:
+        """Housekeeping."""
+        await self.rows.forget(self.database, self.clock.now_ms() - FORGET_AFTER_MS)
+
+    async def stop(self) -> None:
+        """Give up what is under way: lists are stale until they were asked for."""
+        tasks = list(self._resyncing.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def memory_usage(self) -> dict[str, int]:
+        """Users whose lists are being asked for."""
+        return {"resyncing": len(self._resyncing)}
+
+
+def _owner(origin: str, content: dict[str, Any]) -> str:
+    user_id = content.get("user_id")
+    if not isinstance(user_id, str) or not is_user_id(user_id):
+        raise InvalidParam("'user_id' is no user id")
+    if server_name_of(user_id) != origin:
+        raise Forbidden("That is not a user of the server that tells it")
+    return user_id
