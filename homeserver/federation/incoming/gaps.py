@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from homeserver.federation.incoming.graph import Known, ends, missing_prevs, named_by
 from homeserver.federation.remote_events import RemoteEvents
+from homeserver.protocol.errors import MatrixError
 from homeserver.protocol.events import Event
 from homeserver.services.foreign_events.outcomes import Standing
 from homeserver.services.rooms.live_room import LiveRoom
@@ -15,6 +17,8 @@ from homeserver.services.rooms.live_room import LiveRoom
 MAX_CALLS: Final = 10
 MAX_EVENTS: Final = 500
 """Longer gaps stay: readers fill them when they get there."""
+
+log = logging.getLogger(__name__)
 
 StandingsOf = Callable[[Collection[str]], Awaitable[dict[str, Standing]]]
 """`Standings`."""
@@ -37,7 +41,7 @@ class Gaps:
     standings: StandingsOf
 
     async def bridge(self, origin: str, room: LiveRoom, came: Mapping[str, Event], known: Known) -> Bridged:
-        """Ask until nothing is missing, nothing new comes, or the bounds are reached. Raises MatrixError."""
+        """Ask until nothing is missing, nothing new comes, or the bounds are reached."""
         events, standings = dict(came), dict(known.standings)
         for _ in range(MAX_CALLS):
             missing = missing_prevs(events, Known(standings))
@@ -57,11 +61,12 @@ class Gaps:
     async def _ask(
         self, origin: str, room: LiveRoom, events: Mapping[str, Event], missing: Collection[str]
     ) -> dict[str, Event]:
-        found = await self.remote.missing_events(
-            origin,
-            room.room_id,
-            room.version,
-            earliest=room.tip.extremities,
-            latest=ends(events, missing),
-        )
+        """Nothing where the other server gives nothing: there is the state still, which is another question."""
+        try:
+            found = await self.remote.missing_events(
+                origin, room.room_id, room.version, earliest=room.tip.extremities, latest=ends(events, missing)
+            )
+        except MatrixError as error:
+            log.info("%s did not give what is missing in %s: %s", origin, room.room_id, error)
+            return {}
         return {event.event_id: event for event in found if event.event_id not in events}
