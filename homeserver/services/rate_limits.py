@@ -53,8 +53,9 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "federation_join": Rate(burst=200, interval_ms=100),
     "federation_knock": Rate(burst=50, interval_ms=1_000),
     "federation_invite": Rate(burst=200, interval_ms=500),
-    # By the user who is invited by other servers, whichever they are.
+    # By server and invited user; by the user, whichever servers they are.
     "invite_received": Rate(burst=100, interval_ms=5_000),
+    "invites_received": Rate(burst=1_000, interval_ms=1_000),
     # By address, from identity servers that prove nothing: each may make us ask other servers.
     "third_party_bind": Rate(burst=10, interval_ms=5_000),
     # By address: each may make us ask many servers.

@@ -16,11 +16,11 @@ from homeserver.protocol.signing import verify_event
 from homeserver.services.rate_limits import DEFAULT_RATES
 from tests.cast import Client, Expected
 from tests.federation.asker import member, stores
-from tests.federation.conftest import ALPHA, Home, World, running_home
+from tests.federation.conftest import ALPHA, FEDERATION_PORT, Home, World, running_home
 from tests.federation.doors import EVERY_VERSION, open_room
 from tests.federation.foreign_rooms import MALLORY, ForeignRoom
 from tests.federation.foreign_servers import V1, V2, ForeignServer
-from tests.federation.peers import Peer, signing_key
+from tests.federation.peers import Peer, running_peer, signing_key
 
 WRONG = (400, "M_INVALID_PARAM")
 REFUSED = (403, "M_FORBIDDEN")
@@ -210,13 +210,26 @@ async def strict(world: World) -> AsyncIterator[Home]:
         yield home
 
 
-async def test_a_flood_ends(strict: Home, mallory: ForeignServer) -> None:
+@pytest.fixture
+async def ivans(world: World) -> AsyncIterator[Peer]:
+    async with running_peer(world.authority.context("ivan.example")) as peer:
+        world.dns.point("ivan.example", FEDERATION_PORT, peer.port)
+        yield peer
+
+
+async def test_a_flood_ends(strict: Home, mallory: ForeignServer, ivans: Peer) -> None:
     carol = await strict.server.register("carol")
     room = lair(mallory)
     state = [{key: pdu[key] for key in ("type", "state_key", "sender", "content")} for pdu in shown(room)]
     for number in range(DEFAULT_RATES["invite_received"].burst):
         await invite(mallory, strict, invitation(room, carol.user_id, number=number), state)
     await invite(mallory, strict, invitation(room, carol.user_id), state, expect=(429, "M_LIMIT_EXCEEDED"))
+    # Others are not kept away from Carol by that, nor Mallory from others.
+    ivan = ForeignServer(ivans, "ivan.example", signing_key(5))
+    den = ivan.host(ForeignRoom.create("10", "@ivan:ivan.example", key=ivan.key))
+    event = den.build("@ivan:ivan.example", "m.room.member", {"membership": "invite"}, carol.user_id)
+    event = hash_and_sign({**event.pdu, "origin": ivan.name}, den.version, ivan.name, ivan.key)
+    await invite(ivan, strict, event, [])
     await invite(mallory, strict, invitation(room, "@dave:strict.example"), state, expect=REFUSED)
 
 
@@ -224,7 +237,7 @@ async def test_a_room_that_we_are_in_gets_the_event_on_the_ordinary_way(
     alpha: Home, mallory: ForeignServer, alice: Client
 ) -> None:  # fmt: skip
     """We sign; then Mallory's server sends it to everybody, us included."""
-    room_id = await open_room(alice, join_rule="invite")
+    room_id = await open_room(alice, join_rule="invite", power_level_content_override={"invite": 0})
     await stores(alpha.server, room_id, member(MALLORY, "invite", alice.user_id))
     room = await mallory.join(alpha.server, room_id, MALLORY)
     dora = await alpha.server.register("dora")

@@ -26,7 +26,8 @@ from homeserver.storage.users import Users
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-RECEIVED: Final = "invite_received"
+FROM_SERVER: Final = "invite_received"
+FROM_ALL: Final = "invites_received"
 
 
 class Counter(Protocol):
@@ -47,11 +48,12 @@ class InvitedUsers:
     blocks: InviteBlocks
     limits: Counter
 
-    async def check(self, user_id: object) -> None:
+    async def check(self, origin: str, user_id: object) -> None:
         """Raises InvalidParam, Forbidden, InviteBlocked, LimitExceeded. Two statements."""
         if not isinstance(user_id, str) or not is_user_id(user_id) or user_id.partition(":")[2] != self.server_name:
             raise InvalidParam("The invited user is not of this server")
-        self.limits.count(RECEIVED, user_id)
+        self.limits.count(FROM_SERVER, f"{origin} {user_id}")
+        self.limits.count(FROM_ALL, user_id)
         user = await self.users.get(self.queries, user_id)
         if user is None or user.is_deactivated:
             raise Forbidden("There is nobody of that name here")
@@ -84,7 +86,7 @@ class ReceiveInvitation:
         handed = Handed(origin, room_id, event_id, "invite", pdu)
         check_handed(handed)
         check_format(handed, version)
-        await self.invited.check(pdu.get("state_key"))
+        await self.invited.check(origin, pdu.get("state_key"))
         await verified(self.checks, handed, version)
         signed = sign_event(pdu, version, self.server_name, self.signing_key)
         await self._keep(Event.from_pdu(signed, version, event_id), origin, shown)

@@ -20,6 +20,7 @@ from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError
 from homeserver.protocol.identifiers import is_room_id, is_server_name, is_user_id
 from homeserver.protocol.signing import signature_key_ids
 from homeserver.services.membership.change import ChangeMembership
+from homeserver.services.membership.content import membership_of
 from homeserver.services.rooms.live_room import LiveRoom
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ class ExchangeInvites:
         room = await self.rooms.open_to(origin, room_id)
         if invite.sender not in room.joined_local:
             raise Forbidden("The sender is not a user of this server who is in the room")
-        await self.issue.invite(room_id, EventDraft(
-            "m.room.member", invite.sender, shown_name(invite, room).content(), state_key=invite.target
-        ))  # fmt: skip
+        draft = draft_for(invite, room)
+        if draft is not None:
+            await self.issue.invite(room_id, draft)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class BoundInvites:
 
     async def __call__(self, mxid: str, invites: Sequence[Any]) -> None:
         """Turn what is pending into invitations; one that fails harms no other. Raises as `InvitedUsers.check`."""
-        await self.invited.check(mxid)
+        await self.invited.check("", mxid)
         found = [invite for each in invites[:MAX_INVITES] if (invite := read_bound_invite(each, mxid)) is not None]
         await asyncio.gather(*(self._one(invite) for invite in found))
 
@@ -108,8 +109,7 @@ class BoundInvites:
                 await self._ask_inviting_server(invite)
             else:
                 # "If the invited homeserver is in the room the invite came from, it can auth the event and send it."
-                draft = shown_name(invite, room).draft()
-                await self.change(room.room_id, invite.target, lambda room, standing: draft)
+                await self.change(room.room_id, invite.target, lambda room, _: draft_for(invite, room))
         except MatrixError as error:
             log.info("an invitation by e-mail into %s came to nothing: %s", invite.room_id, error.errcode)
 
@@ -127,6 +127,16 @@ class BoundInvites:
         # Strangers make us ask: a failure is not held against the server.
         call = Call("PUT", request_uri(EXCHANGE, invite.room_id), partial, probe=True, limits=EXCHANGE_LIMITS)
         await self.client.call(server_name, call)
+
+
+def draft_for(invite: ThirdPartyInvite, room: LiveRoom) -> EventDraft | None:
+    """The invitation; None for those who are in the room or invited already.
+
+    Auth rule 5.4.1 would let the invitation take a member's place: a replayed request would throw him out.
+    """
+    if membership_of(room, invite.target) in ("join", "invite"):
+        return None
+    return shown_name(invite, room).draft()
 
 
 def shown_name(invite: ThirdPartyInvite, room: LiveRoom) -> ThirdPartyInvite:
