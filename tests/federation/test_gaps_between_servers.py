@@ -44,12 +44,14 @@ async def test_where_that_is_not_given_the_state_is_taken_over(alpha: Home, bobs
     room.send(BOB, "lost")
     renamed = room.member(BOB, "join", content={"displayname": "Bob"})
     eve = room.member("@eve:peer.example", "join")
-    room.send(BOB, "lost too")
+    last = room.send(BOB, "lost too")
     now = room.send("@eve:peer.example", "now")
     assert await bobs.send(alpha.server, [now]) == {now.event_id: {}}
     sync = await alice.sync()
     assert sync.event_ids(room.room_id)[-1] == now.event_id
-    assert sync.room(room.room_id)["timeline"]["limited"] is True
+    # What is missing is written down, for readers who get there.
+    gaps = await alpha.server.application.base.database.fetch("SELECT missing FROM timeline_gaps")
+    assert [row["missing"] for row in gaps] == [[last.event_id]]
     assert (await alice.state(room.room_id, "m.room.member", BOB))["displayname"] == "Bob"
     joined = await alice.get(("rooms", room.room_id, "joined_members"))
     assert set(joined["joined"]) == {alice.user_id, BOB, "@eve:peer.example"}
