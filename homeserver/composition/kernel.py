@@ -9,20 +9,26 @@ from homeserver.protocol.signing import SigningKey
 from homeserver.services.rooms.append import NotificationRules
 from homeserver.services.rooms.appender import Appender
 from homeserver.services.rooms.event_writer import EventWriter
+from homeserver.services.rooms.outside import OutsideMemberships
 from homeserver.services.rooms.transactions import KEPT_MS, SentTransactions
 from homeserver.storage.event_transactions import EventTransactions
+from homeserver.storage.outliers import Outliers
 from homeserver.storage.positions import StreamPosition
+from homeserver.storage.stripped_states import StrippedStates
 
 HOUR_MS = 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """`writer` owns the events stream; `appender` is the one way by which our own events are built."""
+    """`writer` owns the events stream; `appender` is the one way by which our own events are built. `outside`: memberships
+    of rooms that this server is not in.
+    """
 
     writer: EventWriter
     appender: Appender
     transactions: SentTransactions
+    outside: OutsideMemberships
 
 
 def build_kernel(base: Foundation, rules: NotificationRules, signing_key: SigningKey) -> Kernel:
@@ -41,4 +47,7 @@ def build_kernel(base: Foundation, rules: NotificationRules, signing_key: Signin
     base.life.every(HOUR_MS, prune, "prune-event-transactions")
     base.life.reports_memory("event_transactions", transactions.memory_usage)
     base.life.reports_memory("recent_events", lambda: {"events": len(writer.recent)})
-    return Kernel(writer, appender, transactions)
+    outside = OutsideMemberships(
+        base.database, StrippedStates(), Outliers(), stream, writer.recent, base.announcer, base.clock
+    )
+    return Kernel(writer, appender, transactions, outside)

@@ -17,6 +17,7 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.members import ReadMembers
 from homeserver.services.timeline.context import ReadContext
 from homeserver.services.timeline.event_at_time import FindEventAtTime
+from homeserver.services.timeline.gaps import FillHistory, NoHistory, Pages
 from homeserver.services.timeline.initial_sync import ReadFirstLook
 from homeserver.services.timeline.messages import ReadMessages
 from homeserver.services.timeline.open_room import RoomOpener
@@ -43,13 +44,15 @@ class ReadingServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_reading(base: Foundation, kernel: Kernel, readers: ReaderServices) -> ReadingServices:
-    """Reads up to where the kernel's writer has announced events."""
+def build_reading(
+    base: Foundation, kernel: Kernel, readers: ReaderServices, fill: FillHistory | None = None
+) -> ReadingServices:
+    """Reads up to where the kernel's writer has announced events. `fill`: brings history into holes of timelines."""
     database, stream = base.database, kernel.writer.position
     history, ignored = RoomHistory(), readers.account_data.ignored_users
     visibility = Visibility(database, history, Users(), base.awake, base.server_name)
     opener = RoomOpener(base.cache, visibility)
-    pages = PageReader(database, base.events, history)
+    pages = Pages(opener, PageReader(database, base.events, history), fill or NoHistory())
     past = PastState(database, base.rooms, history)
     presenter = Presenter(database, EventTransactions(), base.clock)
     finder = EventFinder(database, base.events)

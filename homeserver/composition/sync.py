@@ -36,6 +36,7 @@ from homeserver.services.sync.timelines import Timelines
 from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.storage.room_directory import RoomDirectoryRows
 from homeserver.storage.sticky_events import StickyEventRows
+from homeserver.storage.stripped_states import StrippedStates
 from homeserver.storage.sync_rooms import SyncRooms
 from homeserver.storage.users import Users
 
@@ -99,7 +100,7 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
         presenter=reading.presenter,
         changes=changes,
         parts=parts,
-        stripped=StrippedRooms(base.database, storage, base.cache),
+        stripped=StrippedRooms(base.database, storage, StrippedStates(), base.cache),
         ephemeral=Ephemeral(streams.receipts, streams.typing, streams.voice),
         device_lists=DeviceListChanges(base.database, storage, base.awake, streams.device_lists, changes),
         clock=base.clock,

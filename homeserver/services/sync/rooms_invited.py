@@ -12,6 +12,7 @@ from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.stripped_state import SHOWN_TYPES, strip, stripped_state
 from homeserver.storage.memberships import Membership
+from homeserver.storage.stripped_states import StrippedStates
 from homeserver.storage.sync_rooms import SyncRooms
 
 if TYPE_CHECKING:
@@ -39,13 +40,17 @@ class StrippedRooms:
 
     queries: Queries
     rooms: SyncRooms
+    outside: StrippedStates
     cache: RoomCache
 
     async def read(self, user_id: str, entries: Sequence[Membership]) -> dict[str, list[orjson.Fragment]]:
-        """Stripped state by room id; one statement for all rooms that are not in memory."""
+        """Stripped state by room id; one statement for all rooms that are not in memory, one for those of other servers."""
         found: dict[str, list[orjson.Fragment]] = {}
-        cold = []
+        cold, outside = [], {}
         for entry in entries:
+            if entry.outside:
+                outside[entry.room_nid] = entry.room_id
+                continue
             live = self.cache.peek(entry.room_id)
             if live is None:
                 cold.append(entry)
@@ -53,6 +58,12 @@ class StrippedRooms:
                 found[entry.room_id] = [orjson.Fragment(event) for event in stripped_state(live, user_id)]
         if cold:
             found |= await self._from_database(user_id, cold)
+        if outside:
+            states = await self.outside.of_user(self.queries, user_id, list(outside))
+            found |= {
+                room_id: [orjson.Fragment(orjson.dumps(event)) for event in orjson.loads(states.get(room_nid, b"[]"))]
+                for room_nid, room_id in outside.items()
+            }
         return found
 
     async def _from_database(self, user_id: str, entries: Sequence[Membership]) -> dict[str, list[orjson.Fragment]]:

@@ -35,6 +35,8 @@ class Gathering:
     accept: Accept
     newest_first: list[TimelineEvent] = field(default_factory=list)
     lowest: int | None = None
+    floor: int | None = None
+    """The position below the highest hole of the window: the timeline may not go over it."""
     settled: set[tuple[str, str]] = field(default_factory=set)
     """What state was met already: older values of it are not in force at the window's end."""
 
@@ -71,7 +73,10 @@ class Gathering:
         return not perspective.history.allows(event.position)
 
     def complete(self) -> None:
-        """There are no more events in the window."""
+        """There are no more events in the window, or none that are here without a hole between."""
+        if self.floor is not None:
+            self._end(self.floor)
+            return
         self.window.events = self.newest_first[::-1]
         self.window.start = self.window.after
 
@@ -92,7 +97,7 @@ class Gathering:
         self.window.passed_state.clear()
         self.window.saw_members = False
         self.settled.clear()
-        self.lowest = None
+        self.lowest = self.floor = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +144,25 @@ class Timelines:
     async def _look(self, gatherings: list[Gathering], look: int) -> list[Gathering]:
         """Read on in each window; returns those that are neither full nor at their end."""
         spans = [
-            Span(g.window.room_nid, g.window.after, g.window.up_to if g.lowest is None else g.lowest - 1)
+            Span(
+                g.window.room_nid,
+                g.window.after if g.floor is None else g.floor,
+                g.window.up_to if g.lowest is None else g.lowest - 1,
+            )
             for g in gatherings
         ]
         rows = await self.rooms.timelines(self.queries, spans, look)
         room_ids = {g.window.room_nid: g.window.room_id for g in gatherings}
         events: dict[int, list[TimelineEvent]] = {}
+        floors: dict[int, int | None] = {}
         for row in rows:
+            floors[row[2]] = row["floor"]
             events.setdefault(row[2], []).append(to_timeline_event(row, room_ids[row[2]]))
         unfinished = []
         for gathering in gatherings:
             found = events.get(gathering.window.room_nid, [])
+            if gathering.lowest is None:
+                gathering.floor = floors.get(gathering.window.room_nid)
             if gathering.take(found):
                 continue
             if len(found) < look:
@@ -199,16 +212,24 @@ def _holds_everything(live: LiveRoom) -> bool:
     return bool(live.recent) and live.recent[0].type == "m.room.create"
 
 
+def _floor(live: LiveRoom, window: Window) -> int | None:
+    """As storage/sync_rooms.py has it."""
+    tops = (gap.high - 1 for gap in live.gaps if gap.high - 1 > window.after and gap.high <= window.up_to)
+    return max(tops, default=None)
+
+
 def _from_memory(gathering: Gathering) -> bool:
     """Fill a window from the room's newest events; False where memory does not reach back far enough."""
     window = gathering.window
     live = window.live
     if live is None:
         return False
+    gathering.floor = _floor(live, window)
+    after = window.after if gathering.floor is None else gathering.floor
     newest_first = []
-    reached = live.recent_complete_after <= window.after or _holds_everything(live)
+    reached = live.recent_complete_after <= after or _holds_everything(live)
     for event in reversed(live.recent):
-        if event.position <= window.after:
+        if event.position <= after:
             reached = True
             break
         if event.position <= window.up_to:

@@ -8,9 +8,10 @@ from homeserver.protocol.errors import NotFound
 from homeserver.protocol.filters import RoomEventFilter
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.timeline.gaps import Pages
 from homeserver.services.timeline.messages import IgnoredUsers
 from homeserver.services.timeline.open_room import OpenRoom, RoomOpener
-from homeserver.services.timeline.pages import Page, PageReader, PageWish
+from homeserver.services.timeline.pages import Page, PageWish
 from homeserver.services.timeline.past_state import PastState
 from homeserver.services.timeline.presentation import Presenter
 from homeserver.services.timeline.single_event import NO_SUCH_EVENT, EventFinder
@@ -39,7 +40,7 @@ class ReadContext:
     opener: RoomOpener
     visibility: Visibility
     finder: EventFinder
-    pages: PageReader
+    pages: Pages
     past: PastState
     presenter: Presenter
     ignored: IgnoredUsers
@@ -51,7 +52,7 @@ class ReadContext:
         """`limit` is that of `before` and `after` together. Raises Forbidden, NotFound."""
         opened = await self.opener.open(room_id, reader.user_id)
         event = await self.finder.find(opened.room, event_id)
-        before, after = await self._around(reader, opened, event, limit, event_filter)
+        opened, before, after = await self._around(reader, opened, event, limit, event_filter)
         events = [event, *before.events, *after.events]
         seen = await self.visibility.see(opened.room, reader.user_id, events, opened.perspective)
         if not seen or seen[0].event.event_id != event_id:
@@ -70,12 +71,14 @@ class ReadContext:
 
     async def _around(
         self, reader: Requester, opened: OpenRoom, event: TimelineEvent, limit: int, event_filter: RoomEventFilter
-    ) -> tuple[Page, Page]:
+    ) -> tuple[OpenRoom, Page, Page]:
         ignored = await self.ignored(reader.user_id)
         before, place, now = limit // 2, event.position, self.stream.current
         older = PageWish(opened.ranges, LOWEST, place - 1, before, True, event_filter, ignored)
+        opened, earlier = await self.pages.read(reader.user_id, opened, older)
         newer = PageWish(opened.ranges, place, now, limit - before, False, event_filter, ignored)
-        return await self.pages.read(opened.room, older), await self.pages.read(opened.room, newer)
+        opened, later = await self.pages.read(reader.user_id, opened, newer)
+        return opened, earlier, later
 
     async def _state(
         self, opened: OpenRoom, events: list[TimelineEvent], place: int, event_filter: RoomEventFilter

@@ -9,8 +9,9 @@ from homeserver.protocol.filters import RoomEventFilter
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.timeline.gaps import Pages
 from homeserver.services.timeline.open_room import OpenRoom, RoomOpener
-from homeserver.services.timeline.pages import EVERY_EVENT, Page, PageReader, PageWish
+from homeserver.services.timeline.pages import EVERY_EVENT, Page, PageWish
 from homeserver.services.timeline.past_state import PastState
 from homeserver.services.timeline.presentation import Presenter
 from homeserver.services.timeline.spans import LOWEST
@@ -49,7 +50,7 @@ class ReadMessages:
 
     opener: RoomOpener
     visibility: Visibility
-    pages: PageReader
+    pages: Pages
     past: PastState
     presenter: Presenter
     ignored: IgnoredUsers
@@ -61,7 +62,7 @@ class ReadMessages:
         stop = None if query.stop is None else parse_timeline_token(query.stop)
         opened = await self.opener.open(room_id, reader.user_id)
         wish = await self._wish(reader, opened, query, start, stop)
-        page = await self.pages.read(opened.room, wish)
+        opened, page = await self.pages.read(reader.user_id, opened, wish)
         seen = await self.visibility.see(opened.room, reader.user_id, page.events, opened.perspective)
         return MessagesPage(
             chunk=await self.presenter.show(reader, room_id, seen),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from homeserver.services.timeline.spans import spans_within
 from homeserver.services.timeline.wanted import wanted_by
 from homeserver.storage.events import Events
 from homeserver.storage.room_history import RoomHistory, Wanted
+from homeserver.storage.timeline_gaps import Gap
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -59,11 +60,13 @@ class Page:
 
     events: list[TimelineEvent]
     end: int | None
+    gap: Gap | None = None
+    """The hole at whose top the page had to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageReader:
-    """Reads pages; decides nothing about who may see them."""
+    """Reads pages; decides nothing about who may see them. Backwards no page goes over a hole: see gaps.py."""
 
     queries: Queries
     events: Events
@@ -75,6 +78,18 @@ class PageReader:
             return Page([], wish.up_to if wish.newest_first else wish.after)
         if not wish.filter.rooms.includes(room.room_id):
             return Page([], None)
+        gap = _gap_below(room, wish) if wish.newest_first else None
+        if gap is not None:
+            wish = replace(wish, after=min(gap.high - 1, wish.up_to))
+        events, stopped = await self._read(room, wish)
+        if stopped is not None:
+            return Page(events, stopped)
+        if gap is not None:
+            return Page(events, wish.after, gap)
+        return Page(events, _place(events[-1].position, wish) if events else None)
+
+    async def _read(self, room: LiveRoom, wish: PageWish) -> tuple[list[TimelineEvent], int | None]:
+        """Events, and where the reading goes on where there may be more."""
         wanted = wanted_by(wish.filter)
         found: list[TimelineEvent] = []
         statements = 0
@@ -82,15 +97,15 @@ class PageReader:
             span: tuple[int, int] | None = (after, up_to)
             while span is not None:
                 if statements == MAX_STATEMENTS:
-                    return Page(found, span[1] if wish.newest_first else span[0])
+                    return found, span[1] if wish.newest_first else span[0]
                 look_at = min(LOOK_AT * 4**statements, LOOK_AT_MOST)
                 statements += 1
                 events, looked_to = await self._fetch(room, wish, wanted, span, wish.limit - len(found), look_at)
                 found += [event for event in events if wish.wants(event)]
                 if len(found) == wish.limit:
-                    return Page(found, _place(found[-1].position, wish))
+                    return found, _place(found[-1].position, wish)
                 span = _rest(span, looked_to, wish)
-        return Page(found, _place(found[-1].position, wish) if found else None)
+        return found, None
 
     async def _fetch(
         self, room: LiveRoom, wish: PageWish, wanted: Wanted | None, span: tuple[int, int], limit: int, look_at: int
@@ -116,6 +131,15 @@ class PageReader:
         )
         events = [to_timeline_event(record, room.room_id) for record in records]
         return events, events[-1].position if len(events) == limit else looked_to
+
+
+def _gap_below(room: LiveRoom, wish: PageWish) -> Gap | None:
+    """The highest hole that the page would come to, if its reader may see anything further down."""
+    for gap in reversed(room.gaps):
+        if gap.low < wish.up_to and gap.high - 1 > wish.after:
+            is_seen = any(first < gap.high and last > wish.after for first, last in wish.ranges)
+            return gap if is_seen else None
+    return None
 
 
 def _from_memory(
