@@ -26,6 +26,7 @@ from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.remote_users import build_remote_users
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
+from homeserver.composition.sending import build_sending
 from homeserver.composition.sync import SyncServices, build_sync
 from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
 from homeserver.federation.dns import Dns
@@ -108,7 +109,7 @@ def build_application(
             states=foreign.states,
             chains=foreign.auth_chains,
             known=foreign.standings,
-            outside=NotYet(),
+            outside=kernel.outside,
             issue=NotYet(),
             change=rooms.memberships.change,
             blocks=readers.invite_permissions,
@@ -118,6 +119,7 @@ def build_application(
     reading = build_reading(base, kernel, readers)
     encryption = build_encryption(base, accounts, kernel, federation.device_keys)
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
+    build_sending(base, federation, kernel, foreign, readers, encryption, doors)
     media = build_media(base, settings)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)

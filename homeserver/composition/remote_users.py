@@ -25,7 +25,7 @@ from homeserver.protocol.errors import NotFound
 from homeserver.services.receipts.remote import RemoteReceipts
 from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.device_keys import DeviceKeys
-from homeserver.storage.device_lists import DeviceListChanges
+from homeserver.storage.device_changes import DeviceChangeRows
 from homeserver.storage.remote_devices import RemoteDevices
 
 SECOND_MS: Final = 1_000
@@ -65,7 +65,7 @@ def build_remote_users(
     edus.register("m.device_list_update", updates.device_list_update)
     edus.register("m.signing_key_update", updates.signing_key_update)
 
-    devices = OwnDeviceLists(base.database, DeviceKeys(), CrossSigningKeys(), DeviceListChanges(), base.server_name)
+    devices = OwnDeviceLists(base.database, DeviceKeys(), CrossSigningKeys(), DeviceChangeRows(), base.server_name)
     is_public = settings.room_directory.public_over_federation
     endpoints = endpoints_of(
         UserEndpoints(devices, encryption.key_queries, encryption.key_claims),

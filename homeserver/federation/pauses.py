@@ -38,6 +38,7 @@ class Pauses:
     max_ms: int
     _pauses: Bounded[str, Pause] = field(default_factory=_pauses)
     _changed: set[str] = field(default_factory=set)
+    _listeners: list[Callable[[str], None]] = field(default_factory=list)
 
     async def load(self) -> None:
         """What was stored before this start, oldest first so that the newest are forgotten last."""
@@ -45,6 +46,10 @@ class Pauses:
         stored = await self.rows.newest(self.database, since_ms, MAX_SERVERS)
         for server_name, pause in reversed(stored.items()):
             self._pauses.put(server_name, pause)
+
+    def on_reached(self, listener: Callable[[str], None]) -> None:
+        """Be told of each server that was left alone and is there again. Listeners are synchronous and must be quick."""
+        self._listeners.append(listener)
 
     def check(self, server_name: str) -> None:
         """Raises DestinationPaused until it is time to try again."""
@@ -73,6 +78,8 @@ class Pauses:
         """It answered, or asked us something: nothing is held against it any more."""
         if self._pauses.pop(server_name) is not None:
             self._changed.add(server_name)
+            for listener in self._listeners:
+                listener(server_name)
 
     async def store(self) -> None:
         """Write what has changed: two statements, however many servers."""

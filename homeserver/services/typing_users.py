@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from homeserver.services.requester import Requester
     from homeserver.services.rooms.timeline_event import TimelineEvent
 
+TypingListener = Callable[[str, str, bool], None]
+"""(user id, room id, whether he types)."""
+
 DEFAULT_TIMEOUT_MS = 30_000
+# Whoever goes on typing says so to other servers as often as this: they forget it after some 30 s.
+TOLD_AGAIN_MS = 20_000
 MAX_TIMEOUT_MS = 120_000
 EXPIRY_INTERVAL_MS = 1_000
 MAX_TYPING_IN_ROOM = 500
@@ -37,10 +42,21 @@ class TypingUsers:
     _rooms: dict[str, dict[str, int]] = field(default_factory=dict)
     # Position of each room's last change, oldest change first.
     _changed: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _listeners: list[TypingListener] = field(default_factory=list)
+    # When listeners were last told that somebody types, by room and user.
+    _told_ms: dict[tuple[str, str], int] = field(default_factory=dict)
 
     async def load(self) -> None:
         """Start the stream; once, before the first request."""
         self.stream.load(self.clock.now_ms())
+
+    def on_typing(self, listener: TypingListener) -> None:
+        """Be told who begins, goes on, and stops. Listeners are synchronous and must be quick."""
+        self._listeners.append(listener)
+
+    def _tell(self, user_id: str, room_id: str, typing: bool) -> None:
+        for listener in self._listeners:
+            listener(user_id, room_id, typing)
 
     async def set(self, requester: Requester, user_id: str, room_id: str, typing: bool, timeout_ms: int | None) -> None:
         """Begin (for at most `timeout_ms`) or stop. Raises Forbidden for others' typing and where one has not joined."""
@@ -72,6 +88,10 @@ class TypingUsers:
         users[user_id] = self.clock.now_ms() + max(0, min(timeout_ms, MAX_TIMEOUT_MS))
         if is_new:
             self._announce([room_id])
+        now_ms = self.clock.now_ms()
+        if is_new or now_ms - self._told_ms.get((room_id, user_id), 0) >= TOLD_AGAIN_MS:
+            self._told_ms[(room_id, user_id)] = now_ms
+            self._tell(user_id, room_id, True)
 
     def stop(self, user_id: str, room_id: str) -> None:
         """The user no longer types in the room, if he did."""
@@ -84,6 +104,8 @@ class TypingUsers:
             return False
         if not users:
             del self._rooms[room_id]
+        self._told_ms.pop((room_id, user_id), None)
+        self._tell(user_id, room_id, False)
         return True
 
     async def expire(self) -> None:

@@ -13,8 +13,6 @@ EVERYBODY = ""
 
 LAST_POSITION = "SELECT max(position) FROM device_list_changes"
 
-POSITION_OF = "SELECT position FROM device_list_changes WHERE user_id = $1 AND observer = ''"
-
 RECORD = """
 INSERT INTO device_list_changes (user_id, observer, position)
 SELECT DISTINCT user_id, $2, $3::bigint FROM unnest($1::text[]) AS user_id
@@ -33,10 +31,6 @@ class DeviceListChanges:
     async def last_position(self, q: Queries) -> int:
         """Where the stream stands; 0 if nothing ever changed. Rows are never deleted, so this survives restarts."""
         return await q.fetchval(LAST_POSITION) or 0
-
-    async def position_of(self, q: Queries, user_id: str) -> int:
-        """The newest change of a user that everybody may hear of; 0 if there never was one."""
-        return await q.fetchval(POSITION_OF, user_id) or 0
 
     async def record(self, q: Queries, user_ids: Sequence[str], position: int, observer: str = EVERYBODY) -> None:
         """Write that these users' keys changed at `position`, for everybody or for one observer."""

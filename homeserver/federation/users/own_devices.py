@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from homeserver.storage.cross_signing import CrossSigningKeys
     from homeserver.storage.database import Queries
     from homeserver.storage.device_keys import DeviceKeys
-    from homeserver.storage.device_lists import DeviceListChanges
+    from homeserver.storage.device_changes import DeviceChangeRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class OwnDeviceLists:
     queries: Queries
     device_keys: DeviceKeys
     cross_signing: CrossSigningKeys
-    changes: DeviceListChanges
+    changes: DeviceChangeRows
     server_name: str
 
     async def __call__(self, user_id: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class OwnDeviceLists:
         """
         if parse_user_id(user_id).server_name != self.server_name:
             raise NotFound("That is no user of this server")
-        stream_id = await self.changes.position_of(self.queries, user_id)
+        stream_id = await self.changes.newest_of(self.queries, user_id)
         devices = (await self.device_keys.of_users(self.queries, [user_id])).get(user_id)
         if devices is None:
             raise NotFound("There is no such user")

@@ -6,7 +6,7 @@ all share one room each change would otherwise wake everybody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ MAX_STATUS_CHARACTERS = 256
 TELL_INTERVAL_MS = 1_000
 EXPIRY_INTERVAL_MS = 10_000
 MAX_TOLD_OFFLINE = 100
+PresenceListener = Callable[[str, dict[str, Any]], None]
 _OFFLINE = Shown(OFFLINE, None, False)
 
 
@@ -46,6 +47,7 @@ class Presence:
     _recent: RecentChanges[str] = field(default_factory=RecentChanges)
     _untold: dict[str, None] = field(default_factory=dict)
     _told_ms: int = 0
+    _listeners: list[PresenceListener] = field(default_factory=list)
 
     async def load(self) -> None:
         """Start the stream at the clock's time and read status messages; once, before the first request."""
@@ -54,6 +56,10 @@ class Presence:
         self._recent.load(now)
         for user_id, status_msg in (await self.rows.everybody(self.queries)).items():
             self._users[user_id] = UserPresence(status_msg, shown=Shown(OFFLINE, status_msg, False))
+
+    def on_shown(self, listener: PresenceListener) -> None:
+        """Be told what others are shown of a user whenever that changes. Listeners are synchronous and must be quick."""
+        self._listeners.append(listener)
 
     # -- commands -----------------------------------------------------------------------------------
 
@@ -142,6 +148,11 @@ class Presence:
             self._recent.add(position, user_id)
         self.stream.finish(positions)
         self.announcer.wake(users=changed, rooms=rooms)
+        now_ms = self.clock.now_ms()
+        for listener in self._listeners:
+            for user_id in changed:
+                if user_id in self._users:
+                    listener(user_id, self._users[user_id].content(now_ms))
 
     async def expire(self) -> None:
         """Devices that were not heard of for long are gone. Called every EXPIRY_INTERVAL_MS."""

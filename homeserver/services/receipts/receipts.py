@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -70,12 +70,17 @@ class Receipts:
     clock: Clock
     stream: StreamPosition = field(default_factory=lambda: StreamPosition("receipts"))
     recent: RecentChanges[Receipt] = field(default_factory=RecentChanges)
+    _listeners: list[Callable[[Receipt], None]] = field(default_factory=list)
 
     async def load(self) -> None:
         """Continue after the last stored receipt; once, before the first request."""
         position = await self.rows.last_position(self.queries)
         self.stream.load(position)
         self.recent.load(position)
+
+    def on_receipt(self, listener: Callable[[Receipt], None]) -> None:
+        """Be told of our users' public receipts. Listeners are synchronous and must be quick."""
+        self._listeners.append(listener)
 
     # -- commands -----------------------------------------------------------------------------------
 
@@ -139,6 +144,9 @@ class Receipts:
             for row in marking.moved:
                 receipt = Receipt(room.room_id, user_id, row.receipt_type, thread_id, row.event_id, now)
                 self.recent.add(row.position, receipt)
+                if row.receipt_type == READ:
+                    for listener in self._listeners:
+                        listener(receipt)
         self.unread.read(user_id, room.room_id, thread_id, max(event.position for event in events.values()))
         self._wake(user_id, room.room_id, marking.moved)
 

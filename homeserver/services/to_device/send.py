@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -30,6 +30,7 @@ MAX_EVENT_TYPE_CHARACTERS = 255
 # "An arbitrary ID for the message that is unique", at most 32 characters.
 MESSAGE_ID_BYTES = 16
 
+SentAwayListener = Callable[[Collection[str]], None]
 Messages = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """User id -> device id or `*` -> content."""
 
@@ -45,6 +46,8 @@ class SendToDevice:
     announcer: Announcer
     clock: Clock
     server_name: str
+    on_sent_away: list[SentAwayListener] = field(default_factory=list)
+    """Called after the commit with the servers for whose users something was stored; synchronous, and quick."""
 
     async def send(self, requester: Requester, event_type: str, txn_id: str, messages: Messages) -> None:
         """Store the messages, once for each transaction id, and wake who gets one. One statement.
@@ -64,6 +67,9 @@ class SendToDevice:
             return
         digest = _digest(requester.user_id, requester.device_id or "", event_type, txn_id)
         self.announcer.wake(users=await self._store(digest, local, remote))
+        if remote:
+            for listener in self.on_sent_away:
+                listener([each.destination for each in remote])
 
     async def hear(
         self, sender: str, event_type: str, digest: bytes, messages: Sequence[tuple[str, str, Mapping[str, Any]]]
