@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from homeserver.composition.federation import FederationServices
@@ -27,7 +26,6 @@ from homeserver.http.federation.leaves import FederatedLeaveEndpoints
 from homeserver.http.federation.third_party_invites import ThirdPartyInviteEndpoints
 from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Unavailable
-from homeserver.protocol.events import Event
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.invitable import InviteBlocks
@@ -61,9 +59,6 @@ class DoorServices:
 
 class NotYet:
     """In the place of parts that are not built yet."""
-
-    async def record(self, event: Event, stripped: Sequence[bytes]) -> None:
-        raise Unavailable("Invitations of other servers cannot be kept yet")
 
     async def invite(self, room_id: str, draft: EventDraft) -> str:
         raise Unavailable("Users of other servers cannot be invited yet")

@@ -91,6 +91,7 @@ async def test_alice_sees_the_invitation(alpha: Home, mallory: ForeignServer, al
     }
     told = (await alice.sync()).room(room.room_id, "invite")["invite_state"]["events"]
     by_type = {each["type"]: each for each in told}
+    assert len(by_type) == len(told) == 4
     assert by_type["m.room.name"]["content"] == {"name": "lair"}
     assert by_type["m.room.member"]["content"] == {"membership": "invite", "reason": "come in"}
     assert all(set(each) == {"type", "state_key", "sender", "content"} for each in told)
@@ -102,6 +103,17 @@ async def test_the_invitation_wakes_alice(alpha: Home, mallory: ForeignServer, a
     await invite(mallory, alpha, invitation(room, alice.user_id), shown(room))
     assert (await alice.sync()).room(room.room_id, "invite")
     assert not (await alice.sync()).get("rooms")
+
+
+async def test_a_repeated_invitation_is_the_same(alpha: Home, mallory: ForeignServer, alice: Client) -> None:
+    room = lair(mallory)
+    event = invitation(room, alice.user_id)
+    for _ in range(2):
+        assert (await invite(mallory, alpha, event, shown(room)))["event"]["signatures"][ALPHA]
+    room.set(MALLORY, "m.room.name", {"name": "den"})
+    await invite(mallory, alpha, invitation(room, alice.user_id), shown(room))
+    told = (await alice.sync()).room(room.room_id, "invite")["invite_state"]["events"]
+    assert [each["content"] for each in told if each["type"] == "m.room.name"] == [{"name": "den"}]
 
 
 async def test_invitations_of_old(alpha: Home, mallory: ForeignServer, alice: Client) -> None:
