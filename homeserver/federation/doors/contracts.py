@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from homeserver.federation.pdu_checks import DroppedPdu
@@ -57,12 +57,6 @@ class AuthChains(Protocol):
     """services/foreign_events."""
 
     async def of(self, event_ids: Sequence[str]) -> list[str]: ...
-
-
-class StoredPdus(Protocol):
-    """services/foreign_events."""
-
-    async def pdus(self, event_ids: Sequence[str]) -> Mapping[str, dict[str, Any]]: ...
 
 
 class OutsideMemberships(Protocol):

@@ -18,7 +18,7 @@ from homeserver.federation.doors.residence import ResidentRooms
 from homeserver.protocol.errors import Forbidden, IncompatibleRoomVersion, InvalidParam, InviteBlocked
 from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import is_user_id
-from homeserver.protocol.room_versions import ROOM_VERSIONS, RoomVersion
+from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.protocol.signing import SigningKey, sign_event
 from homeserver.services.membership.invitable import InviteBlocks
 from homeserver.storage.users import Users
@@ -103,10 +103,3 @@ class ReceiveInvitation:
             return
         stripped = await read_invite_state(self.checks, shown, invite)
         await self.outside.record(invite, [orjson.dumps(each) for each in stripped])
-
-
-def version_of_v1(pdu: dict[str, Any]) -> RoomVersion:
-    """ "Servers which receive a v1 invite request must assume that the room version is either "1" or "2"." """
-    if not isinstance(pdu.get("event_id"), str):
-        raise InvalidParam("The event has no event_id: it is of another room version than 1 and 2")
-    return ROOM_VERSIONS["1"]
