@@ -10,7 +10,7 @@ from homeserver.composition.call_page import build_call_page
 from homeserver.composition.call_probe import build_call_probe
 from homeserver.composition.calls import CallServices, build_calls
 from homeserver.composition.delayed import DelayedServices, build_delayed
-from homeserver.composition.doors import DoorServices, DoorsNeeds, NotYet, build_doors
+from homeserver.composition.doors import DoorServices, DoorsNeeds, build_doors
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
 from homeserver.composition.federation import FederationServices, build_federation
@@ -28,6 +28,7 @@ from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.sending import build_sending
 from homeserver.composition.sync import SyncServices, build_sync
+from homeserver.composition.travel import build_travel
 from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
 from homeserver.federation.dns import Dns
 from homeserver.http.observer import Observer
@@ -98,7 +99,8 @@ def build_application(
     foreign = build_foreign_events(base, kernel)
     intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive)
     history = build_history(base, federation, intake.acl, foreign.states, foreign.auth_chains)
-    rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms)
+    travel = build_travel(base, federation, kernel, foreign, intake, signing_key)
+    rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms, travel)
     doors = build_doors(
         base,
         federation,
@@ -110,7 +112,7 @@ def build_application(
             chains=foreign.auth_chains,
             known=foreign.standings,
             outside=kernel.outside,
-            issue=NotYet(),
+            issue=travel.rooms,
             change=rooms.memberships.change,
             blocks=readers.invite_permissions,
             limits=limiter,

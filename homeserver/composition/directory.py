@@ -12,6 +12,7 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.directory.aliases import RoomAliases
 from homeserver.services.directory.publish import PublishRoom
 from homeserver.services.directory.published import PublishedRooms
+from homeserver.services.directory.remote import RemoteAliases
 from homeserver.services.directory.remote_rooms import RemotePublicRooms
 from homeserver.services.directory.resolve import ResolveRoom
 from homeserver.services.directory.search import SearchDirectory
@@ -33,7 +34,11 @@ class DirectoryServices:
 
 
 def build_directory(
-    base: Foundation, settings: Settings, appender: Appender, remote_rooms: RemotePublicRooms
+    base: Foundation,
+    settings: Settings,
+    appender: Appender,
+    remote_rooms: RemotePublicRooms,
+    remote_aliases: RemoteAliases,
 ) -> DirectoryServices:
     """The list of published rooms follows committed events."""
     database, cache, clock, rules = base.database, base.cache, base.clock, settings.room_directory
@@ -42,13 +47,13 @@ def build_directory(
     base.announcer.on_events(published.apply_events)
     base.announcer.on_resolved(published.apply_resolved)
     base.life.reports_memory("published_rooms", published.memory_usage)
-    resolve = ResolveRoom(database, alias_rows)
+    resolve = ResolveRoom(database, alias_rows, cache, remote_aliases, base.server_name)
     search = SearchDirectory(published)
     must_be_member = settings.rooms.require_membership_for_aliases
     aliases = RoomAliases(database, alias_rows, cache, appender, clock, base.server_name, must_be_member)
     publish = PublishRoom(database, cache, rows, published, clock, rules.allow_publish)
     endpoints = endpoints_of(
-        AliasEndpoints(resolve, aliases, base.server_name),
+        AliasEndpoints(resolve, aliases),
         RoomDirectoryEndpoints(search, publish, base.server_name, rules.public_without_auth, remote_rooms),
     )
     return DirectoryServices(alias_rows, rows, published, resolve, search, list(endpoints))

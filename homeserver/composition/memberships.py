@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
+from homeserver.composition.travel import TravelServices
 from homeserver.services.membership.by_state import SetMembership
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.depart import DepartRoom
@@ -40,16 +41,17 @@ class MembershipServices:
 
 
 def build_memberships(
-    base: Foundation, kernel: Kernel, blocks: InviteBlocks, after_join: AfterJoin
+    base: Foundation, kernel: Kernel, blocks: InviteBlocks, after_join: AfterJoin, travel: TravelServices
 ) -> MembershipServices:
     """Everything that writes m.room.member events."""
     profiles = MemberProfiles(base.database, ProfileRows())
-    invitable = Invitable(base.server_name, blocks)
+    where, remote = travel.whereabouts, travel.rooms
+    invitable = Invitable(base.server_name, travel.federates, blocks)
     change = ChangeMembership(kernel.appender)
-    join = JoinRoom(base.cache, change, base.awake, profiles, after_join)
-    knock = KnockRoom(change, profiles)
-    invite = InviteUser(change, profiles, invitable)
-    depart = DepartRoom(change)
+    join = JoinRoom(base.cache, change, base.awake, profiles, after_join, where, remote)
+    knock = KnockRoom(change, profiles, where, remote)
+    invite = InviteUser(change, profiles, invitable, base.cache, remote)
+    depart = DepartRoom(change, where, remote)
     return MembershipServices(
         change=change,
         profiles=profiles,
@@ -60,7 +62,7 @@ def build_memberships(
         depart=depart,
         forget=ForgetRoom(base.database, base.memberships, base.awake),
         by_state=SetMembership(base.cache, join, invite, knock, depart),
-        leave_all=LeaveAllRooms(change, base.awake),
+        leave_all=LeaveAllRooms(depart, base.awake),
         evict_guests=EvictGuests(base.database, base.cache, kernel.appender, base.memberships),
         propagate_profile=PropagateProfile(kernel.appender, base.awake),
     )

@@ -11,6 +11,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.composition.memberships import MembershipServices, build_memberships
 from homeserver.composition.readers import ReaderServices
+from homeserver.composition.travel import TravelServices
 from homeserver.http.client.membership import MembershipEndpoints
 from homeserver.http.client.room_creation import RoomCreationEndpoints
 from homeserver.http.client.room_upgrade import RoomUpgradeEndpoints
@@ -18,6 +19,7 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.directory.remote_rooms import RemotePublicRooms
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.creation.create_room import CreateRoom
+from homeserver.services.rooms.creation.first_guests import InviteToNewRoom
 from homeserver.services.rooms.creation.founder import RoomFounder
 from homeserver.services.rooms.event_checks.canonical_alias import CheckCanonicalAlias
 from homeserver.services.rooms.event_checks.relations import CheckRelation
@@ -52,14 +54,15 @@ def build_rooms(
     kernel: Kernel,
     limiter: AnyRateLimiter,
     remote_rooms: RemotePublicRooms,
+    travel: TravelServices,
 ) -> RoomServices:
     """Everything that writes into rooms goes through the kernel's appender."""
     database, cache, clock, appender = base.database, base.cache, base.clock, kernel.appender
     carry = CarrySettings(
         database, cache, base.awake, AccountDataRows(), readers.account_data_stream, readers.push_rules
     )
-    members = build_memberships(base, kernel, readers.invite_permissions, carry)
-    directory = build_directory(base, settings, appender, remote_rooms)
+    members = build_memberships(base, kernel, readers.invite_permissions, carry, travel)
+    directory = build_directory(base, settings, appender, remote_rooms, travel.aliases)
     aliases, listed = directory.alias_rows, directory.rows
     found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
     create = CreateRoom(
@@ -69,7 +72,7 @@ def build_rooms(
         directory=listed,
         published=directory.published,
         profiles=members.profiles,
-        invitable=members.invitable,
+        invite=InviteToNewRoom(members.invitable, travel.rooms),
         clock=clock,
         default_version=settings.rooms.default_version,
         allow_publish=settings.room_directory.allow_publish,

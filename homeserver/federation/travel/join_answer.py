@@ -21,7 +21,7 @@ class _Answer(msgspec.Struct):
 
     state: list[msgspec.Raw]
     auth_chain: list[msgspec.Raw]
-    event: msgspec.Raw | None = None
+    event: msgspec.Raw = msgspec.Raw(b"null")
     members_omitted: bool = False
 
 
@@ -46,7 +46,7 @@ def read_join_answer(body: bytes) -> JoinAnswer:
     state = [_number(raw, numbers) for raw in answer.state]
     for raw in answer.auth_chain:
         _number(raw, numbers)
-    event = None if answer.event is None else _pdu(bytes(answer.event))
+    event = _pdu(bytes(answer.event))
     return JoinAnswer(list(_pdus(numbers)), state, event)
 
 

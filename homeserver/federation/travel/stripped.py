@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from homeserver.protocol.canonical_json import encode_canonical
 from homeserver.protocol.identifiers import is_user_id
 
 MAX_STRIPPED: Final = 100
 """Events; the specification names seven types, and members besides."""
+
+MAX_STRIPPED_BYTES: Final = 256 * 1024
 
 
 def read_stripped(events: Any) -> list[dict[str, Any]]:
@@ -15,6 +19,19 @@ def read_stripped(events: Any) -> list[dict[str, Any]]:
     if not isinstance(events, list):
         return []
     return [_strip(event) for event in events[:MAX_STRIPPED] if _is_stripped(event)]
+
+
+def encode_stripped(events: Sequence[dict[str, Any]]) -> list[bytes]:
+    """The first of them, up to MAX_STRIPPED_BYTES."""
+    encoded: list[bytes] = []
+    left = MAX_STRIPPED_BYTES
+    for event in events:
+        text = encode_canonical(event, strict=False)
+        left -= len(text)
+        if left < 0:
+            break
+        encoded.append(text)
+    return encoded
 
 
 def _strip(event: dict[str, Any]) -> dict[str, Any]:

@@ -25,12 +25,11 @@ class AliasEndpoints:
 
     resolve: ResolveRoom
     aliases: RoomAliases
-    server_name: str
 
     @endpoint("GET", ALIAS, auth=Auth.NONE, limit="directory")
     async def get_room_id_by_alias(self, request: Request[None]) -> Response:
         found = await self.resolve.alias(request.path["alias"])
-        return {"room_id": found.room_id, "servers": [self.server_name]}
+        return {"room_id": found.room_id, "servers": found.servers}
 
     @endpoint("PUT", ALIAS, body=NewAliasBody, limit="directory")
     async def set_room_alias(self, request: Request[NewAliasBody]) -> Response:

@@ -24,6 +24,10 @@ ROOM = "/_matrix/client/v3/rooms/{room_id}"
 # Of the body of a join: what the verb is told on its own, or what is meant for the server alone.
 _NOT_CONTENT = frozenset({"reason", "third_party_signed"})
 
+# A large room comes from another server with all its state, and the first servers that are asked may not answer.
+JOIN_LIMIT_MS = 300_000
+MAX_VIA = 20
+
 
 class ReasonBody(msgspec.Struct):
     reason: str | None = None
@@ -58,25 +62,33 @@ class MembershipEndpoints:
     async def joined_rooms(self, request: Request[None]) -> Response:
         return {"joined_rooms": sorted(await self.awake.joined_room_ids(request.requester.user_id))}
 
-    @endpoint("POST", "/_matrix/client/v3/join/{room}", guests=True, body=dict, empty_body=True, limit="join")
+    @endpoint(
+        "POST", "/_matrix/client/v3/join/{room}", guests=True, body=dict, empty_body=True, limit="join",
+        time_limit_ms=JOIN_LIMIT_MS,
+    )  # fmt: skip
     async def join_by_name(self, request: Request[dict[str, Any]]) -> Response:
-        return await self._join(request, await self.resolve.room_id(request.path["room"]))
+        found = await self.resolve.room(request.path["room"])
+        return await self._join(request, found.room_id, [*_via(request), *found.servers])
 
-    @endpoint("POST", ROOM + "/join", guests=True, body=dict, empty_body=True, limit="join")
+    @endpoint(
+        "POST", ROOM + "/join", guests=True, body=dict, empty_body=True, limit="join", time_limit_ms=JOIN_LIMIT_MS
+    )
     async def join_by_id(self, request: Request[dict[str, Any]]) -> Response:
-        return await self._join(request, request.path["room_id"])
+        return await self._join(request, request.path["room_id"], _via(request))
 
-    async def _join(self, request: Request[dict[str, Any]], room_id: str) -> Response:
+    async def _join(self, request: Request[dict[str, Any]], room_id: str, via: list[str]) -> Response:
         """What a client adds to the body goes into the member event, as with other servers."""
         extra = {key: value for key, value in clients_part(request.body).items() if key not in _NOT_CONTENT}
-        await self.join(request.requester, room_id, reason=request.body.get("reason"), extra=extra or None)
+        reason = request.body.get("reason")
+        await self.join(request.requester, room_id, reason=reason, extra=extra or None, via=via)
         return {"room_id": room_id}
 
     @endpoint("POST", "/_matrix/client/v3/knock/{room}", body=ReasonBody, limit="join")
     async def knock_on_room(self, request: Request[ReasonBody]) -> Response:
-        room_id = await self.resolve.room_id(request.path["room"])
-        await self.knock(request.requester, room_id, reason=request.body.reason)
-        return {"room_id": room_id}
+        found = await self.resolve.room(request.path["room"])
+        via = [*_via(request), *found.servers]
+        await self.knock(request.requester, found.room_id, reason=request.body.reason, via=via)
+        return {"room_id": found.room_id}
 
     @endpoint("POST", ROOM + "/invite", body=InviteBody, limit="invite")
     async def invite_user(self, request: Request[InviteBody]) -> Response:
@@ -115,3 +127,9 @@ class MembershipEndpoints:
     async def forget_room(self, request: Request[None]) -> Response:
         await self.forget(request.requester, request.path["room_id"])
         return {}
+
+
+def _via(request: Request[Any]) -> list[str]:
+    """Servers that may know the room. `server_name` is what older clients say (before v1.12; many say both)."""
+    query = request.query
+    return [*query.strings("via"), *query.strings("server_name")][:MAX_VIA]

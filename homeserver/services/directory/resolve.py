@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import InvalidParam, NotFound
 from homeserver.protocol.identifiers import parse_room_alias, parse_room_id
-from homeserver.storage.aliases import Aliases, StoredAlias
+from homeserver.services.directory.remote import FoundRoom, RemoteAliases
+from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.storage.aliases import Aliases
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
+
+MAX_SERVERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +23,34 @@ class ResolveRoom:
 
     queries: Queries
     aliases: Aliases
+    cache: RoomCache
+    remote: RemoteAliases
+    server_name: str
 
-    async def room_id(self, room: str) -> str:
-        """The room id of an alias or of itself. Raises InvalidParam for neither, NotFound for unknown aliases."""
+    async def room(self, room: str) -> FoundRoom:
+        """The room of an alias or of an id. Raises InvalidParam for neither, else as `alias`."""
         if room.startswith("#"):
-            return (await self.alias(room)).room_id
+            return await self.alias(room)
         if room.startswith("!"):
             parse_room_id(room)
-            return room
+            return FoundRoom(room)
         raise InvalidParam("This is neither a room id nor a room alias")
 
-    async def alias(self, alias: str) -> StoredAlias:
-        """Where an alias points. Raises InvalidParam, NotFound (also for aliases of other servers)."""
-        parse_room_alias(alias)
+    async def alias(self, alias: str) -> FoundRoom:
+        """Where an alias points; other servers are asked for theirs.
+
+        Raises InvalidParam, NotFound, and as `RemoteAliases.find`.
+        """
+        server_name = parse_room_alias(alias).server_name
+        if server_name != self.server_name:
+            return await self.remote.find(server_name, alias)
         found = await self.aliases.find(self.queries, alias)
         if found is None:
             raise NotFound(f"There is no room with the alias {alias}")
-        return found
+        return FoundRoom(found.room_id, await self._servers(found.room_id))
+
+    async def _servers(self, room_id: str) -> list[str]:
+        """Who is in the room, most users first; we are named in any case, for we know how to find it."""
+        servers = (await self.cache.get(room_id)).servers
+        others = sorted((name for name in servers if name != self.server_name), key=lambda name: -servers[name])
+        return [self.server_name, *others[: MAX_SERVERS - 1]]

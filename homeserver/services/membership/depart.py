@@ -12,6 +12,8 @@ from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import parse_user_id
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.content import check_joined, member_draft, membership_of
+from homeserver.services.membership.remote import RemoteRooms
+from homeserver.services.membership.whereabouts import Whereabouts
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.live_room import LiveRoom
 
@@ -23,12 +25,23 @@ class DepartRoom:
     """Four verbs that write one membership event each. `extra`: further keys of its content."""
 
     change: ChangeMembership
+    whereabouts: Whereabouts
+    remote: RemoteRooms
 
     async def leave(
         self, requester: Requester, room_id: str, *, reason: str | None = None, extra: Mapping[str, Any] = _NOTHING
     ) -> str:
         """Leave a room, decline an invite, or take a knock back; leaving twice changes nothing."""
-        user_id = requester.user_id
+        return await self.leave_as(requester.user_id, room_id, reason=reason, extra=extra)
+
+    async def leave_as(
+        self, user_id: str, room_id: str, *, reason: str | None = None, extra: Mapping[str, Any] = _NOTHING
+    ) -> str:
+        """The same for a user who has no session any more."""
+        if await self.whereabouts.waits_outside(user_id, room_id):
+            content = member_draft(user_id, user_id, "leave", reason=reason, extra=extra).content
+            servers = await self.whereabouts.servers(user_id, room_id, ())
+            return await self.remote.leave(user_id, room_id, servers, content)
 
         def change(room: LiveRoom, standing: Event | None) -> EventDraft | None:
             if standing is None:

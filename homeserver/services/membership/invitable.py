@@ -24,14 +24,22 @@ class Invitable:
     """One check, for POST /invite and for createRoom."""
 
     server_name: str
+    federates: bool
     blocks: InviteBlocks
 
     async def check(self, requester: Requester, user_ids: Sequence[str]) -> None:
-        """Raises InvalidParam (no user id), Forbidden (a user of another server), InviteBlocked."""
-        for user_id in user_ids:
-            if parse_user_id(user_id).server_name != self.server_name:
-                raise Forbidden(f"This server does not federate: {user_id} cannot be invited")
-        others = [user_id for user_id in user_ids if user_id != requester.user_id]
+        """Raises InvalidParam (no user id), Forbidden (a user of another server, without federation), InviteBlocked.
+
+        Whether users of other servers block invitations, their servers know.
+        """
+        elsewhere = [user_id for user_id in user_ids if self.is_elsewhere(user_id)]
+        if elsewhere and not self.federates:
+            raise Forbidden(f"This server does not federate: {elsewhere[0]} cannot be invited")
+        others = [user_id for user_id in user_ids if user_id != requester.user_id and user_id not in elsewhere]
         blocking = await self.blocks.blocking(others) if others else None
         if blocking:
             raise InviteBlocked(f"{', '.join(sorted(blocking))} does not accept invitations")
+
+    def is_elsewhere(self, user_id: str) -> bool:
+        """Whether it is a user of another server. Raises InvalidParam."""
+        return parse_user_id(user_id).server_name != self.server_name

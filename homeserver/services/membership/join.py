@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,16 +11,37 @@ from homeserver.protocol.errors import Forbidden, GuestAccessForbidden
 from homeserver.protocol.events import Event
 from homeserver.services.awake import AwakeUsers
 from homeserver.services.membership.change import ChangeMembership
-from homeserver.services.membership.content import ProfileLookup, member_draft, membership_of
+from homeserver.services.membership.content import MemberProfile, ProfileLookup, member_draft, membership_of
+from homeserver.services.membership.remote import RemoteRooms
 from homeserver.services.membership.restricted import (
     authorising_user,
     is_restricted,
+    may_vouch,
     meets_condition,
     refuse_restricted,
+    vouching_servers,
 )
+from homeserver.services.membership.whereabouts import Whereabouts
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Who wants to join what, and what the event shall say."""
+
+    requester: Requester
+    room_id: str
+    profile: MemberProfile
+    reason: str | None
+    extra: Mapping[str, Any] | None
+
+    def draft(self, voucher: Mapping[str, Any] = _NOTHING) -> EventDraft:
+        user_id = self.requester.user_id
+        return member_draft(user_id, user_id, "join", self.profile, self.reason, {**(self.extra or {}), **voucher})
 
 
 class AfterJoin(Protocol):
@@ -38,30 +59,54 @@ class JoinRoom:
     awake: AwakeUsers
     profiles: ProfileLookup
     after_join: AfterJoin
+    whereabouts: Whereabouts
+    remote: RemoteRooms
 
     async def __call__(
-        self, requester: Requester, room_id: str, *, reason: str | None = None, extra: Mapping[str, Any] | None = None
+        self,
+        requester: Requester,
+        room_id: str,
+        *,
+        reason: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        via: Sequence[str] = (),
     ) -> str:
         """Join; joining again changes nothing, unless `extra` brings new keys (a name for this room). Returns the event id.
 
-        Raises NotFound, Forbidden, GuestAccessForbidden, UnableToGrantJoin.
+        `via`: servers that may know the room, where this one is not in it.
+        Raises NotFound, Forbidden, GuestAccessForbidden, UnableToGrantJoin, and what `RemoteRooms` raises.
         """
-        user_id = requester.user_id
-        room = await self.cache.get(room_id)
-        if requester.is_guest:
+        profile = await self.profiles.member_profile(requester.user_id)
+        wish = _Wish(requester, room_id, profile, reason, extra)
+        room = await self.whereabouts.ours(requester.user_id, room_id)
+        event_id = await self._elsewhere(wish, via) if room is None else await self._here(wish, room)
+        await self.after_join(requester.user_id, await self.cache.get(room_id))
+        return event_id
+
+    async def _here(self, wish: _Wish, room: LiveRoom) -> str:
+        user_id = wish.requester.user_id
+        if wish.requester.is_guest:
             check_guest_access(room)
         needs_voucher = await self._needs_voucher(room, user_id)
-        profile = await self.profiles.member_profile(user_id)
+        if needs_voucher and not may_vouch(room) and (servers := vouching_servers(room)):
+            return await self.remote.join_vouched(user_id, wish.room_id, servers, wish.draft().content)
 
         def change(room: LiveRoom, standing: Event | None) -> EventDraft | None:
-            if extra is None and standing is not None and standing.membership == "join":
+            if wish.extra is None and standing is not None and standing.membership == "join":
                 return None
             voucher = {"join_authorised_via_users_server": authorising_user(room)} if needs_voucher else {}
-            return member_draft(user_id, user_id, "join", profile, reason, {**(extra or {}), **voucher})
+            return wish.draft(voucher)
 
-        event_id = await self.change(room_id, user_id, change)
-        await self.after_join(user_id, await self.cache.get(room_id))
-        return event_id
+        return await self.change(wish.room_id, user_id, change)
+
+    async def _elsewhere(self, wish: _Wish, via: Sequence[str]) -> str:
+        if wish.requester.is_guest:
+            # What the room says of guests is known too late to turn back.
+            raise GuestAccessForbidden("Guests may not join rooms of other servers")
+        user_id, room_id = wish.requester.user_id, wish.room_id
+        servers = await self.whereabouts.servers(user_id, room_id, via)
+        event_id = await self.remote.join(user_id, room_id, servers, wish.draft().content)
+        return event_id or await self._here(wish, await self.cache.get(room_id))
 
     async def _needs_voucher(self, room: LiveRoom, user_id: str) -> bool:
         """Whether somebody must vouch for this join; refuses where a restricted room's conditions are not met."""

@@ -6,13 +6,9 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import MatrixError
-from homeserver.protocol.events import Event
 from homeserver.services.awake import AwakeUsers
-from homeserver.services.membership.change import ChangeMembership
-from homeserver.services.membership.content import member_draft
-from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.membership.depart import DepartRoom
 
 ROOMS_AT_ONCE = 50
 
@@ -23,7 +19,7 @@ log = logging.getLogger(__name__)
 class LeaveAllRooms:
     """One verb."""
 
-    change: ChangeMembership
+    depart: DepartRoom
     awake: AwakeUsers
 
     async def __call__(self, user_id: str) -> None:
@@ -34,10 +30,7 @@ class LeaveAllRooms:
             await asyncio.gather(*(self._leave(user_id, each) for each in room_ids[start : start + ROOMS_AT_ONCE]))
 
     async def _leave(self, user_id: str, room_id: str) -> None:
-        def change(room: LiveRoom, standing: Event | None) -> EventDraft | None:
-            return member_draft(user_id, user_id, "leave")
-
         try:
-            await self.change(room_id, user_id, change)
+            await self.depart.leave_as(user_id, room_id)
         except MatrixError as error:
             log.warning("%s could not leave %s: %s", user_id, room_id, error)

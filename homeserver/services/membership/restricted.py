@@ -49,6 +49,20 @@ async def meets_condition(room: LiveRoom, user_id: str, awake: AwakeUsers) -> bo
     return any(room_id in joined for room_id in allowed_room_ids(room))
 
 
+def may_vouch(room: LiveRoom) -> bool:
+    """Whether a local member may let somebody in."""
+    levels = room.power_levels()
+    return any(may_invite(levels, user_id) for user_id in room.joined_local)
+
+
+def vouching_servers(room: LiveRoom) -> list[str]:
+    """Other servers that have a member who may let somebody in, the most powerful first."""
+    levels = room.power_levels()
+    able = [user_id for user_id in room.joined - room.joined_local if may_invite(levels, user_id)]
+    able.sort(key=lambda user_id: (levels.of_user(user_id), user_id), reverse=True)
+    return list(dict.fromkeys(user_id.partition(":")[2] for user_id in able))
+
+
 def authorising_user(room: LiveRoom) -> str:
     """A local member who may invite: his server vouches for the join. Raises UnableToGrantJoin where there is none."""
     levels = room.power_levels()

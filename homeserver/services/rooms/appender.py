@@ -128,6 +128,15 @@ class Appender:
         self._writer.submit(append)
         return await asyncio.shield(append.done)
 
+    async def build(self, room_id: str, draft: EventDraft) -> Event:
+        """An event on the room's tip that is not written: others have to sign it first. The room moves on meanwhile.
+
+        Raises Forbidden (AuthRejection), TooLarge, NotFound.
+        """
+        room = await self._cache.get(room_id)
+        await self._settled(room)
+        return self._build_one(_Speculation(room, room.tip), draft).event
+
     async def found(self, founding: Founding, claim: ClaimRoomId) -> LiveRoom:
         """Make a room of its first events, in one commit: either all of them are there afterwards, or none.
 

@@ -9,11 +9,11 @@ from homeserver.protocol.errors import Forbidden, RoomInUse
 from homeserver.protocol.room_versions import room_version
 from homeserver.services.clock import Clock
 from homeserver.services.directory.published import PublishedRooms
-from homeserver.services.membership.invitable import Invitable
 from homeserver.services.membership.profiles import MemberProfiles
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.appender import AlsoOfRoom
 from homeserver.services.rooms.creation.first_events import first_events
+from homeserver.services.rooms.creation.first_guests import InviteToNewRoom
 from homeserver.services.rooms.creation.founder import RoomFounder
 from homeserver.services.rooms.creation.wishes import RoomWishes, check_wishes
 from homeserver.storage.aliases import Aliases
@@ -33,7 +33,7 @@ class CreateRoom:
     directory: RoomDirectoryRows
     published: PublishedRooms
     profiles: MemberProfiles
-    invitable: Invitable
+    invite: InviteToNewRoom
     clock: Clock
     default_version: str
     allow_publish: bool
@@ -47,14 +47,15 @@ class CreateRoom:
         check_wishes(wishes)
         if wishes.is_public and not self.allow_publish and not requester.is_admin:
             raise Forbidden("This server does not let users list rooms in the directory")
-        await self.invitable.check(requester, wishes.invite)
+        elsewhere = await self.invite.elsewhere(requester, wishes)
         await self._check_alias_is_free(wishes.alias)
         creator = requester.user_id
         profiles = await self.profiles.member_profiles([creator, *wishes.invite])
-        drafts = first_events(wishes, version, creator, profiles)
+        drafts = first_events(wishes, version, creator, profiles, invited_later=elsewhere)
         room_id = await self.found(version, drafts, self._entries(wishes, creator))
         if wishes.is_public:
             self.published.add(room_id)
+        await self.invite(room_id, creator, elsewhere, wishes.is_direct)
         return room_id
 
     async def _check_alias_is_free(self, alias: str | None) -> None:

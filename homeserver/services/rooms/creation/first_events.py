@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +35,17 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def first_events(
-    wishes: RoomWishes, version: RoomVersion, creator: str, profiles: Mapping[str, MemberProfile]
+    wishes: RoomWishes,
+    version: RoomVersion,
+    creator: str,
+    profiles: Mapping[str, MemberProfile],
+    *,
+    invited_later: Collection[str] = (),
 ) -> list[EventDraft]:
-    """Drafts of all events of the new room. `profiles`: of the creator and of those who are invited."""
+    """Drafts of all events of the new room. `profiles`: of the creator and of those who are invited.
+
+    `invited_later`: those of `wishes.invite` whose invitations are no part of the first events.
+    """
     preset = PRESETS[wishes.preset]
     trusted = [user_id for user_id in wishes.invite if user_id != creator] if preset.trusts_invited else []
     levels = power_levels_of_new_room(
@@ -55,7 +63,7 @@ def first_events(
         *_preset_state(wishes, preset, creator),
         *(EventDraft(each.type, creator, each.content, each.state_key) for each in wishes.initial_state),
         *_name_and_topic(wishes, creator),
-        *_invitations(wishes, creator, profiles),
+        *_invitations(wishes, creator, profiles, invited_later),
     ]
 
 
@@ -103,10 +111,19 @@ def topic_content(topic: str) -> dict[str, Any]:
     return {"topic": topic, "m.topic": {"m.text": [{"body": topic}]}}
 
 
-def _invitations(wishes: RoomWishes, creator: str, profiles: Mapping[str, MemberProfile]) -> Iterator[EventDraft]:
+def _invitations(
+    wishes: RoomWishes, creator: str, profiles: Mapping[str, MemberProfile], later: Collection[str]
+) -> Iterator[EventDraft]:
     for user_id in dict.fromkeys(wishes.invite):
-        extra = {"is_direct": True} if wishes.is_direct else {}
-        yield member_draft(creator, user_id, "invite", profiles.get(user_id), extra=extra)
+        if user_id not in later:
+            yield invitation_draft(creator, user_id, wishes.is_direct, profiles.get(user_id))
+
+
+def invitation_draft(
+    creator: str, user_id: str, is_direct: bool, profile: MemberProfile | None = None
+) -> EventDraft:  # fmt: skip
+    """An invitation that is sent because the room is new."""
+    return member_draft(creator, user_id, "invite", profile, extra={"is_direct": True} if is_direct else {})
 
 
 def _state(sender: str, event_type: str, content: dict[str, Any]) -> EventDraft:
