@@ -89,9 +89,11 @@ class Home:
 
 
 @asynccontextmanager
-async def running_home(name: str, number: int, world: World, **changes: Any) -> AsyncIterator[Home]:
-    """With a database, a key and a certificate of its own."""
-    database = await world.postgres.clone()
+async def running_home(
+    name: str, number: int, world: World, *, database: str | None = None, **changes: Any
+) -> AsyncIterator[Home]:
+    """With a database (of its own, or one that the caller keeps), a key and a certificate of its own."""
+    kept, database = database is not None, database or await world.postgres.clone()
     values: dict[str, Any] = {
         "server_name": name,
         "listeners": (ListenerSettings(port=0), ListenerSettings(port=0, tls=world.authority.issue(name))),
@@ -106,7 +108,8 @@ async def running_home(name: str, number: int, world: World, **changes: Any) -> 
             world.dns.point(name, FEDERATION_PORT, server.ports[1])
             yield Home(server, sfu)
     finally:
-        await world.postgres.drop(database)
+        if not kept:
+            await world.postgres.drop(database)
 
 
 @dataclass(frozen=True, slots=True)
