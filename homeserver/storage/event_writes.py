@@ -47,7 +47,7 @@ stored AS (
 # Events that are stored already, as outliers, and get their place now.
 PLACED = """
 placed AS (
-    UPDATE events e SET position = g.position, flags = g.flags, unsigned = coalesce(e.unsigned, g.unsigned)
+    UPDATE events e SET position = g.position, flags = g.flags, body = g.body, envelope = g.envelope, unsigned = g.unsigned
     FROM given g WHERE e.event_nid = g.event_nid AND e.event_nid = ANY(${0}::bigint[])
 )"""
 NOT_PLACED = " WHERE event_nid <> ALL(${0}::bigint[])"

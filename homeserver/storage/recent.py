@@ -69,6 +69,16 @@ class RecentChanges(Generic[Change]):
             self._weight += self._weight_of(change) - self._weight_of(self._changes[index])
             self._changes[index] = change
 
+    def find(self, position: int, wanted: Callable[[Change], bool], *, everywhere: bool) -> int | None:
+        """The position of a change: the one that is expected, or (after a look at all of them) another one."""
+        index = bisect_right(self._positions, position) - 1
+        if index >= 0 and self._positions[index] == position and wanted(self._changes[index]):
+            return position
+        if not everywhere:
+            return None
+        found = (place for place, change in zip(self._positions, self._changes, strict=True) if wanted(change))
+        return next(found, None)
+
     def since(self, position: int, to: int | None = None) -> list[Change] | None:
         """Changes in ``(position, to]`` in order; None where memory does not reach back that far."""
         if position < self._complete_after:

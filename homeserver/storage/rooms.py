@@ -53,10 +53,13 @@ CROSS JOIN LATERAL (
 ) s JOIN events e USING (event_nid)
 """
 
-# The state event that came after the one at position $4.
+# The state event that came after event $4, where that last was in force.
 NEXT_STATE_CHANGE = f"""
 SELECT {IN_FORCE} FROM state_changes s JOIN events e USING (event_nid)
-WHERE s.room_nid = $1 AND s.type = $2 AND s.state_key = $3 AND s.position > $4
+WHERE s.room_nid = $1 AND s.type = $2 AND s.state_key = $3 AND s.position > (
+    SELECT max(position) FROM state_changes p
+    WHERE p.room_nid = $1 AND p.type = $2 AND p.state_key = $3 AND p.event_nid = $4
+)
 ORDER BY s.position LIMIT 1
 """
 
@@ -107,10 +110,10 @@ class Rooms:
         return await q.fetch(CURRENT_STATE, room_nid)
 
     async def next_state_change(
-        self, q: Queries, room_nid: int, event_type: str, state_key: str, position: int
+        self, q: Queries, room_nid: int, event_type: str, state_key: str, event_nid: int
     ) -> Record | None:
-        """The state event that replaced the one at ``position``."""
-        return await q.fetchrow(NEXT_STATE_CHANGE, room_nid, event_type, state_key, position)
+        """The state event that replaced this one; None where none did, or it never was in force."""
+        return await q.fetchrow(NEXT_STATE_CHANGE, room_nid, event_type, state_key, event_nid)
 
     async def await_writers(self, q: Queries, room_nids: Sequence[int]) -> None:
         """Return when every write that is under way in these rooms has been committed or undone."""

@@ -32,8 +32,9 @@ FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint
 """
 
 PLACE_STORED = """
-UPDATE events e SET position = g.position, flags = g.flags, unsigned = coalesce(e.unsigned, g.unsigned)
-FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::bytea[]) AS g(event_nid, position, flags, unsigned)
+UPDATE events e SET position = g.position, flags = g.flags, body = g.body, envelope = g.envelope, unsigned = g.unsigned
+FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::bytea[], $6::bytea[], $7::bytea[])
+     AS g(event_nid, position, flags, body, envelope, unsigned)
 WHERE e.event_nid = g.event_nid AND e.room_nid = $1 AND e.position IS NULL
 """
 
@@ -109,8 +110,8 @@ class PastRows:
     missing: Sequence[str]
     # event_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender, body, envelope, unsigned, auth
     events: Columns = field(default_factory=lambda: Columns(13))
-    # event_nid, position, flags, unsigned
-    placed: Columns = field(default_factory=lambda: Columns(4))
+    # event_nid, position, flags, body, envelope, unsigned
+    placed: Columns = field(default_factory=lambda: Columns(6))
     # event_nid, parent_id, rel_type, type, sender, aggregation_key
     relations: Columns = field(default_factory=lambda: Columns(6))
     # event_nid, base_position, instead, without

@@ -1,25 +1,37 @@
--- What other servers have not got yet (homeserver/federation/sending). Who has everything has no row.
+-- What other servers still have to be told: two positions a server, however much that is.
 
--- Up to here everything was handed to everybody: all servers have it, but for those with a row in `destinations`.
-CREATE TABLE outbound_progress (
-    only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    sent_position  bigint NOT NULL,
-    lists_position bigint NOT NULL
-);
-
--- A server that is behind: what it lacks is what came after these positions. NULL: it lacks nothing of that kind.
 CREATE TABLE destinations (
-    destination       text COLLATE "C" PRIMARY KEY,
-    -- In the stream of events.
-    sent_position     bigint,
-    -- In the stream of device lists.
-    lists_position    bigint,
-    -- In the stream of receipts.
-    receipts_position bigint,
-    since_ms          bigint NOT NULL
+    destination   text COLLATE "C" PRIMARY KEY,
+    -- Events up to here were delivered; those of ours up to wanted_position concern this server.
+    sent_position   bigint NOT NULL,
+    wanted_position bigint NOT NULL,
+    -- The same for changes of our users' devices (device_changes.stream_id).
+    sent_devices    bigint NOT NULL DEFAULT 0,
+    wanted_devices  bigint NOT NULL DEFAULT 0
+);
+CREATE INDEX destinations_behind ON destinations (destination)
+    WHERE wanted_position > sent_position OR wanted_devices > sent_devices;
+
+-- Up to which event the wanted positions of destinations are written down. One row.
+CREATE TABLE outbound_progress (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    position bigint NOT NULL
 );
 
--- Which rooms a server is in. Equal entries are stored once, so our own users cost little here.
-CREATE INDEX memberships_server ON memberships (substr(user_id, strpos(user_id, ':') + 1), room_nid);
+-- The newest change of each device of our users, as other servers are told: keys of devices that are gone stay as a row.
+-- device_id '' stands for the user's cross-signing keys.
+CREATE TABLE device_changes (
+    user_id   text COLLATE "C" NOT NULL,
+    device_id text COLLATE "C" NOT NULL,
+    stream_id bigint NOT NULL,
+    -- The user's change before this one; NULL for the first.
+    prev_id   bigint,
+    digest    bytea NOT NULL,
+    deleted   boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (user_id, device_id)
+);
+CREATE INDEX device_changes_stream ON device_changes (stream_id);
+CREATE SEQUENCE device_change_ids AS bigint;
 
--- Flags of events have one more bit: 128, an event of another server that this server passes on to the rest of the room.
+-- Which rooms a server is, or was, in.
+CREATE INDEX memberships_server ON memberships ((substring(user_id FROM position(':' IN user_id) + 1)), room_nid);
