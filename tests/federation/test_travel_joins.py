@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from homeserver.protocol.room_versions import ROOM_VERSIONS
-from tests.federation.conftest import ALPHA, Home
+from tests.dns import FakeDns
+from tests.federation.conftest import ALPHA, BETA, Home
 
 VERSIONS = list(ROOM_VERSIONS)
 
@@ -41,3 +42,76 @@ async def test_several_join_by_one_handshake(alpha: Home, beta: Home) -> None:
         assert await bob.state(room_id, "m.room.member", bob.user_id)
     members = (await bobs[0].get(("rooms", room_id, "joined_members")))["joined"]
     assert set(members) == {alice.user_id, *(bob.user_id for bob in bobs)}
+
+
+async def test_an_alias_of_another_server_is_a_way_in(alpha: Home, beta: Home, dns: FakeDns) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    room_id = await alice.create_room(preset="public_chat", room_alias_name="hall")
+    found = await bob.get(("directory", "room", f"#hall:{ALPHA}"))
+    assert found == {"room_id": room_id, "servers": [ALPHA]}
+    assert await bob.post(("join", f"#hall:{ALPHA}")) == {"room_id": room_id}
+    await bob.get(("directory", "room", f"#nowhere:{ALPHA}"), expect=(404, "M_NOT_FOUND"))
+    await bob.get(("directory", "room", "#hall:nobody.example"), expect=502)
+    await bob.get(("directory", "room", f"#nowhere:{BETA}"), expect=(404, "M_NOT_FOUND"))
+    asked = len(dns.asked)
+    await bob.get(("directory", "room", "#hall:nobody.example"), expect=502)
+    assert len(dns.asked) == asked, "what failed a moment ago is not tried again for everybody who asks"
+    mine = await alice.get(("directory", "room", f"#hall:{ALPHA}"))
+    assert mine["servers"] == [ALPHA, BETA]
+
+
+async def test_who_is_not_let_in_hears_why(alpha: Home, beta: Home) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    closed = await alice.create_room(preset="private_chat")
+    await bob.post(("join", closed), via=[ALPHA], expect=(403, "M_FORBIDDEN"))
+    await bob.post(("join", f"!nowhere:{ALPHA}"), via=[ALPHA], expect=(404, "M_NOT_FOUND"))
+    # Nobody is named who could know it.
+    await bob.post(("join", f"!nowhere:{BETA}"), expect=(404, "M_NOT_FOUND"))
+    await bob.post(("rooms", "nonsense", "join"), expect=(404, "M_NOT_FOUND"))
+    await bob.post(("join", closed), via=["no name/", "nobody.example"] * 30, expect=(403, "M_FORBIDDEN"))
+
+
+async def test_a_server_that_does_not_answer_is_passed_by(alpha: Home, beta: Home) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.post(("join", room_id), via=["nobody.example"], server_name=[ALPHA])
+    assert await bob.state(room_id, "m.room.member", alice.user_id)
+
+
+async def test_guests_stay_at_home(alpha: Home, beta: Home) -> None:
+    alice, guest = await alpha.server.register("alice"), await beta.server.guest()
+    room_id = await alice.create_room(preset="public_chat")
+    await guest.post(("join", room_id), via=[ALPHA], expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+
+
+async def test_bob_comes_back_after_he_has_left(alpha: Home, beta: Home) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.post(("join", room_id), via=[ALPHA])
+    await bob.leave(room_id)
+    await alice.set_state(room_id, "m.room.topic", {"topic": "while he was away"})
+    # The server of the room is known from before.
+    await bob.post(("rooms", room_id, "join"))
+    assert (await bob.state(room_id, "m.room.topic"))["topic"] == "while he was away"
+
+
+@pytest.mark.parametrize("version", ["8", "10", "12"])
+async def test_membership_elsewhere_opens_a_room_of_another_server(alpha: Home, beta: Home, version: str) -> None:
+    alice = await alpha.server.register("alice")
+    bob, carol = await beta.server.register("bob"), await beta.server.register("carol")
+    club = await alice.create_room(preset="public_chat", room_version=version)
+    rules = {"join_rule": "restricted", "allow": [{"type": "m.room_membership", "room_id": club}]}
+    hall = await alice.create_room(
+        room_version=version, initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": rules}]
+    )
+    await bob.post(("join", hall), via=[ALPHA], expect=(403, "M_FORBIDDEN"))
+    for each in (bob, carol):
+        await each.post(("join", club), via=[ALPHA])
+    await bob.post(("join", hall), via=[ALPHA])
+    join = await bob.state(hall, "m.room.member", bob.user_id)
+    assert join["join_authorised_via_users_server"] == alice.user_id
+    # Beta is in the room now, but none of its users may let anybody in: alice's server does.
+    await alice.set_state(hall, "m.room.power_levels", {**await alice.state(hall, "m.room.power_levels"), "invite": 50})
+    await carol.post(("join", hall))
+    assert (await carol.state(hall, "m.room.member", carol.user_id))["membership"] == "join"
+    assert (await alice.state(hall, "m.room.member", carol.user_id))["membership"] == "join"
