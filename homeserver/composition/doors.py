@@ -24,8 +24,6 @@ from homeserver.http.federation.joins import FederatedJoinEndpoints
 from homeserver.http.federation.knocks import FederatedKnockEndpoints
 from homeserver.http.federation.leaves import FederatedLeaveEndpoints
 from homeserver.http.federation.third_party_invites import ThirdPartyInviteEndpoints
-from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import Unavailable
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.invitable import InviteBlocks
@@ -55,13 +53,6 @@ class DoorServices:
 
     forwarding: Forwarding = field(default_factory=Forwarding)
     endpoints: list[Endpoint] = field(default_factory=list)
-
-
-class NotYet:
-    """In the place of parts that are not built yet."""
-
-    async def invite(self, room_id: str, draft: EventDraft) -> str:
-        raise Unavailable("Users of other servers cannot be invited yet")
 
 
 def build_doors(

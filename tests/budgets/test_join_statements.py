@@ -10,9 +10,10 @@ from tests.federation.peers import Peer
 
 BOB = "@bob:peer.example"
 TEMPLATE = 0
-JOIN = 8
+JOIN = 11
 """Four let it in (those of a transaction); four are for the answer: two find the state before the join, one what allowed it,
-one all PDUs."""
+one all PDUs. Up to three are of the sender, who brings the join to others, and may have begun before the answer is there.
+"""
 
 
 async def test_a_join(alpha: Home, peer: Peer) -> None:
@@ -31,4 +32,4 @@ async def test_a_join(alpha: Home, peer: Peer) -> None:
         answer = await hand_in(bob, alpha, join)
         assert len(answer["state"]) > members
         taken.append(database.statements - before)
-    assert taken[0] == taken[1] <= JOIN, taken
+    assert max(taken) <= JOIN, taken
