@@ -236,7 +236,12 @@ class EventWriter:
         room = self._cache.peek(event.room_id)
         if room is not None:
             room.replace_event(event)
-        self.recent.replace(event.position, event)
+        # State comes with the position from which it is in force, which is not always its place in the timeline.
+        place = self.recent.find(
+            event.position, lambda held: held.event_id == event.event_id, everywhere=event.is_state
+        )
+        if place is not None:
+            self.recent.replace(place, event.with_position(place))
 
     def _abandon(self, batch: list[Append], error: BaseException) -> None:
         for append in batch:

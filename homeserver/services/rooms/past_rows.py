@@ -64,7 +64,7 @@ def _add_event(rows: PastRows, past: PastEvent, numbers: _Numbers) -> None:
     event, nid = past.event, _nid(past)
     position = None if past.flags & UNPLACED else past.place
     if past.stored_nid is not None:
-        rows.placed.rows.append((nid, position, past.flags, past.unsigned))
+        rows.placed.rows.append((nid, position, past.flags, past.body, past.envelope, past.unsigned))
     else:
         auth = None if past.auth_nids is None else array_text(numbers.of(past.auth_nids))
         rows.events.rows.append(

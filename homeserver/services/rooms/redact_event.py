@@ -116,9 +116,14 @@ class RedactEvent:
 
     async def _target(self, room: LiveRoom, event_id: str) -> TimelineEvent:
         records = await self.events.by_ids(self.queries, [event_id])
+        if not records:
+            # State from before this server came into the room is in force, and in no timeline.
+            held = next((event for event in room.state if event.event_id == event_id), None)
+            if held is not None:
+                return held
         # The same answer for another room's event (400, which others give for it): who is not in that room learns
         # nothing of it.
-        if not records or records[0]["room_nid"] != room.room_nid or records[0]["position"] is None:
+        if not records or records[0]["room_nid"] != room.room_nid:
             raise InvalidParam(f"There is no event {event_id} in this room")
         return to_timeline_event(records[0], room.room_id)
 
@@ -129,7 +134,7 @@ class RedactEvent:
         follower = None
         if target.state_key is not None:
             record = await self.rooms.next_state_change(
-                self.queries, room.room_nid, target.type, target.state_key, target.position
+                self.queries, room.room_nid, target.type, target.state_key, target.event_nid
             )
             follower = None if record is None else to_timeline_event(record, room.room_id)
         event_ids = [each.event_id for each in (target, follower) if each is not None]
