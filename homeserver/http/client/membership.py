@@ -132,4 +132,4 @@ class MembershipEndpoints:
 def _via(request: Request[Any]) -> list[str]:
     """Servers that may know the room. `server_name` is what older clients say (before v1.12; many say both)."""
     query = request.query
-    return [*query.strings("via"), *query.strings("server_name")][:MAX_VIA]
+    return list(dict.fromkeys([*query.strings("via"), *query.strings("server_name")]))[:MAX_VIA]
