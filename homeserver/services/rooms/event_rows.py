@@ -129,7 +129,7 @@ def _flags(new: NewEvent, notification: Notification) -> int:
             return flags
         if new.event.state_key is not None and new.foreign.self_key is None:
             flags |= PASSED_OVER
-        if new.foreign.changes:
+        if new.foreign.changes or new.foreign.missing:
             flags |= RESOLVES
     if notification.default_notifies:
         flags |= NOTIFIES
