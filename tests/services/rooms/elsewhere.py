@@ -134,6 +134,9 @@ class Lair:
 
     def _new(self, live: LiveRoom, event: Event, foreign: ForeignPart) -> NewEvent:
         replaced = None if event.state_key is None else live.fetch_auth_event(*event.key)
+        for change in foreign.changes:
+            if change.key == foreign.self_key and isinstance(change.event, TimelineEvent):
+                replaced = live.parsed(change.event)
         unsigned = None if replaced is None or foreign.self_key is None else unsigned_for_state(replaced)
         return NewEvent(event, *split(event), unsigned=unsigned, relation=relation_of(event.content), foreign=foreign)
 
