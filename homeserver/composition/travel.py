@@ -23,6 +23,7 @@ from homeserver.protocol.signing import SigningKey
 from homeserver.services.directory.remote import NoRemoteAliases, RemoteAliases
 from homeserver.services.membership.remote import NoRemoteRooms, RemoteRooms
 from homeserver.services.membership.whereabouts import Whereabouts
+from homeserver.storage.stripped_states import StrippedStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def build_travel(
     signing_key: SigningKey,
 ) -> TravelServices:
     """After intake, before memberships."""
-    whereabouts = Whereabouts(base.cache, base.awake, base.server_name)
+    whereabouts = Whereabouts(base.cache, base.awake, base.server_name, base.database, base.rooms, StrippedStates())
     client, keyring, parts = federation.client, federation.keyring, intake.parts
     if client is None or keyring is None or parts is None:
         return TravelServices(False, whereabouts, NoRemoteRooms(), NoRemoteAliases())

@@ -28,6 +28,9 @@ WITH made AS (
 SELECT room_nid, version FROM made UNION ALL SELECT room_nid, version FROM rooms WHERE room_id = $1
 """
 
+# `tip_version` 0: nothing has ever been in the room's timeline.
+CORRECT_VERSION = "UPDATE rooms SET version = $2 WHERE room_id = $1 AND version <> $2 AND tip_version = 0"
+
 
 class Outliers:
     """Writes events that are on no timeline."""
@@ -46,3 +49,7 @@ class Outliers:
             row = await q.fetchrow(ENSURE_ROOM, room_id, version, now_ms)
         assert row is not None
         return row[0], row[1]
+
+    async def correct_version(self, q: Queries, room_id: str, version: str) -> None:
+        """The room's own events say what version it has; an invitation, which anybody can send, may have said otherwise."""
+        await q.execute(CORRECT_VERSION, room_id, version)

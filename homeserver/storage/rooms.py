@@ -26,6 +26,8 @@ SELECT room_nid, room_id, version, extremities, depth, tip_version,
 FROM rooms r WHERE room_id = $1
 """
 
+VERSION = "SELECT version FROM rooms WHERE room_id = $1"
+
 CREATE = (
     "INSERT INTO rooms (room_id, version, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING room_nid"
 )
@@ -99,6 +101,11 @@ class Rooms:
         emptied = tuple((event_type, state_key) for event_type, state_key in orjson.loads(row[7] or b"[]"))
         resolved_at = NEVER if row[8] is None else row[8]
         return RoomRow(row[0], row[1], row[2], tuple(row[3]), row[4], row[5], gaps, emptied, resolved_at)
+
+    async def version(self, q: Queries, room_id: str) -> str | None:
+        """The version of a room, though it has no event but invitations."""
+        version = await q.fetchval(VERSION, room_id)
+        return None if version is None else str(version)
 
     async def create(self, q: Queries, room_id: str, version: str, created_ms: int) -> int | None:
         """A row for a room that has no event yet; None where the id is taken."""

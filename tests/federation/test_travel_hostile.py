@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from homeserver.federation.client import request_uri
 from homeserver.federation.travel import join_answer
 from homeserver.protocol.events import Event
 from tests.cast import Client
@@ -77,7 +78,7 @@ async def test_a_room_of_mallory_can_be_joined(lair: Lair) -> None:
 
 
 TEMPLATES: list[Callable[[dict[str, Any]], Any]] = [
-    lambda answer: {},
+    lambda answer: {"org.test": 1},
     lambda answer: {"event": []},
     lambda answer: answer["event"].update(sender=MALLORY),
     lambda answer: answer["event"].update(state_key=MALLORY),
@@ -136,7 +137,7 @@ async def test_a_version_that_we_do_not_have_is_named(lair: Lair) -> None:
 
 
 ANSWERS: dict[str, Callable[[Lair, dict[str, Any]], Any]] = {
-    "nothing": lambda lair, answer: {},
+    "nothing": lambda lair, answer: {"org.test": 1},
     "no state": lambda lair, answer: {**answer, "state": []},
     "state that is no list": lambda lair, answer: {**answer, "state": {}},
     "members omitted": lambda lair, answer: {**answer, "members_omitted": True},
@@ -326,3 +327,17 @@ async def test_a_knock_shows_what_clients_may_be_shown(lair: Lair) -> None:
     assert all(set(each) == {"type", "state_key", "sender", "content"} for each in shown)
     await lair.alice.leave(lair.room.room_id)
     assert lair.room.events[lair.room.state["m.room.member", lair.alice.user_id]].membership == "leave"
+
+
+async def test_a_false_invitation_does_not_close_a_room(lair: Lair, alpha: Home) -> None:
+    """Mallory invites into a room as if it had another version, before Alice goes there."""
+    false = ForeignRoom.create("9", key=lair.server.key)
+    assert false.room_id == lair.room.room_id
+    invite = false.build(MALLORY, "m.room.member", {"membership": "invite"}, lair.alice.user_id)
+    uri = request_uri(f"{V2}/invite", false.room_id, invite.event_id)
+    body = {"event": invite.pdu, "room_version": "9", "invite_room_state": []}
+    # Unchecked: the specification's example has an `origin` that no event of today has.
+    assert (await lair.server.raw(alpha.server, "PUT", uri, body, check=False)).status == 200
+    assert (await lair.alice.sync()).room(lair.room.room_id, "invite")
+    await lair.join()
+    assert (await lair.alice.state(lair.room.room_id, "m.room.create"))["room_version"] == "10"

@@ -59,6 +59,7 @@ class AdoptRoom:
         UnsupportedRoomVersion where the room has another version here, Unavailable.
         """
         async with self.locks.of(room_id):
+            await self.outliers.correct_version(self.queries, room_id, version.version)
             told = await self._keep(room_id, version, state, auth_chain)
             arrival = Arrival(join, tuple(ToldState(event_id, told) for event_id in join.prev_event_ids))
             known = Knowledge(self.graphs.of(room_id))

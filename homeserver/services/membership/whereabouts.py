@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
+
+import orjson
 
 from homeserver.protocol.errors import NotFound
 from homeserver.protocol.identifiers import is_server_name
-from homeserver.protocol.room_versions import RoomVersion
+from homeserver.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 from homeserver.services.awake import OUTSIDE, AwakeUsers
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.storage.rooms import Rooms
+from homeserver.storage.stripped_states import StrippedStates
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
 
 MAX_SERVERS = 20
 # Of a room that all of ours have left: some of those who were in it then will still be.
@@ -30,6 +38,9 @@ class Whereabouts:
     cache: RoomCache
     awake: AwakeUsers
     server_name: str
+    queries: Queries
+    rooms: Rooms
+    stripped: StrippedStates
 
     async def ours(self, user_id: str, room_id: str) -> LiveRoom | None:
         """The room, if this server may write the user's membership into it; None: others have to be asked."""
@@ -44,8 +55,8 @@ class Whereabouts:
 
     async def version(self, room_id: str) -> RoomVersion | None:
         """The version of a room, by what we know of it."""
-        room = await self._known(room_id)
-        return None if room is None else room.version
+        version = await self.rooms.version(self.queries, room_id)
+        return None if version is None else ROOM_VERSIONS.get(version)
 
     async def waits_outside(self, user_id: str, room_id: str) -> bool:
         """Whether the user is invited to a room that this server is not in, or has knocked on it."""
@@ -58,14 +69,21 @@ class Whereabouts:
         """Who may know the room, best first, each once.
 
         The client's choice, then the server of whoever has invited the user, then that in the room's id, which may never
-        have been in the room, and those that were in it when we were.
+        have been in the room, those that were in it when we were, and those that have made what the user is shown of it.
         """
         membership = (await self.awake.memberships(user_id)).get(room_id)
         inviter = [] if membership is None else [membership.sender.partition(":")[2]]
         in_id = room_id.partition(":")[2]
         room = await self._known(room_id)
         former = [] if room is None else room.servers
-        return self._usable([*via[:MAX_SERVERS], *inviter, in_id, *islice(former, MAX_FORMER_SERVERS)])
+        shown = [] if membership is None or not membership.outside else await self._shown(user_id, membership.room_nid)
+        return self._usable([*via[:MAX_SERVERS], *inviter, in_id, *islice(former, MAX_FORMER_SERVERS), *shown])
+
+    async def _shown(self, user_id: str, room_nid: int) -> list[str]:
+        """Where the state came from that an invitation or the answer to a knock has shown."""
+        states = await self.stripped.of_user(self.queries, user_id, [room_nid])
+        senders = (event["sender"] for event in orjson.loads(states.get(room_nid, b"[]")))
+        return list(dict.fromkeys(sender.partition(":")[2] for sender in senders))[:MAX_FORMER_SERVERS]
 
     async def _known(self, room_id: str) -> LiveRoom | None:
         try:
