@@ -26,7 +26,7 @@ async def lists(database: Database) -> DeviceLists:
         "INSERT INTO rooms (room_id, version, created_ms) VALUES ('!room:test', '11', 0) RETURNING room_nid"
     )
     for nid, (user_id, membership) in enumerate(((ALICE, "join"), (BOB, "join"), (MALLORY, "leave"))):
-        sql = "INSERT INTO memberships (user_id, room_nid, membership, event_nid, sender) VALUES ($1, $2, $3, $4, $1)"
+        sql = "INSERT INTO memberships VALUES ($1, $2, $3, $4, $1, false, $4)"
         await database.execute(sql, user_id, room_nid, membership, nid)
     lists = device_lists(database)
     await lists.load()
