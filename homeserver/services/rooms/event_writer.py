@@ -279,7 +279,12 @@ class EventWriter:
         with self._finishing(positions):
             committed = [append for append in batch if append.stored and _is_committed(append, found)]
             for append in committed:
-                self._hold(append, self._cache.peek(append.room.room_id))
+                room = self._cache.peek(append.room.room_id)
+                if room is not None and append.consequences:
+                    # It was loaded meanwhile, and parts of it may be from before the commit.
+                    self._cache.retire(room)
+                    room = None
+                self._hold(append, room)
         self._announce(committed)
 
     def _fail_queue(self) -> None:
@@ -292,14 +297,20 @@ class EventWriter:
     async def fill(self, room: LiveRoom, filled: FilledGap) -> None:
         """Put older history into a gap of the timeline, in one transaction; nobody is told, it is the past.
 
-        Raises TipMoved where the gap has changed or an event came another way meanwhile: look again.
+        Raises TipMoved where the gap has changed or an event came another way meanwhile: get the room again, and look.
         """
         try:
             async with self._database.transaction() as tx:
                 if not await past_rows(room, filled).write(tx):
                     raise TipMoved
-        except EventStoredError as error:
-            raise TipMoved from error
+        except BaseException as error:
+            # What is stored is not what memory has, or nobody knows.
+            for each in (room, self._cache.peek(room.room_id)):
+                if each is not None:
+                    self._cache.retire(each)
+            if isinstance(error, EventStoredError):
+                raise TipMoved from error
+            raise
         live = self._cache.peek(room.room_id)
         gap = filled.gap
         left = Gap(gap.low, filled.new_high, tuple(filled.missing)) if filled.missing else None

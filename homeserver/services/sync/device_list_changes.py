@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from homeserver.services.awake import AwakeUsers
-from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.timeline_event import RESOLVES, TimelineEvent
 from homeserver.services.rooms.unsigned import replaced_membership
 from homeserver.services.sync.changes import MEMBER, ChangesOfRooms, RoomChanges
 from homeserver.services.sync.sources import DeviceListSource
@@ -87,16 +87,23 @@ class DeviceListChanges:
     async def _moves_of_others(
         self, rooms: Mapping[str, Membership], changes: RoomChanges
     ) -> Sequence[tuple[str, str]]:  # fmt: skip
-        if changes.by_room is not None:
-            return [
-                (event.state_key, event.membership or "leave")
-                for room_id, events in changes.by_room.items()
-                if rooms[room_id].membership == "join"
-                for event in events
-                if event.type == MEMBER and event.state_key is not None and _came_or_went(event)
-            ]
-        nids = [rooms[room_id].room_nid for room_id in changes.rooms if rooms[room_id].membership == "join"]
-        return await self.rooms.members_changed(self.queries, nids, changes.since, changes.to) if nids else []
+        moves: list[tuple[str, str]] = []
+        unsure = []
+        for room_id in changes.rooms:
+            if rooms[room_id].membership != "join":
+                continue
+            events = None if changes.by_room is None else changes.by_room[room_id]
+            if events is None or any(event.flags & RESOLVES for event in events):
+                unsure.append(rooms[room_id].room_nid)
+            else:
+                moves += [
+                    (event.state_key, event.membership or "leave")
+                    for event in events
+                    if event.type == MEMBER and event.state_key is not None and _came_or_went(event)
+                ]
+        if unsure:
+            moves += await self.rooms.members_changed(self.queries, unsure, changes.since, changes.to)
+        return moves
 
     async def news(self, user_id: str, sharing: Sharing, since: int, to: int) -> DeviceListNews:
         """The lists, with what the stream of device lists has."""
@@ -107,4 +114,4 @@ class DeviceListChanges:
 
 def _came_or_went(event: TimelineEvent) -> bool:
     """Whether a membership event is more than a new name or picture."""
-    return (event.membership == "join") != (replaced_membership(event) == "join")
+    return event.takes_force and (event.membership == "join") != (replaced_membership(event) == "join")

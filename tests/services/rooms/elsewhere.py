@@ -57,7 +57,7 @@ class Lair:
         lair = Lair(server, room or ForeignRoom.create())
         room = lair.room
         room.keys[OURS] = SIGNING_KEY
-        await lair.keep(room.state_events())
+        await lair.keep([*room.auth_chain(room.state_events()), *room.state_events()])
         state = await lair.stored([event.event_id for event in room.state_events()])
         changes = [StateChange((event.type, event.state_key or ""), event) for event in state]
         cited = list(room.tip)

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from homeserver.protocol.errors import Unavailable
 from homeserver.services.announcer import Resolved
 from homeserver.services.rooms.append import StateChange, TipMoved
 from homeserver.services.rooms.timeline_event import OUTLIER, PASSED_OVER, REJECTED, SOFT_FAILED
 from homeserver.storage.database import Database
+from homeserver.storage.event_writes import EventWrites
 from tests.cast import Client, Server
+from tests.federation.foreign_rooms import ForeignRoom
 from tests.services.rooms.elsewhere import MALLORY, OURS, Lair, forked
 
 EVE = "@eve:peer.example"
@@ -340,4 +343,73 @@ async def test_ids_of_old_rooms_may_have_any_character(server: Server) -> None:
     assert live.tip.extremities == odd
     stored = await database.fetchval("SELECT extremities FROM rooms WHERE room_id = $1", lair.room.room_id)
     assert tuple(stored) == odd
+    await lair.check_memory()
+
+
+async def test_a_commit_nobody_heard_of_is_followed_with_all_that_came_with_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob, lair, _ = await lair_of(server)
+    room_id = lair.room.room_id
+    topic = lair.room.set(MALLORY, "m.room.topic", {"topic": "an outlier"})
+    await lair.keep([topic])
+    (stored,) = await lair.stored([topic.event_id])
+    name = lair.room.build(MALLORY, "m.room.name", {"name": "brought along"}, "")
+    await lair.keep([name])
+    (brought,) = await lair.stored([name.event_id])
+    write = EventWrites.write
+
+    async def unheard(writes: EventWrites, q: Any) -> set[int]:
+        monkeypatch.setattr(EventWrites, "write", write)
+        await write(writes, q)
+        raise Unavailable("the connection broke after the commit")
+
+    monkeypatch.setattr(EventWrites, "write", unheard)
+    since = bob.next_batch
+    waiting = asyncio.create_task(bob.sync(timeout=30_000))
+    with pytest.raises(Unavailable):
+        await lair.arrive(topic, stored_nid=stored.event_nid, changes=[StateChange(("m.room.name", ""), brought)])
+    answer = await asyncio.wait_for(waiting, 5)
+    assert answer.event_ids(room_id) == [topic.event_id]
+    assert (await bob.state(room_id, "m.room.name"))["name"] == "brought along"
+    assert (await bob.sync(since=since)).event_ids(room_id) == [topic.event_id]
+    await lair.check_memory()
+
+
+async def test_bob_redacts_state_from_before_he_came(server: Server) -> None:
+    bob = await server.register("bob")
+    room = ForeignRoom.create()
+    room.set(MALLORY, "m.room.topic", {"topic": "rude"})
+    room.set(MALLORY, "m.room.power_levels", {"users": {MALLORY: 100, bob.user_id: 100}})
+    lair = await Lair.enter(server, bob, room)
+    live = await lair.live()
+    rude = live.state.get("m.room.topic")
+    assert rude is not None
+    await bob.redact(room.room_id, rude.event_id)
+    for cold in (False, True):
+        if cold:
+            server.application.base.cache.retire(await lair.live())
+        assert await bob.state(room.room_id, "m.room.topic") == {}
+    polite = await lair.arrive(room.set(MALLORY, "m.room.topic", {"topic": "polite"}))
+    assert (await bob.state(room.room_id, "m.room.topic"))["topic"] == "polite"
+    # What replaces it shows it as it was before: redacting that one changes the one after it.
+    await lair.arrive(room.set(MALLORY, "m.room.topic", {"topic": "last"}))
+    await bob.redact(room.room_id, polite.event_id)
+    shown = (await bob.messages(room.room_id, limit=2))["chunk"][1]
+    assert shown["unsigned"]["prev_content"] == {}
+
+
+async def test_who_shares_a_room_by_resolution_is_told_in_device_lists(server: Server) -> None:
+    bob, lair, _ = await lair_of(server)
+    room_id = lair.room.room_id
+    eve = lair.room.build(EVE, "m.room.member", {"membership": "join"}, EVE)
+    await lair.keep([eve])
+    (stored,) = await lair.stored([eve.event_id])
+    since = bob.next_batch
+    await lair.arrive(lair.room.send(MALLORY, "x"), changes=[StateChange(("m.room.member", EVE), stored)])
+    assert EVE in (await bob.sync(since=since))["device_lists"]["changed"]
+    await lair.arrive(lair.room.send(MALLORY, "y"), changes=[StateChange(("m.room.member", EVE), None)])
+    answer = await bob.sync()
+    assert answer["device_lists"]["left"] == [EVE]
+    assert EVE not in (await bob.get(("rooms", room_id, "joined_members")))["joined"]
     await lair.check_memory()
