@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from config.settings import FederationSettings
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from tests.cast import Client, SyncAnswer
 from tests.dns import FakeDns
-from tests.federation.conftest import ALPHA, BETA, Home
+from tests.federation.conftest import ALPHA, BETA, Home, World, running_home
 
 VERSIONS = list(ROOM_VERSIONS)
 
@@ -130,3 +131,53 @@ async def test_membership_elsewhere_opens_a_room_of_another_server(alpha: Home, 
     await carol.post(("join", hall))
     assert (await carol.state(hall, "m.room.member", carol.user_id))["membership"] == "join"
     assert (await alice.state(hall, "m.room.member", carol.user_id))["membership"] == "join"
+
+
+async def test_whom_bob_shares_a_room_with_now_is_in_his_device_lists(alpha: Home, beta: Home) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.sync()
+    await bob.post(("join", room_id), via=[ALPHA])
+    assert alice.user_id in (await bob.sync())["device_lists"]["changed"]
+
+
+async def test_settings_are_carried_into_the_successor_of_a_room(alpha: Home, beta: Home) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    old = await alice.create_room(preset="public_chat")
+    await bob.post(("join", old), via=[ALPHA])
+    await bob.put(("user", bob.user_id, "rooms", old, "tags", "u.work"), {"order": 0.5})
+    new = (await alice.post(("rooms", old, "upgrade"), {"new_version": "11"}))["replacement_room"]
+    await bob.sync_until(lambda sync: any(each["type"] == "m.room.tombstone" for each in sync.timeline(old)))
+    await bob.post(("join", new), via=[ALPHA])
+    assert "u.work" in (await bob.get(("user", bob.user_id, "rooms", new, "tags")))["tags"]
+
+
+async def test_without_federation_there_is_nothing_elsewhere(alpha: Home, world: World) -> None:
+    alice = await alpha.server.register("alice")
+    room_id = await alice.create_room(preset="public_chat", room_alias_name="hall")
+    off = FederationSettings(enabled=False)
+    async with running_home("gamma.example", 3, world, federation=off) as gamma:
+        carol = await gamma.server.register("carol")
+        own = await carol.create_room()
+        await carol.post(("join", room_id), via=[ALPHA], expect=(404, "M_NOT_FOUND"))
+        await carol.post(("knock", room_id), via=[ALPHA], expect=(404, "M_NOT_FOUND"))
+        await carol.post(("join", f"#hall:{ALPHA}"), expect=(404, "M_NOT_FOUND"))
+        await carol.invite(own, alice, expect=(403, "M_FORBIDDEN"))
+        await carol.post("createRoom", {"invite": [alice.user_id]}, expect=(403, "M_FORBIDDEN"))
+        await carol.leave(room_id, expect=(404, "M_NOT_FOUND"))
+
+
+@pytest.mark.parametrize("way", ["kick", "ban"])
+async def test_who_was_put_out_comes_back_when_he_may(alpha: Home, beta: Home, way: str) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.post(("join", room_id), via=[ALPHA])
+    await bob.sync()
+    await alice.post(("rooms", room_id, way), {"user_id": bob.user_id})
+    await bob.sync_until(lambda sync: sync.room(room_id, "leave"))
+    if way == "ban":
+        await bob.post(("join", room_id), via=[ALPHA], expect=(403, "M_FORBIDDEN"))
+        await alice.post(("rooms", room_id, "unban"), {"user_id": bob.user_id})
+    await bob.post(("join", room_id), via=[ALPHA])
+    assert (await alice.state(room_id, "m.room.member", bob.user_id))["membership"] == "join"
+    assert (await bob.sync()).room(room_id)
