@@ -18,7 +18,7 @@ from homeserver.federation.sending.transactions import Transactions
 from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.device_changes import DeviceChangeRows
 from homeserver.storage.device_keys import DeviceKeys
-from homeserver.storage.outbound import OutboundRows
+from homeserver.storage.outbound import OutboundRows, Progress
 
 SECOND_MS: Final = 1_000
 DAY_MS: Final = 24 * 60 * 60_000
@@ -41,8 +41,9 @@ def build_sending(
     devices = DeviceUpdates(database, changes, DeviceKeys(), CrossSigningKeys())
     transactions = Transactions(database, rows, foreign.pdus, devices, name)
     client = federation.client
-    sender = Sender(name, database, rows, transactions, client, client.pauses, base.clock)
-    announcements = Announcements(name, sender, base.cache, base.awake, database, rows, changes, devices)
+    sender = Sender(name, database, rows, changes, transactions, client, client.pauses, base.clock)
+    lists = encryption.device_lists.stream
+    announcements = Announcements(name, sender, base.cache, base.awake, database, rows, changes, devices, lists)
 
     base.announcer.on_events(announcements.events)
     doors.forwarding.on_admitted(announcements.admitted)
@@ -54,11 +55,12 @@ def build_sending(
     client.pauses.on_reached(sender.reached)
 
     async def load() -> None:
-        await sender.load(kernel.writer.position.current)
-        await announcements.start()
+        newest = Progress(kernel.writer.position.current, await changes.newest(database), lists.current)
+        await announcements.start(await sender.load(newest))
 
     base.life.on_start(load)
     base.life.on_started(sender.begin)
+    base.life.every(SECOND_MS, announcements.look_again, "look-for-what-others-lack")
     base.life.every(SECOND_MS, sender.store, "store-destinations")
     base.life.every(SECOND_MS, sender.retry_due, "try-servers-again")
     base.life.every(DAY_MS, sender.tidy, "forget-undeliverable-messages")

@@ -48,7 +48,7 @@ class Pauses:
             self._pauses.put(server_name, pause)
 
     def on_reached(self, listener: Callable[[str], None]) -> None:
-        """Be told of each server that was left alone and is there again. Listeners are synchronous and must be quick."""
+        """Be told of each server that answers or speaks, every time. Listeners are synchronous and must be quick."""
         self._listeners.append(listener)
 
     def check(self, server_name: str) -> None:
@@ -78,8 +78,8 @@ class Pauses:
         """It answered, or asked us something: nothing is held against it any more."""
         if self._pauses.pop(server_name) is not None:
             self._changed.add(server_name)
-            for listener in self._listeners:
-                listener(server_name)
+        for listener in self._listeners:
+            listener(server_name)
 
     async def store(self) -> None:
         """Write what has changed: two statements, however many servers."""

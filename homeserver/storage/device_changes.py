@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,44 @@ WHERE c.stream_id > $2 AND EXISTS (
 ORDER BY c.stream_id LIMIT $3
 """
 
+# The user's devices once more, under new numbers: for servers that have not heard of them.
+RENUMBER = """
+WITH before AS (
+    SELECT max(stream_id) AS stream_id FROM device_changes WHERE user_id = $1
+), numbered AS MATERIALIZED (
+    SELECT device_id, nextval('device_change_ids') AS stream_id FROM device_changes WHERE user_id = $1 AND NOT deleted
+), chained AS (
+    SELECT device_id, stream_id,
+           coalesce(lag(stream_id) OVER (ORDER BY stream_id), (SELECT stream_id FROM before)) AS prev_id
+    FROM numbered
+)
+UPDATE device_changes c SET stream_id = n.stream_id, prev_id = n.prev_id
+FROM chained n WHERE c.user_id = $1 AND c.device_id = n.device_id
+RETURNING c.stream_id
+"""
+
+# Of the servers $1: those that share no room with the user $2 but $3.
+STRANGERS = f"""
+SELECT server FROM unnest($1::text[]) AS server
+WHERE NOT EXISTS (
+    SELECT FROM memberships mine JOIN memberships theirs USING (room_nid)
+    WHERE mine.user_id = $2 AND mine.membership = 'join' AND mine.room_nid <> $3
+      AND {SERVER_OF.format("theirs.user_id")} = server AND theirs.membership = 'join'
+)
+"""
+
+# Whom the changes after $1 concern, and up to which: asked once, after a start.
+CONCERNED = f"""
+SELECT {SERVER_OF.format("theirs.user_id")}, max(c.stream_id)
+FROM (SELECT user_id, max(stream_id) AS stream_id FROM device_changes WHERE stream_id > $1 GROUP BY user_id) c
+JOIN memberships mine ON mine.user_id = c.user_id AND mine.membership = 'join'
+JOIN memberships theirs ON theirs.room_nid = mine.room_nid AND theirs.membership = 'join'
+GROUP BY 1
+"""
+
+UNRECORDED = "SELECT user_id FROM device_list_changes WHERE position > $1 AND observer = ''"
+
+NEWEST = "SELECT max(stream_id) FROM device_changes"
 NEWEST_OF = "SELECT max(stream_id) FROM device_changes WHERE user_id = $1"
 
 
@@ -92,3 +130,24 @@ class DeviceChangeRows:
     async def newest_of(self, q: Queries, user_id: str) -> int:
         """The number of the user's newest change; 0 where there was none."""
         return await q.fetchval(NEWEST_OF, user_id) or 0
+
+    async def newest(self, q: Queries) -> int:
+        """The number of the newest change of all; 0 where there was none."""
+        return await q.fetchval(NEWEST) or 0
+
+    async def renumber(self, q: Queries, user_id: str) -> tuple[int, int] | None:
+        """First and last new number of the user's devices; None where he has none."""
+        numbers = [row[0] for row in await q.fetch(RENUMBER, user_id)]
+        return (min(numbers), max(numbers)) if numbers else None
+
+    async def strangers(self, q: Queries, servers: Collection[str], user_id: str, room_nid: int) -> list[str]:
+        """Which of these servers share no other room with the user."""
+        return [row[0] for row in await q.fetch(STRANGERS, list(servers), user_id, room_nid)]
+
+    async def concerned(self, q: Queries, after: int) -> dict[str, int]:
+        """Servers (ours among them) by the newest change after this one that concerns them."""
+        return {row[0]: row[1] for row in await q.fetch(CONCERNED, after)}
+
+    async def unrecorded(self, q: Queries, after: int) -> list[str]:
+        """Users whose keys changed after this position in the stream of device lists."""
+        return [row[0] for row in await q.fetch(UNRECORDED, after)]

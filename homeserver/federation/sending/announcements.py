@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from homeserver.protocol.errors import MatrixError
+from homeserver.protocol.errors import MatrixError, NotFound
 from homeserver.protocol.identifiers import server_name_of
 from homeserver.services.rooms.timeline_event import REDACTED
+from homeserver.services.rooms.unsigned import replaced_membership
 
 if TYPE_CHECKING:
     from homeserver.federation.sending.device_updates import DeviceUpdates
     from homeserver.federation.sending.sender import Sender
     from homeserver.services.awake import AwakeUsers
     from homeserver.services.receipts.receipt import Receipt
+    from homeserver.services.rooms.live_room import LiveRoom
     from homeserver.services.rooms.room_cache import RoomCache
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.storage.database import Queries
     from homeserver.storage.device_changes import DeviceChangeRows
-    from homeserver.storage.outbound import OutboundRows
+    from homeserver.storage.outbound import OutboundRows, Progress
+    from homeserver.storage.positions import StreamPosition
 
 MAX_WAITING: Final = 10_000
 """Ephemeral things whose rooms are not known yet; beyond it they are not told to others."""
@@ -29,9 +33,21 @@ MAX_WAITING: Final = 10_000
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """One of our users has come into a room in which these servers are."""
+
+    user_id: str
+    room_nid: int
+    servers: Collection[str]
+
+
 @dataclass(slots=True)
 class Announcements:
-    """Listeners are synchronous; what needs the database is done by one task, in order."""
+    """Listeners are synchronous; what needs the database is done by one task, in order.
+
+    What passes waits in `_work`, which is bounded; what must not be lost has places of its own, and is looked for again.
+    """
 
     server_name: str
     sender: Sender
@@ -41,8 +57,14 @@ class Announcements:
     outbound: OutboundRows
     changes: DeviceChangeRows
     devices: DeviceUpdates
+    lists: StreamPosition
     _work: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
     _changed_users: dict[str, None] = field(default_factory=dict)
+    _newcomers: list[Newcomer] = field(default_factory=list)
+    _homeless: dict[int, TimelineEvent] = field(default_factory=dict)
+    """Events whose room is not in memory, by position."""
+    _admitted: list[str] = field(default_factory=list)
+    _newest: int = 0
     _task: asyncio.Task[None] | None = None
 
     # --- Events ---
@@ -54,30 +76,37 @@ class Announcements:
                 self._distribute(event)
             if event.flags & REDACTED:
                 self.sender.transactions.forget([event.event_id])
-        self.sender.passed(max(event.position for event in events))
+        self._newest = max(self._newest, *(event.position for event in events))
+        self._pass()
 
     def admitted(self, event: TimelineEvent) -> None:
         """An event of another server that came in through our door: the others hear of it from us."""
-        room = self.cache.peek(event.room_id)
-        if room is None:
-            return
-        servers = [name for name in room.servers if name not in (self.server_name, server_name_of(event.sender))]
-        if servers:
-            self.sender.want(servers, event.position, event.event_id)
-            self._put("forwarded", event.event_id)
+        self._admitted.append(event.event_id)
+        self._distribute(event)
+        self._put("look", None)
 
     def _distribute(self, event: TimelineEvent) -> None:
         room = self.cache.peek(event.room_id)
         if room is None:
-            # It was just written, so it was in memory; what has gone since is found by catching up.
-            log.warning("the room of %s is not in memory, other servers hear of it later", event.event_id)
+            self._homeless[event.position] = event
+            self._put("look", None)
+        else:
+            self._send_out(event, room)
+
+    def _send_out(self, event: TimelineEvent, room: LiveRoom) -> None:
+        servers = {*room.servers, *_put_out(event)} - {self.server_name, server_name_of(event.sender)}
+        if not servers:
             return
-        servers = set(room.servers)
-        if event.type == "m.room.member" and event.state_key is not None and event.membership in ("leave", "ban"):
-            servers.add(server_name_of(event.state_key))
-        servers.discard(self.server_name)
-        if servers:
-            self.sender.want(servers, event.position, event.event_id)
+        if self._is_ours(event.state_key or "") and event.membership == "join" and _moves(event):
+            self._newcomers.append(Newcomer(event.state_key or "", event.room_nid, servers))
+            self._put("look", None)
+            if room.joined_local == {event.state_key}:
+                # Nobody of ours was there before: whoever let him in tells the others.
+                return
+        self.sender.want(servers, event.position, event.event_id)
+
+    def _pass(self) -> None:
+        self.sender.passed(min(self._homeless) - 1 if self._homeless else self._newest)
 
     def _is_ours(self, user_id: str) -> bool:
         return user_id.endswith(":" + self.server_name)
@@ -122,9 +151,9 @@ class Announcements:
 
     def keys(self, user_id: str) -> None:
         """Something about a user's devices or keys has changed, or may have."""
-        if self._is_ours(user_id) and user_id not in self._changed_users:
+        if self._is_ours(user_id):
             self._changed_users[user_id] = None
-            self._put("keys", None)
+            self._put("look", None)
 
     # --- One after the other ---
 
@@ -132,18 +161,27 @@ class Announcements:
         try:
             self._work.put_nowait((kind, what))
         except asyncio.QueueFull:
-            log.warning("too much to tell other servers of: something that passes is not told")
+            if kind != "look":
+                log.warning("too much to tell other servers of: something that passes is not told")
 
-    async def start(self) -> None:
-        """Begin to work."""
+    async def start(self, before: Progress) -> None:
+        """Begin to work. `before`: where the last start ended; keys that were changed since may not be recorded."""
+        self._newest = before.events
+        if before.lists < self.lists.current:
+            for user_id in await self.changes.unrecorded(self.queries, before.lists):
+                self.keys(user_id)
         self._task = asyncio.create_task(self._run(), name="tell-other-servers")
 
     async def stop(self) -> None:
-        """Do what is left of keys, which must not be lost, then end."""
+        """Do what is left and must not be lost, then end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._tell_keys()
+        await self._look()
+
+    async def look_again(self) -> None:
+        """Called every second: what failed because the database was away, and how far we are."""
+        self._put("look", None)
 
     async def _run(self) -> None:
         while True:
@@ -156,21 +194,52 @@ class Announcements:
                 log.exception("other servers could not be told of %s", kind)
 
     async def _do(self, kind: str, what: Any) -> None:
-        if kind == "keys":
-            await self._tell_keys()
-        elif kind == "forwarded":
-            await self.outbound.mark_forwarded(self.queries, [what])
+        if kind == "look":
+            await self._look()
         elif kind == "say":
             room_id, key, edu = what
             self.sender.say((await self.cache.get(room_id)).servers, key, edu)
         elif kind == "presence":
             user_id, edu = what
-            servers: set[str] = set()
-            for room_id in await self.awake.joined_room_ids(user_id):
-                room = self.cache.peek(room_id)
-                if room is not None:
-                    servers.update(room.servers)
-            self.sender.say(servers, ("m.presence", user_id), edu)
+            self.sender.say(await self._servers_around(user_id), ("m.presence", user_id), edu)
+
+    async def _servers_around(self, user_id: str) -> Collection[str]:
+        """No statement where the user and his rooms are in memory."""
+        servers: set[str] = set()
+        for room_id in await self.awake.joined_room_ids(user_id):
+            room = self.cache.peek(room_id)
+            if room is None:
+                return await self.changes.sharing_servers(self.queries, user_id)
+            servers.update(room.servers)
+        return servers
+
+    async def _look(self) -> None:
+        """Everything that must not be lost."""
+        if self._admitted:
+            event_ids = list(self._admitted)
+            await self.outbound.mark_forwarded(self.queries, event_ids)
+            del self._admitted[: len(event_ids)]
+        while self._homeless:
+            position, event = next(iter(self._homeless.items()))
+            with suppress(NotFound):
+                self._send_out(event, await self.cache.get(event.room_id))
+            del self._homeless[position]
+            self._pass()
+        while self._newcomers:
+            await self._introduce(self._newcomers[0])
+            del self._newcomers[0]
+        await self._tell_keys()
+
+    async def _introduce(self, newcomer: Newcomer) -> None:
+        """Servers that share no other room with the user get his devices.
+
+        "When that user joins a room which contains servers which are not already receiving updates".
+        """
+        user_id = newcomer.user_id
+        strangers = await self.changes.strangers(self.queries, newcomer.servers, user_id, newcomer.room_nid)
+        numbers = await self.changes.renumber(self.queries, user_id) if strangers else None
+        if numbers is not None:
+            self.sender.want_devices(strangers, *numbers)
 
     async def _tell_keys(self) -> None:
         while self._changed_users:
@@ -184,3 +253,17 @@ class Announcements:
             except BaseException:
                 self._changed_users[user_id] = None
                 raise
+        # Whoever changed keys up to here has been put into the list before, and is not in it any more.
+        self.sender.lists_passed(self.lists.current)
+
+
+def _moves(event: TimelineEvent) -> bool:
+    """Whether a membership event is more than a new name or picture."""
+    return replaced_membership(event) != event.membership
+
+
+def _put_out(event: TimelineEvent) -> Collection[str]:
+    """The server of somebody whom this event puts out, or whose invite or knock it ends."""
+    if event.state_key is None or event.membership not in ("leave", "ban"):
+        return ()
+    return (server_name_of(event.state_key),) if replaced_membership(event) in ("join", "invite", "knock") else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +12,10 @@ from homeserver.storage.outbound import DestinationRow
 MAX_QUEUED: Final = 500
 """Events kept in memory for one server; what is beyond is read from the database when its turn comes."""
 MAX_EPHEMERAL: Final = 1000
+MAX_KEPT: Final = 50
+"""Receipts for a server that cannot be reached."""
+MAX_AT_ONCE: Final = 50
+"""Events of a transaction, as the specification has it; of other things no more than that either."""
 
 Edu = dict[str, Any]
 
@@ -22,41 +27,53 @@ class Destination:
     row: DestinationRow
     behind: bool = False
     queued: list[tuple[int, str]] = field(default_factory=list)
+    missed: list[tuple[int, str]] = field(default_factory=list)
+    """While it is behind: what was read from the database and is not sent yet."""
+    missed_up_to: int = 0
+    """`missed` has everything up to here; 0: nothing was read."""
     to_device: bool = False
     """Messages for its devices wait in the database."""
     ephemeral: dict[tuple[str, ...], Edu] = field(default_factory=dict)
     """Typing, receipts, presence: by what a newer one replaces."""
+    limit: int = MAX_AT_ONCE
+    """Of each kind in a transaction; fewer where it has refused one. 1: a single thing."""
     task: asyncio.Task[bool] | None = None
     due_ms: int | None = None
-    """When it is tried again, where that is fixed."""
+    """When it is tried again; until then it is left alone."""
     failures: int = 0
+    woken_ms: int | None = None
+    """When it was last tried before its time, because it spoke."""
 
     def want(self, position: int, event_id: str) -> None:
-        """One more event, newer than all before."""
-        self.row.wanted_position = position
+        """One more event; nearly always newer than all before."""
+        row = self.row
+        row.wanted_position = max(row.wanted_position, position)
         if self.behind:
-            return
-        if len(self.queued) >= MAX_QUEUED:
+            if position <= self.missed_up_to:
+                insort(self.missed, (position, event_id))
+        elif len(self.queued) >= MAX_QUEUED:
             self.fall_behind()
         else:
-            self.queued.append((position, event_id))
+            insort(self.queued, (position, event_id))
 
     def fall_behind(self) -> None:
-        """What is wanted is read from the database; what is ephemeral is over by then, but for receipts."""
+        """What is wanted is read from the database."""
         self.queued.clear()
+        self.missed.clear()
+        self.missed_up_to = 0
         self.behind = self.row.wanted_position > self.row.sent_position
 
     def say(self, key: tuple[str, ...], edu: Edu) -> None:
         """Something ephemeral. The oldest goes where there is too much."""
         self.ephemeral.pop(key, None)
-        if len(self.ephemeral) >= MAX_EPHEMERAL:
+        if len(self.ephemeral) >= (MAX_EPHEMERAL if self.due_ms is None else MAX_KEPT):
             del self.ephemeral[next(iter(self.ephemeral))]
         self.ephemeral[key] = edu
 
     def forget_what_passes(self) -> None:
-        """It cannot be reached: who types there by then, nobody knows."""
-        for key in [key for key in self.ephemeral if key[0] != "m.receipt"]:
-            del self.ephemeral[key]
+        """It cannot be reached: who types there by then, nobody knows. Some receipts are kept."""
+        receipts = [(key, edu) for key, edu in self.ephemeral.items() if key[0] == "m.receipt"]
+        self.ephemeral = dict(receipts[-MAX_KEPT:])
 
     @property
     def has_something(self) -> bool:

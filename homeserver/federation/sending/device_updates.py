@@ -46,8 +46,9 @@ class DeviceUpdates:
         """EDUs for a server, and up to which change they go. Three statements."""
         if limit <= 0:
             return [], row.sent_devices
+        wanted = row.wanted_devices  # what is wanted from here on may be missing from the answer
         changes = await self.rows.for_server(self.queries, row.destination, row.sent_devices, limit)
-        up_to = changes[-1].stream_id if len(changes) == limit else row.wanted_devices
+        up_to = changes[-1].stream_id if len(changes) == limit else wanted
         if not changes:
             return [], up_to
         users = list({change.user_id for change in changes})

@@ -12,10 +12,13 @@ CREATE TABLE destinations (
 CREATE INDEX destinations_behind ON destinations (destination)
     WHERE wanted_position > sent_position OR wanted_devices > sent_devices;
 
--- Up to which event the wanted positions of destinations are written down. One row.
+-- Up to where what concerns each destination is written down: events, device_changes.stream_id, and the stream of device
+-- lists. Who has no row in `destinations`, or one that says so, has everything up to here. One row.
 CREATE TABLE outbound_progress (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    position bigint NOT NULL
+    position bigint NOT NULL,
+    devices  bigint NOT NULL,
+    lists_position bigint NOT NULL
 );
 
 -- The newest change of each device of our users, as other servers are told: keys of devices that are gone stay as a row.
