@@ -97,7 +97,7 @@ def build_application(
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
-    intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive)
+    intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive, kernel.outside)
     history = build_history(base, federation, intake.acl, foreign.states, foreign.auth_chains)
     travel = build_travel(base, federation, kernel, foreign, intake, signing_key)
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms, travel)

@@ -15,6 +15,7 @@ from homeserver.federation.incoming.room_intake import RoomIntake
 from homeserver.federation.incoming.staging import Staging
 from homeserver.federation.incoming.supplies import StoreOutliers, Supplies
 from homeserver.federation.incoming.transactions import NoTransactions, Transactions
+from homeserver.federation.incoming.withdrawn import EndsOutside, Outside
 from homeserver.federation.pdu_checks import PduChecks
 from homeserver.federation.remote_events import RemoteEvents
 from homeserver.federation.room_acl import RoomAcl
@@ -24,6 +25,7 @@ from homeserver.storage.pdus import Pdus
 from homeserver.storage.received_transactions import ReceivedTransactions
 from homeserver.storage.server_acls import ServerAclRows
 from homeserver.storage.staged_pdus import StagedPdus
+from homeserver.storage.stripped_states import StrippedStates
 
 HOUR_MS: Final = 60 * 60_000
 STAGED_INTERVAL_MS: Final = 60_000
@@ -57,6 +59,7 @@ def build_intake(
     standings: StandingsOf,
     store_outliers: StoreOutliers,
     receive: ReceiveEvents,
+    outside: Outside,
 ) -> IntakeServices:
     """After what writes events of other servers."""
     acl = RoomAcl(base.cache, base.database, ServerAclRows())
@@ -68,7 +71,10 @@ def build_intake(
     supplies = Supplies(remote, store_outliers, base.database, Pdus())
     incoming = Incoming(base.cache, standings, Gaps(remote, standings), supplies, receive, Patience(base.clock))
     staging = _staging(base, incoming)
-    rooms = RoomIntake(base.cache, checks, acl, incoming, staging)
+    ends = EndsOutside(
+        base.database, checks, base.awake, base.rooms, base.events, StrippedStates(), outside, base.server_name
+    )
+    rooms = RoomIntake(base.cache, checks, acl, incoming, staging, ends)
     base.life.on_stop(rooms.stop)
     base.life.reports_memory("incoming_events", rooms.memory_usage)
     transactions = Transactions(base.database, ReceivedTransactions(), rooms, edus, base.clock)

@@ -11,6 +11,7 @@ import pytest
 
 from homeserver.federation.client import request_uri
 from homeserver.federation.travel import join_answer
+from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.events import Event
 from tests.cast import Client
 from tests.federation.conftest import Home
@@ -341,3 +342,28 @@ async def test_a_false_invitation_does_not_close_a_room(lair: Lair, alpha: Home)
     assert (await lair.alice.sync()).room(lair.room.room_id, "invite")
     await lair.join()
     assert (await lair.alice.state(lair.room.room_id, "m.room.create"))["room_version"] == "10"
+
+
+async def test_an_invitation_ends_by_an_event_that_is_built_on_it(lair: Lair, alpha: Home) -> None:
+    alice, room = lair.alice, lair.room
+    invite = room.member(alice.user_id, "invite", sender=MALLORY)
+    body = {"event": invite.pdu, "room_version": "10", "invite_room_state": []}
+    uri = request_uri(f"{V2}/invite", room.room_id, invite.event_id)
+    assert (await lair.server.raw(alpha.server, "PUT", uri, body, check=False)).status == 200
+    before = room.auth_of(EventDraft("m.room.member", MALLORY, {"membership": "leave"}, alice.user_id), room.tip)
+    blind = [each for each in before if each != invite.event_id]
+    out = {"membership": "leave"}
+    forged = [
+        room.build(MALLORY, "m.room.member", out, alice.user_id, auth=blind),
+        room.build(MALLORY, "m.room.member", {"membership": "join"}, alice.user_id),
+        room.build(MALLORY, "m.room.member", out, MALLORY),
+        room.build(MALLORY, "m.room.message", out, alice.user_id),
+        room.build(MALLORY, "m.room.member", out, alice.user_id, key=signing_key(9)),
+        room.build(MALLORY, "m.room.member", out, "@nobody:alpha.example"),
+    ]
+    await lair.server.send(alpha.server, [*forged, 7, {"room_id": room.room_id}])  # type: ignore[list-item]
+    assert (await alice.sync(since=None)).room(room.room_id, "invite")
+    real = room.build(MALLORY, "m.room.member", {**out, "reason": "mistake"}, alice.user_id)
+    answers = await lair.server.send(alpha.server, [*forged, real])
+    assert answers[real.event_id] == {}
+    assert not (await alice.sync(since=None)).room(room.room_id, "invite")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from homeserver.protocol.room_versions import ROOM_VERSIONS
-from tests.cast import Client
+from tests.cast import Client, SyncAnswer
 from tests.federation.conftest import ALPHA, Home
 
 
@@ -18,6 +18,12 @@ async def people(alpha: Home, beta: Home) -> tuple[Client, Client]:
 def stripped(sync: Any, room_id: str, kind: str = "invite") -> dict[tuple[str, str], Any]:
     events = sync.room(room_id, kind).get(f"{kind}_state", {}).get("events", [])
     return {(event["type"], event["state_key"]): event["content"] for event in events}
+
+
+def memberships(sync: SyncAnswer, room_id: str, user_id: str) -> list[str]:
+    """What a sync tells of a user, in the room's timeline."""
+    events = sync.timeline(room_id)
+    return [event["content"]["membership"] for event in events if event.get("state_key") == user_id]
 
 
 @pytest.mark.parametrize("version", list(ROOM_VERSIONS))
@@ -122,3 +128,27 @@ async def test_who_deactivates_his_account_declines(alpha: Home, beta: Home) -> 
     await alice.invite(room_id, bob)
     await bob.post("account/deactivate", {"auth": bob.password_auth()})
     assert (await alice.state(room_id, "m.room.member", bob.user_id))["membership"] == "leave"
+
+
+async def test_carol_is_invited_to_a_room_where_her_server_is(alpha: Home, beta: Home) -> None:
+    alice, bob = await people(alpha, beta)
+    carol = await beta.server.register("carol")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.post(("join", room_id), via=[ALPHA])
+    await carol.sync()
+    await alice.invite(room_id, carol)
+    synced = await carol.sync_until(lambda sync: sync.room(room_id, "invite"))
+    assert stripped(synced, room_id)["m.room.create", ""]
+    await carol.post(("rooms", room_id, "join"))
+    await alice.sync_until(lambda sync: "join" in memberships(sync, room_id, carol.user_id))
+    assert (await alice.state(room_id, "m.room.member", carol.user_id))["membership"] == "join"
+
+
+async def test_an_invitation_is_taken_back(alpha: Home, beta: Home) -> None:
+    alice, bob = await people(alpha, beta)
+    room_id = await alice.create_room()
+    await alice.invite(room_id, bob)
+    assert (await bob.sync()).room(room_id, "invite")
+    await alice.kick(room_id, bob)
+    await bob.sync_until(lambda sync: sync.room(room_id, "leave"))
+    assert not (await bob.sync(since=None)).room(room_id, "invite")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from homeserver.federation.incoming.incoming import Incoming
 from homeserver.federation.incoming.staging import Staging, Work
+from homeserver.federation.incoming.withdrawn import EndsOutside
 from homeserver.federation.pdu_checks import DroppedPdu, PduChecks
 from homeserver.federation.room_acl import DENIED, RoomAcl
 from homeserver.protocol.errors import LimitExceeded, MatrixError, NotFound, Unavailable
@@ -45,6 +46,7 @@ class RoomIntake:
     acl: RoomAcl
     incoming: Incoming
     staging: Staging
+    outside: EndsOutside
     answer_seconds: float = ANSWER_SECONDS
     _at_work: dict[str, int] = field(default_factory=dict)
     _tasks: set[Work] = field(default_factory=set)
@@ -83,9 +85,11 @@ class RoomIntake:
         try:
             room = await self.cache.get(room_id)
         except NotFound:
-            return dict.fromkeys(_written_ids(pdus), NOT_HERE)
+            ended = await self.outside.receive(room_id, pdus)
+            return {**dict.fromkeys(_written_ids(pdus), NOT_HERE), **dict.fromkeys(ended, "")}
         if not room.joined_local:
-            return _refused(pdus, room.version, NOT_HERE)
+            ended = await self.outside.receive(room_id, pdus)
+            return {**_refused(pdus, room.version, NOT_HERE), **dict.fromkeys(ended, "")}
         if not self.acl.allows(room, origin):
             return _refused(pdus, room.version, DENIED)
         results = await self.checks(pdus, room.version)
