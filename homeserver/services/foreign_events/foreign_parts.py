@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -50,7 +50,7 @@ class ForeignParts:
             stored_nid=None if place is None else place.event_nid,
             changes=[StateChange(key, self._change(key, event_id)) for key, event_id in changed.items()],
             self_key=self_key,
-            forked=self._forked(event, before, line, current, changed, place, aside=aside),
+            forked=self._forked(before, self._line_before(line, changed if missing else {}), place, aside=aside),
             missing=missing,
         )
         self.events[event.event_id] = NewEvent(
@@ -97,28 +97,19 @@ class ForeignParts:
             changed[self_key] = bottom.at(self_key, now)
         return {key: event_id for key, event_id in changed.items() if line.at(key, now) != event_id}
 
-    def _forked(
-        self,
-        event: Event,
-        before: View,
-        line: View,
-        current: View,
-        changed: dict[StateKey, str | None],
-        place: Place | None,
-        *,
-        aside: bool,
-    ) -> ForkedState | None:
-        """None where the state before it is that of the line, or where that is written already."""
+    def _line_before(self, line: View, at_bottom: Mapping[StateKey, str | None]) -> View:
+        """The line at the position before an event: what comes into force at the bottom of its gap is part of that."""
+        return View(brief({**line.overlay, **at_bottom}, self.course.now), LineRow(None))
+
+    def _forked(self, before: View, line: View, place: Place | None, *, aside: bool) -> ForkedState | None:
+        """None where the state before the event is that of the line, or where that is written already."""
         if place is not None and place.forked:
             return None
-        by_number = aside and place is not None
-        at_bottom = brief({**line.overlay, **changed}, self.course.now)
-        if not by_number and before.overlay == (line.overlay if aside else at_bottom):
-            return None
         rows = [before.row]
-        if not by_number:
-            line_before = View(line.overlay if aside else at_bottom, LineRow(None))
-            rows.append(line_before.moved_to(before.overlay, self.course.now).row)
+        if not aside or place is None:  # else its place on the line is that of an old number
+            if before.overlay == line.overlay:
+                return None
+            rows.append(line.moved_to(before.overlay, self.course.now).row)
         row = min(rows, key=len)
         return ForkedState(
             row.base_position, self._numbers_of(row.instead.values()), self._numbers_of(row.without.values())
