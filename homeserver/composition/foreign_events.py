@@ -8,6 +8,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.services.foreign_events.adopt_room import AdoptRoom
 from homeserver.services.foreign_events.auth_graphs import AuthGraphs
+from homeserver.services.foreign_events.fill_gap import FillGap
 from homeserver.services.foreign_events.loader import Loader
 from homeserver.services.foreign_events.pdu_store import AuthChains, PduStore
 from homeserver.services.foreign_events.receive_events import ReceiveEvents
@@ -28,6 +29,7 @@ class ForeignServices:
     store_outliers: StoreOutliers
     receive: ReceiveEvents
     adopt: AdoptRoom
+    fill: FillGap
     states: RoomStates
     auth_chains: AuthChains
     pdus: PduStore
@@ -52,6 +54,7 @@ def build_foreign_events(base: Foundation, kernel: Kernel) -> ForeignServices:
         store_outliers,
         ReceiveEvents(base.cache, writer, loader, graphs, places, locks),
         adopt,
+        FillGap(base.cache, writer, loader, graphs, states, places, locks),
         states,
         AuthChains(database, pdus),
         store,

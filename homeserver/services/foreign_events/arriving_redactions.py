@@ -12,7 +12,7 @@ import orjson
 
 from homeserver.protocol.auth import PowerLevels, power_levels_in_room
 from homeserver.protocol.auth.redaction import redaction_applies
-from homeserver.protocol.client_event import render
+from homeserver.protocol.client_event import render, split
 from homeserver.protocol.events import Event
 from homeserver.protocol.redaction import redact
 from homeserver.services.foreign_events.foreign_parts import ForeignParts
@@ -58,8 +58,11 @@ class ArrivingRedactions:
         else:
             self._rewrite_stored(stored, body)
 
-    def apply_waiting(self, event: Event) -> None:
-        """Redactions that came before this event, which has just been accepted: the first that may be carried out is."""
+    def apply_waiting(self, event: Event, *, shown: bool) -> None:
+        """Redactions that came before this event, which has just been accepted: the first that may be carried out is.
+
+        `shown`: it becomes part of the timeline now.
+        """
         known = self.course.known
         for redaction_id in known.redacted_by.get(event.event_id, ()):
             redaction, place = known.events.get(redaction_id), known.places.get(redaction_id)
@@ -67,8 +70,9 @@ class ArrivingRedactions:
             if redaction is None or place is None or before is None or event.event_id in self.done:
                 continue
             if redaction_applies(redaction, event, self._levels(before)):
-                self.parts.add(redaction, before, self.course.current, flags=0, place=place)
-                self._rewrite_arrival(event.event_id, self.parts.events[redaction_id].body)
+                if shown:
+                    self.parts.add(redaction, before, self.course.current, flags=0, place=place)
+                self._rewrite_arrival(event.event_id, split(redaction).body)
                 self.done.append(event.event_id)
 
     def _target(self, event_id: str | None) -> Event | None:

@@ -37,6 +37,10 @@ class Decider:
     known: Knowledge
     alone: bool = False
     """Whether the room begins anew with an arrival: what its state was before does not matter."""
+    past: bool = False
+    """Whether the events are of the past: the room's state now is not asked, and prev events that are not here are no gap
+    that has to be made. The first event is the beginning of a line of its own.
+    """
     course: Speculation = field(init=False)
     parts: ForeignParts = field(init=False)
     redactions: ArrivingRedactions = field(init=False)
@@ -46,6 +50,8 @@ class Decider:
 
     def __post_init__(self) -> None:
         self.course = Speculation(self.room, self.known, self.alone)
+        if self.past:
+            self.course.tips = {}
         self.parts = ForeignParts(self.course)
         self.redactions = ArrivingRedactions(self.course, self.parts)
         self._checks = AuthChecks(self.room.room_id, self.room.version, {}, set(self.known.rejected))
@@ -83,15 +89,15 @@ class Decider:
             return Outcome.KNOWN, ""
         told = self._told(arrival)
         reason = self._why_not_by_auth_events(event)
-        before = self.course.before(event.prev_event_ids, told)
+        before = self._before(event, told)
         reason = reason or self._why_not_in(before, event)
         if reason is not None:
             return self._keep_aside(event, before, REJECTED, place), reason
-        if before.overlay != self.course.current.overlay and not told and not self.alone:
+        if before.overlay != self.course.current.overlay and not (told or self.alone or self.past):
             reason = self._why_not_in(self.course.current, event)
             if reason is not None:
                 return self._keep_aside(event, before, SOFT_FAILED, place), reason
-        self._accept(arrival, before, place, gap=bool(told))
+        self._accept(arrival, before, place, gap=bool(told) and not self.past)
         return Outcome.ACCEPTED, ""
 
     # -- what it is built on -----------------------------------------------------------------------
@@ -102,7 +108,7 @@ class Decider:
             reason = "It belongs to another room"
         elif place is not None and place.room_nid != self.room.room_nid:
             reason = "Another room has an event with this id"
-        elif not event.prev_event_ids:
+        elif not event.prev_event_ids and not (self.past and event.type == "m.room.create"):
             reason = "It is built on nothing"
         if reason is not None:
             raise Refused(reason)
@@ -112,14 +118,21 @@ class Decider:
         told = {each.after_event_id: each.state for each in arrival.told}
         views: dict[str, View] = {}
         for event_id in arrival.event.prev_event_ids:
-            if self._has_state(event_id):
+            if self.has_state(event_id):
                 continue
             if event_id not in told:
                 raise Refused(f"Its prev event {event_id} is not here")
             views[event_id] = self.course.view_of(told[event_id])
         return views
 
-    def _has_state(self, event_id: str) -> bool:
+    def _before(self, event: Event, told: dict[str, View]) -> View:
+        before = self.course.before(event.prev_event_ids, told) if event.prev_event_ids else self.course.view_of({})
+        if self.past and self.course.begun is None:
+            self.course.begun = self.course.current = before
+        return before
+
+    def has_state(self, event_id: str) -> bool:
+        """Whether the event is here, and the state after it can be known."""
         if event_id in self.course.after or event_id in self.course.tips:
             return True
         place = self.known.places.get(event_id)
@@ -198,11 +211,11 @@ class Decider:
             return
         self.course.note(event, before, rejected=False)
         self.course.attach(event)
-        missing = [event_id for event_id in event.prev_event_ids if not self._has_state(event_id)] if gap else ()
+        missing = [event_id for event_id in event.prev_event_ids if not self.has_state(event_id)] if gap else ()
         self.parts.add(event, before, line, flags=0, place=place, missing=missing, in_force=True)
         if event.type == "m.room.redaction":
             self.redactions.carry_out(event)
-        self.redactions.apply_waiting(event)
+        self.redactions.apply_waiting(event, shown=not self.past)
 
 
 def _is_plain_outlier(place: Place) -> bool:

@@ -46,12 +46,17 @@ class Loader:
     states: RoomStates
     graphs: AuthGraphs
 
-    async def prepare(self, room: LiveRoom, known: Knowledge, arrivals: Sequence[Arrival]) -> None:
-        """What is needed in any case. Nothing is asked again as long as the room's state stays the same."""
+    async def prepare(
+        self, room: LiveRoom, known: Knowledge, arrivals: Sequence[Arrival], also: Iterable[str] = ()
+    ) -> None:
+        """What is needed in any case. Nothing is asked again as long as the room's state stays the same.
+
+        `also`: other events of which has to be known whether they are here.
+        """
         if known.prepared:
             return
         known.prepared = True
-        wanted = {event_id for event_id in _named(room, arrivals) if askable(event_id)}
+        wanted = {event_id for event_id in (*_named(room, arrivals), *also) if askable(event_id)}
         known.places, known.redacted_by = await self.places.places(self.queries, wanted)
         await self._load_targets(known, {arrival.event.redacts for arrival in arrivals if arrival.event.redacts})
         await self._load_waiting(room, known)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import Unavailable
+from homeserver.services.foreign_events.arriving_redactions import ArrivingRedactions
 from homeserver.services.foreign_events.auth_graphs import AuthGraphs
 from homeserver.services.foreign_events.decider import Decider
 from homeserver.services.foreign_events.knowledge import Knowledge, Lacking
@@ -106,14 +107,14 @@ def prepare_append(room: LiveRoom, decider: Decider, rows: EventStates) -> Appen
         events=list(parts.events.values()),
         done=room.committing,
         rewritten=list(redactions.rewritten.values()),
-        also=_also(room, decider, rows),
+        also=redactions_also(room, redactions, rows),
         resolved=resolved,
     )
 
 
-def _also(room: LiveRoom, decider: Decider, rows: EventStates) -> Also | None:
+def redactions_also(room: LiveRoom, redactions: ArrivingRedactions, rows: EventStates) -> Also | None:
     """Redactions that wait for their events, and those that do so no longer."""
-    waiting, done = decider.redactions.waiting, decider.redactions.done
+    waiting, done = redactions.waiting, redactions.done
     if not waiting and not done:
         return None
     return partial(_write_redactions, room_nid=room.room_nid, rows=rows, waiting=waiting, done=done)

@@ -89,6 +89,15 @@ class RoomStates:
         views = await self.views_before(room, places, numbers)
         return {place.event_id: view_after(room, place, views[place.event_id]) for place in places}
 
+    async def line_before(self, room: LiveRoom, position: int) -> View:
+        """The line itself at the position before this one. One statement."""
+        for _ in range(MAX_TRIES):
+            marker = marker_of(room)
+            lines = await self._lines(room, {position - 1}, {})
+            if marker_of(room) == marker:
+                return View(brief(lines[position - 1], now_of(room)), LineRow(position - 1))
+        raise Unavailable("The room's state changes too quickly, try again")
+
     async def _place(self, room: LiveRoom, event_id: str) -> Place:
         places, _ = await self.rows.places(self.queries, [event_id])
         place = places.get(event_id)

@@ -39,6 +39,8 @@ class Speculation:
     known: Knowledge
     alone: bool = False
     """Whether an event that is attached becomes the only extremity, whatever it cites."""
+    begun: View | None = None
+    """Of a line of the past: the state before its first event."""
     now: ReadState = field(init=False)
     current: View = field(init=False)
     depth: int = field(init=False)
