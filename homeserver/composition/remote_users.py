@@ -24,8 +24,8 @@ from homeserver.http.federation.users import UserEndpoints
 from homeserver.protocol.errors import NotFound
 from homeserver.services.receipts.remote import RemoteReceipts
 from homeserver.storage.cross_signing import CrossSigningKeys
-from homeserver.storage.device_keys import DeviceKeys
 from homeserver.storage.device_changes import DeviceChangeRows
+from homeserver.storage.device_keys import DeviceKeys
 from homeserver.storage.remote_devices import RemoteDevices
 
 SECOND_MS: Final = 1_000

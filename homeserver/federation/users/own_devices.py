@@ -13,8 +13,8 @@ from homeserver.protocol.identifiers import parse_user_id
 if TYPE_CHECKING:
     from homeserver.storage.cross_signing import CrossSigningKeys
     from homeserver.storage.database import Queries
-    from homeserver.storage.device_keys import DeviceKeys
     from homeserver.storage.device_changes import DeviceChangeRows
+    from homeserver.storage.device_keys import DeviceKeys
 
 
 @dataclass(frozen=True, slots=True)
