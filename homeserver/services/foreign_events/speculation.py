@@ -165,8 +165,8 @@ class Speculation:
 
     def attach(self, event: Event) -> None:
         """An accepted event becomes an extremity instead of those it cites. Raises Lacking."""
-        tips = {tip: view or self.view_after(tip) for tip, view in self.tips.items() if tip not in event.prev_event_ids}
-        tips = self._bounded(tips)
+        cited = self.tips.keys() if self.alone else set(event.prev_event_ids)
+        tips = self._bounded({tip: view or self.view_after(tip) for tip, view in self.tips.items() if tip not in cited})
         tips[event.event_id] = self.after[event.event_id]
         self.current = self._resolved(frozenset(tips), list(tips.values()))
         self.tips = dict(tips)

@@ -143,7 +143,7 @@ async def test_history_that_was_redacted_since_comes_redacted(house: House) -> N
 async def test_forks_of_the_past_are_filled_piece_by_piece(house: House, database: Database, version: str) -> None:
     order = random.Random(version)
     for number in range(6):
-        room, events = grown(version, steps_of(order, 14), f"past{number}")
+        room, _ = grown(version, steps_of(order, 14), f"past{number}")
         if room.state.get(("m.room.join_rules", "")) is None or not may_join(room):
             continue
         await house.adopt(room)
