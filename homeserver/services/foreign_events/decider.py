@@ -12,10 +12,10 @@ from homeserver.protocol.event_format import check_field_bytes
 from homeserver.protocol.events import Event
 from homeserver.services.foreign_events.arriving_redactions import ArrivingRedactions
 from homeserver.services.foreign_events.foreign_parts import ForeignParts
-from homeserver.services.foreign_events.knowledge import Knowledge, Lacking
+from homeserver.services.foreign_events.knowledge import Knowledge, Lacking, Unfounded
 from homeserver.services.foreign_events.outcomes import Arrival, Outcome, Verdict
-from homeserver.services.foreign_events.outlier_checks import AuthChecks, Unfounded
-from homeserver.services.foreign_events.speculation import Speculation
+from homeserver.services.foreign_events.outlier_checks import AuthChecks
+from homeserver.services.foreign_events.speculation import Saved, Speculation
 from homeserver.services.foreign_events.storable import why_not_storable
 from homeserver.services.foreign_events.views import View
 from homeserver.services.rooms.live_room import LiveRoom
@@ -66,20 +66,21 @@ class Decider:
         event, saved = arrival.event, self.course.saved()
         try:
             outcome, reason = self._receive(arrival)
-        except Refused as refusal:
-            outcome, reason = Outcome.REJECTED, str(refusal)
-        except Unfounded as missing:
-            outcome, reason = Outcome.REJECTED, str(missing)
         except Lacking:
             raise
+        except (Refused, Unfounded) as refusal:
+            outcome, reason = self._undone(event, saved), str(refusal)
         except Exception:
             # Whatever strangers have found to write into an event, the others of the same request are not harmed.
             log.exception("could not decide about %r of %r", event.event_id, event.room_id)
-            outcome, reason = Outcome.REJECTED, "It could not be checked"
-            self.course.restore(saved)
-            self.parts.events.pop(event.event_id, None)
+            outcome, reason = self._undone(event, saved), "It could not be checked"
         self._decided.add(event.event_id)
         return Verdict(event.event_id, outcome, reason)
+
+    def _undone(self, event: Event, saved: Saved) -> Outcome:
+        self.course.restore(saved)
+        self.parts.events.pop(event.event_id, None)
+        return Outcome.REJECTED
 
     def _receive(self, arrival: Arrival) -> tuple[Outcome, str]:
         event = arrival.event

@@ -10,7 +10,7 @@ import orjson
 from homeserver.protocol.client_event import split
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.relations import relation_of
-from homeserver.services.foreign_events.knowledge import Lacking
+from homeserver.services.foreign_events.knowledge import Lacking, Unfounded
 from homeserver.services.foreign_events.speculation import Speculation
 from homeserver.services.foreign_events.views import LineRow, View, brief
 from homeserver.services.rooms.append import ForeignPart, ForkedState, NewEvent, StateChange
@@ -162,6 +162,8 @@ class ForeignParts:
         if pending is not None and pending.event_id == event_id:
             return pending
         entry = self.course.known.entries.get(event_id)
+        if event_id in self.course.known.absent:
+            raise Unfounded(f"A state that was told has {event_id}, which is not here")
         if entry is None:
             self._entries.add(event_id)
         return entry

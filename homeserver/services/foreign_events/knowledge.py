@@ -26,6 +26,10 @@ class LargeConflict:
     events: Mapping[str, Event]
 
 
+class Unfounded(Exception):  # noqa: N818  (an outcome rather than a mistake)
+    """What the event rests on is not here: nothing can be said about it, and it is not kept."""
+
+
 class Lacking(Exception):  # noqa: N818  (an outcome rather than a mistake)
     """Deciding needs more than is in memory. The caller loads it and decides again."""
 
@@ -67,6 +71,8 @@ class Knowledge:
     redacted_by: dict[str, list[str]] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
+    """Events that were looked for in vain: a state that was told may name what nobody has."""
     numbers: dict[str, int] = field(default_factory=dict)
     entries: dict[str, TimelineEvent] = field(default_factory=dict)
     targets: dict[str, RedactionTarget] = field(default_factory=dict)

@@ -68,6 +68,7 @@ class Loader:
             await self._load_states(room, known, arrivals)
         if lacking.links:
             await self.graphs.load(known.auth, lacking.links)
+            known.absent.update(each for each in lacking.links if each not in known.auth)
         if lacking.events:
             await self._load_events(known, lacking.events | self._likely(room, known, arrivals))
         if lacking.entries:
@@ -147,11 +148,13 @@ class Loader:
         rows = await self.pdus.pdus(self.queries, wanted)
         parse = [(row["event_id"], row["version"], row["body"], row["envelope"]) for row in rows]
         known.events.update(await _parsed(parse))
+        known.absent.update(each for each in wanted if each not in known.events)
         known.rejected.update(row["event_id"] for row in rows if row["flags"] & REJECTED)
 
     async def _load_entries(self, room: LiveRoom, known: Knowledge, event_ids: Collection[str]) -> None:
         for record in await self.places.entries(self.queries, room.room_nid, event_ids):
             known.entries[record["event_id"]] = to_timeline_event(record, room.room_id)
+        known.absent.update(each for each in event_ids if each not in known.entries)
 
     async def _load_numbers(self, room: LiveRoom, known: Knowledge, event_ids: Collection[str]) -> None:
         if room.committing is not None and room.pending:

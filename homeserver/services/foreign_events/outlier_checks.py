@@ -10,6 +10,7 @@ from homeserver.protocol.auth import AuthRejection, check_state_dependent, check
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.state_res import EventLookup
+from homeserver.services.foreign_events.knowledge import Unfounded
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,6 @@ def by_auth_events(events: Mapping[str, Event]) -> list[Event]:
 
 def _cited_among(event: Event, events: Mapping[str, Event]) -> set[str]:
     return {event_id for event_id in event.auth_event_ids if event_id in events}
-
-
-class Unfounded(Exception):  # noqa: N818  (an outcome rather than a mistake)
-    """What the event cites is not here: nothing can be said about it, and it is not kept."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.room_versions import StateResolution
 from homeserver.protocol.state_res import Overlay, find_conflict
 from homeserver.protocol.state_res.layers import ReadState
-from homeserver.services.foreign_events.knowledge import Fork, Knowledge, Lacking, LargeConflict
+from homeserver.services.foreign_events.knowledge import Fork, Knowledge, Lacking, LargeConflict, Unfounded
 from homeserver.services.foreign_events.room_states import current_view, now_of, settled_view
 from homeserver.services.foreign_events.views import View, brief, briefest
 from homeserver.services.rooms.live_room import LiveRoom
@@ -110,6 +110,7 @@ class Speculation:
         ids = {event.event_id for event in self.room.state}
         ids.update(event_id for overlay in overlays for event_id in overlay.values() if event_id is not None)
         missing = {event_id for event_id in ids if event_id not in auth}
+        self._check_not_absent(missing)
         if missing:
             raise Lacking(links=missing)
 
@@ -117,6 +118,7 @@ class Speculation:
         """These events. Raises Lacking for all that are not in memory together."""
         found = {event_id: self.fetch(event_id) for event_id in event_ids}
         missing = {event_id for event_id, event in found.items() if event is None}
+        self._check_not_absent(missing)
         if missing:
             raise Lacking(events=missing)
         return {event_id: event for event_id, event in found.items() if event is not None}
@@ -130,10 +132,12 @@ class Speculation:
 
     def event(self, event_id: str) -> Event:
         """The same. Raises Lacking."""
-        found = self.fetch(event_id)
-        if found is None:
-            raise Lacking(events={event_id})
-        return found
+        return self._all([event_id])[event_id]
+
+    def _check_not_absent(self, event_ids: Iterable[str]) -> None:
+        absent = self.known.absent.intersection(event_ids)
+        if absent:
+            raise Unfounded(f"A state that was told has {min(absent)}, which is not here")
 
     def entry(self, view: View, key: StateKey) -> Event | None:
         """The state event at a key, with what auth rules read. Raises Lacking."""
