@@ -181,7 +181,15 @@ class CasSettings:
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
     path: Path | None = key(None, "Where files are kept; inside data_dir if not given.")
-    max_upload: int = key(100 * MEBIBYTE, "Largest file that may be uploaded.", unit="size")
+    max_upload: int = key(
+        100 * MEBIBYTE, "Largest file that may be uploaded, or fetched from another server.", unit="size"
+    )
+    remote_cache: int = key(
+        10 * 1024 * MEBIBYTE,
+        "For files of other servers, thumbnails included; who was not asked for longest goes first.",
+        unit="size",
+        minimum=MEBIBYTE,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def build_application(
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
     intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive, kernel.outside)
-    history = build_history(base, federation, intake.acl, foreign.states, foreign.auth_chains)
+    history = build_history(base, federation, intake, foreign)
     travel = build_travel(base, federation, kernel, foreign, intake, signing_key)
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms, travel)
     doors = build_doors(
@@ -118,11 +118,11 @@ def build_application(
             limits=limiter,
         ),
     )
-    reading = build_reading(base, kernel, readers)
+    reading = build_reading(base, kernel, readers, history.fill, history.at_time)
     encryption = build_encryption(base, accounts, kernel, federation.device_keys)
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
-    media = build_media(base, settings)
+    media = build_media(base, settings, federation)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
     calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves, federation)

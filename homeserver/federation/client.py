@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -19,9 +19,9 @@ from homeserver.protocol.errors import ConnectionFailed, ConnectionTimeout, Matr
 from homeserver.protocol.x_matrix import sign_request
 
 if TYPE_CHECKING:
-    from homeserver.federation.connections import Connections
+    from homeserver.federation.connections import Connections, Streamed
     from homeserver.federation.pauses import Pauses
-    from homeserver.federation.resolver import Resolver
+    from homeserver.federation.resolver import Resolver, Route
     from homeserver.protocol.signing import SigningKey
 
 DEFAULT_TIMEOUT_MS: Final = 10_000
@@ -29,6 +29,8 @@ DEFAULT_MAX_BYTES: Final = 1024 * 1024
 NOT_AN_ANSWER: Final = "The other server's answer is not a JSON object"
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Call:
 
     `signed` False: to endpoints that ask for no signature. `probe` True: also to a server that has just failed, and a
     failure is not held against it (questions that strangers can make us ask). `paired`: the answer may also come as
-    `[200, {...}]`, a mistake of early servers that the first versions of some endpoints have kept.
+    `[200, {...}]`, a mistake of early servers that the first versions of some endpoints have kept. `accept`: which
+    content types the answer may have.
     """
 
     method: str
@@ -55,6 +58,7 @@ class Call:
     probe: bool = False
     paired: bool = False
     limits: Limits = Limits()
+    accept: str = "application/json"
 
 
 def request_uri(path: str, *parameters: str, query: Mapping[str, str] | Sequence[tuple[str, str]] | None = None) -> str:
@@ -113,6 +117,22 @@ class FederationClient:
             raise RemoteRefused(error_from_response(page.status, answer))
         return page.body
 
+    async def open(self, destination: str, call: Call) -> Streamed:
+        """The answer as it comes, whatever its status; `limits` are only the time until it begins. The caller closes it.
+
+        Only who cannot be reached at all is left alone for a while: a slow file says nothing of its server.
+        Raises InvalidParam, DestinationPaused, ConnectionFailed, ConnectionTimeout.
+        """
+        if not call.probe:
+            self.pauses.check(destination)
+        try:
+            answer = await self._reach(destination, call, self.connections.open)
+        except ConnectionFailed:
+            self._failed(destination, call)
+            raise
+        self.pauses.reached(destination)
+        return answer
+
     async def _answered(
         self, destination: str, call: Call, parse: Callable[[Page, Call], dict[str, Any]]
     ) -> tuple[Page, dict[str, Any]]:
@@ -135,11 +155,17 @@ class FederationClient:
             self.pauses.failed(destination)
 
     async def _send(self, destination: str, call: Call) -> Page:
+        return await self._reach(
+            destination, call, lambda route, request: self.connections.send(route, request, call.limits.max_bytes)
+        )
+
+    async def _reach(
+        self, destination: str, call: Call, send: Callable[[Route, Outgoing], Awaitable[Answer]]
+    ) -> Answer:
         request = self._outgoing(destination, call)
         try:
             async with asyncio.timeout(call.limits.timeout_ms / 1000):
-                route = await self.resolver.resolve(destination)
-                return await self.connections.send(route, request, call.limits.max_bytes)
+                return await send(await self.resolver.resolve(destination), request)
         except TimeoutError as error:
             raise ConnectionTimeout() from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -150,7 +176,7 @@ class FederationClient:
             raise ConnectionFailed() from error
 
     def _outgoing(self, destination: str, call: Call) -> Outgoing:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": call.accept}
         body = None
         if call.content is not None:
             headers["Content-Type"] = "application/json"

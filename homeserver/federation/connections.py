@@ -6,10 +6,10 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -20,12 +20,15 @@ from homeserver.federation.dns import Dns
 from homeserver.federation.errors import BadAnswer
 from homeserver.federation.resolver import Route
 from homeserver.federation.well_known import Page
+from homeserver.protocol.errors import ConnectionTimeout
 
 MAX_CONNECTIONS: Final = 1_000
 # A server that answers slowly holds up nobody but those who ask it.
 MAX_CONNECTIONS_PER_SERVER: Final = 16
 CONNECT_TIMEOUT_S: Final = 10.0
 KEEPALIVE_S: Final = 60.0
+# A file may take long, but something of it has to come.
+STALL_S: Final = 30.0
 USER_AGENT: Final = "VoiceChat"
 # What is not compressed cannot grow in our memory.
 HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
@@ -39,6 +42,45 @@ class Outgoing:
     uri: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is read as it comes, and never longer than its reader wants. `close` ends it."""
+
+    _response: aiohttp.ClientResponse
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Case-insensitive."""
+        return self._response.headers
+
+    @property
+    def length(self) -> int | None:
+        """In bytes, as announced."""
+        return self._response.content_length
+
+    async def pieces(self, stall_s: float = STALL_S) -> AsyncIterator[bytes]:
+        """Raises BadAnswer where it breaks off, ConnectionTimeout where nothing comes for `stall_s` seconds."""
+        try:
+            while True:
+                async with asyncio.timeout(stall_s):
+                    piece = await self._response.content.readany()
+                if not piece:
+                    return
+                yield piece
+        except TimeoutError as error:
+            raise ConnectionTimeout() from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise BadAnswer("The other server's answer broke off") from error
+
+    def close(self) -> None:
+        """Nothing more is read."""
+        self._response.close()
 
 
 class _Names(AbstractResolver):
@@ -132,6 +174,23 @@ class Connections:
         Raises aiohttp.ClientError, OSError or TimeoutError; BadAnswer for an answer above `max_bytes`. What was sent is
         not sent again.
         """
+        async with await self._reach(route, request) as response:
+            return Page(response.status, response.headers, await _body(response, max_bytes))
+
+    async def open(self, route: Route, request: Outgoing) -> Streamed:
+        """As `send`, for an answer that is read as it comes. The caller closes it."""
+        return Streamed(await self._reach(route, request))
+
+    async def open_page(self, url: str) -> Streamed:
+        """A page of any https server as it comes. Raises OSError, ValueError or TimeoutError. The caller closes it."""
+        session = await self._open()
+        try:
+            return Streamed(await session.get(URL(url), allow_redirects=False))
+        except aiohttp.ClientError as error:
+            raise OSError(f"{type(error).__name__}") from error
+
+    async def _reach(self, route: Route, request: Outgoing) -> aiohttp.ClientResponse:
+        session = await self._open()
         headers = {**request.headers, "Host": route.host_header}
         failure: Exception | None = None
         for target in route.targets:
@@ -139,10 +198,10 @@ class Connections:
                 URL(request.uri, encoded=True)
             )
             try:
-                return await self._request(
+                return await session.request(
                     request.method,
                     url,
-                    max_bytes,
+                    allow_redirects=False,
                     headers=headers,
                     data=request.body,
                     server_hostname=route.tls_name,
@@ -154,15 +213,12 @@ class Connections:
 
     async def page(self, url: str, max_bytes: int) -> Page:
         """A page of any https server, as `well_known.Fetch` wants it."""
+        session = await self._open()
         try:
-            return await self._request("GET", URL(url), max_bytes)
+            async with session.get(URL(url), allow_redirects=False) as response:
+                return Page(response.status, response.headers, await _body(response, max_bytes))
         except (aiohttp.ClientError, BadAnswer) as error:
             raise OSError(f"{type(error).__name__}") from error
-
-    async def _request(self, method: str, url: URL, max_bytes: int, **options: Any) -> Page:
-        session = await self._open()
-        async with session.request(method, url, allow_redirects=False, **options) as response:
-            return Page(response.status, response.headers, await _body(response, max_bytes))
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -6,6 +6,7 @@
     BadGateway
       BadAnswer                      it answered something that is not an answer
       RemoteRefused                  it answered with an error, which is in `remote`
+    FileTooLarge                     a file of another server is larger than this one takes
 
 All are 502 or 504 to whoever asked us: what another server says of *our* request (`M_UNKNOWN_TOKEN`, say) means something
 else to our client. Who wants to pass an answer on raises `error.remote`.
@@ -13,7 +14,7 @@ else to our client. Who wants to pass an answer on raises `error.remote`.
 
 from __future__ import annotations
 
-from homeserver.protocol.errors import BadGateway, ConnectionFailed, MatrixError
+from homeserver.protocol.errors import BadGateway, ConnectionFailed, MatrixError, TooLarge
 
 
 class DestinationPaused(ConnectionFailed):
@@ -30,3 +31,7 @@ class RemoteRefused(BadGateway):
     def __init__(self, remote: MatrixError) -> None:
         super().__init__(f"The other server refused: {remote.errcode}")
         self.remote = remote
+
+
+class FileTooLarge(TooLarge, status=502):
+    """The file of the other server is too large for this one."""

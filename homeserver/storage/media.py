@@ -101,6 +101,7 @@ class MediaRows:
 
     async def add_thumbnail(
         self, q: Queries, media_id: str, width: int, height: int, method: str, content_type: str, size: int
-    ) -> None:
-        """A thumbnail whose bytes are stored."""
+    ) -> bool:
+        """A thumbnail whose bytes are stored. True: files of this server do not go."""
         await q.execute(ADD_THUMBNAIL, media_id, width, height, method, content_type, size)
+        return True

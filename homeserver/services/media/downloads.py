@@ -1,4 +1,4 @@
-"""GET /download: a file of this server."""
+"""GET /download: a file of this server, or one of another."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from homeserver.protocol import errors
 from homeserver.services.media.arrivals import Arrivals
 from homeserver.services.media.content_types import UNKNOWN_TYPE
+from homeserver.services.media.remote import OtherServersMedia
 from homeserver.services.text_limits import is_storable
 from homeserver.storage.blobs.disk import DiskBlobs
 from homeserver.storage.media import MediaRows, StoredMedia
@@ -24,12 +25,13 @@ MAX_WAIT_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file about to be sent."""
+    """A file about to be sent. `media_id`: the name of its blob, which for a file of another server is our own."""
 
     media_id: str
     size: int
     content_type: str
     file_name: str | None
+    is_remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,19 @@ class Downloads:
     arrivals: Arrivals
     clock: Clock
     server_name: str
+    elsewhere: OtherServersMedia
+
+    async def find_anywhere(self, server_name: str, media_id: str, timeout_ms: int = DEFAULT_WAIT_MS) -> FoundFile:
+        """The file, fetched from its server where that is another one. Raises as `find` and `OtherServersMedia.find`."""
+        if server_name == self.server_name:
+            return await self.find(server_name, media_id, timeout_ms)
+        return await self.elsewhere.find(server_name, media_id, min(timeout_ms, MAX_WAIT_MS))
 
     async def find(self, server_name: str, media_id: str, timeout_ms: int = DEFAULT_WAIT_MS) -> FoundFile:
-        """The file, waiting up to `timeout_ms` for one that is being uploaded. Raises NotFound, NotYetUploaded (504)."""
+        """A file of this server, waiting up to `timeout_ms` for one that is being uploaded.
+
+        Raises NotFound, NotYetUploaded (504).
+        """
         if server_name != self.server_name or not is_storable(media_id, MAX_MEDIA_ID_CHARACTERS):
             raise errors.NotFound("There is no such file")
         stored = await self._get(media_id)

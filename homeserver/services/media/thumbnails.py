@@ -15,6 +15,7 @@ from homeserver.protocol import errors
 from homeserver.services.media.downloads import Downloads, FoundFile
 from homeserver.storage.blobs.disk import DiskBlobs
 from homeserver.storage.media import MediaRows
+from homeserver.storage.remote_media import RemoteMediaRows
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -47,8 +48,13 @@ class Size:
     method: str
 
     def blob_name(self, media_id: str) -> str:
-        """Media ids have no dash-separated size of their own: they are 32 characters long."""
+        """Media ids have no dash-separated size of their own: they are 32 characters long (those of others 34)."""
         return f"{media_id}-{self.width}x{self.height}-{self.method}"
+
+
+def blob_names(media_id: str) -> list[str]:
+    """Of all thumbnails that a file may have."""
+    return [Size(*size).blob_name(media_id) for size in SIZES]
 
 
 def nearest_size(width: int, height: int, method: str) -> Size:
@@ -64,6 +70,7 @@ class Thumbnails:
 
     queries: Queries
     rows: MediaRows
+    remote_rows: RemoteMediaRows
     blobs: DiskBlobs
     downloads: Downloads
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_AT_ONCE))
@@ -76,13 +83,16 @@ class Thumbnails:
             async with self._at_once:
                 # Whoever waited may find that somebody else had it made.
                 known = await self._known(file, size) or await self._make(file, size)
-        return FoundFile(size.blob_name(file.media_id), known[1], known[0], None)
+        return FoundFile(size.blob_name(file.media_id), known[1], known[0], None, file.is_remote)
+
+    def _rows_of(self, file: FoundFile) -> MediaRows | RemoteMediaRows:
+        return self.remote_rows if file.is_remote else self.rows
 
     async def _known(self, file: FoundFile, size: Size) -> tuple[str, int] | None:
         refused = self._refused.get(file.media_id)
         if refused is not None:
             raise errors.Unknown(refused)
-        return await self.rows.thumbnail(self.queries, file.media_id, size.width, size.height, size.method)
+        return await self._rows_of(file).thumbnail(self.queries, file.media_id, size.width, size.height, size.method)
 
     def read(self, thumbnail: FoundFile) -> AsyncIterator[bytes]:
         """Its bytes."""
@@ -97,10 +107,14 @@ class Thumbnails:
         except errors.Unknown as error:
             self._refuse_from_now_on(file.media_id, error.message)
             raise
-        written = await self.blobs.write(size.blob_name(file.media_id), _one(thumbnail))
-        await self.rows.add_thumbnail(
+        blob = size.blob_name(file.media_id)
+        written = await self.blobs.write(blob, _one(thumbnail))
+        kept = await self._rows_of(file).add_thumbnail(
             self.queries, file.media_id, size.width, size.height, size.method, content_type, written.size
         )
+        if not kept:
+            await self.blobs.delete(blob)
+            raise errors.NotFound("The file is gone")
         return content_type, written.size
 
     def _refuse_from_now_on(self, media_id: str, why: str) -> None:

@@ -96,9 +96,11 @@ async def test_too_large_is_refused_before_and_while_reading(server: Server) -> 
     assert (await alice.get(f"{NEW}/config"))["m.upload.size"] == 200_000
 
 
-async def test_nothing_is_there_for_made_up_ids_and_other_servers(server: Server) -> None:
+async def test_nothing_is_there_for_made_up_ids(server: Server) -> None:
     alice = await server.register("alice")
-    for path in ("test/nothing", "elsewhere.org/abc", "test/..%2F..%2Fetc%2Fpasswd", "test/" + "a" * 300):
+    assert (await download(alice, "elsewhere.org/abc")).status == 502
+    assert (await download(server.anonymous(), "elsewhere.org/abc", LEGACY)).status == 404
+    for path in ("test/nothing", "test/..%2F..%2Fetc%2Fpasswd", "test/" + "a" * 300):
         assert (await download(alice, path)).status == 404, path
 
 
