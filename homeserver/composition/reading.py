@@ -16,8 +16,8 @@ from homeserver.http.client.room_state import RoomStateReadEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.members import ReadMembers
 from homeserver.services.timeline.context import ReadContext
-from homeserver.services.timeline.event_at_time import FindEventAtTime
-from homeserver.services.timeline.gaps import FillHistory, NoHistory, Pages
+from homeserver.services.timeline.event_at_time import FindEventAtTime, HistoryElsewhere
+from homeserver.services.timeline.gaps import FillHistory, Pages
 from homeserver.services.timeline.initial_sync import ReadFirstLook
 from homeserver.services.timeline.messages import ReadMessages
 from homeserver.services.timeline.open_room import RoomOpener
@@ -45,14 +45,16 @@ class ReadingServices:
 
 
 def build_reading(
-    base: Foundation, kernel: Kernel, readers: ReaderServices, fill: FillHistory | None = None
+    base: Foundation, kernel: Kernel, readers: ReaderServices, fill: FillHistory, elsewhere: HistoryElsewhere
 ) -> ReadingServices:
-    """Reads up to where the kernel's writer has announced events. `fill`: brings history into holes of timelines."""
+    """Reads up to where the kernel's writer has announced events. `fill`: brings history into holes of timelines;
+    `elsewhere`: the same, for those who look for a moment.
+    """
     database, stream = base.database, kernel.writer.position
     history, ignored = RoomHistory(), readers.account_data.ignored_users
     visibility = Visibility(database, history, Users(), base.awake, base.server_name)
     opener = RoomOpener(base.cache, visibility)
-    pages = Pages(opener, PageReader(database, base.events, history), fill or NoHistory())
+    pages = Pages(opener, PageReader(database, base.events, history), fill)
     past = PastState(database, base.rooms, history)
     presenter = Presenter(database, EventTransactions(), base.clock)
     finder = EventFinder(database, base.events)
@@ -74,7 +76,8 @@ def build_reading(
         RoomMessagesEndpoints(messages),
         RoomContextEndpoints(context),
         RoomEventReadEndpoints(
-            ReadEvent(opener, visibility, finder, presenter), FindEventAtTime(database, opener, history, stream)
+            ReadEvent(opener, visibility, finder, presenter),
+            FindEventAtTime(database, opener, history, stream, elsewhere),
         ),
         RoomStateReadEndpoints(ReadState(opener, past, presenter)),
         RoomMembersEndpoints(ReadMembers(opener, past, presenter)),

@@ -16,8 +16,10 @@ from homeserver.federation.single_flight import SingleFlight
 from homeserver.protocol.errors import MatrixError, NotFound
 from homeserver.protocol.events import Event, StateMap
 from homeserver.services.clock import Clock
-from homeserver.services.foreign_events.outcomes import Outcome, Standing, ToldState, Verdict
+from homeserver.services.foreign_events.outcomes import Standing, ToldState, Verdict
 from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.storage.timeline_gaps import Gap
 
 EVENTS_AT_ONCE: Final = 100
 SECONDS_OF_A_SERVER: Final = 5
@@ -78,6 +80,7 @@ class Backfill:
     supplies: Supplies
     standings: StandingsOf
     fill: FillGap
+    cache: RoomCache
     clock: Clock
     _flights: SingleFlight[bool] = field(default_factory=SingleFlight)
     _failed_until_ms: Bounded[tuple[str, int], int] = field(default_factory=lambda: Bounded(MAX_FAILURES))
@@ -97,16 +100,26 @@ class Backfill:
         return until_ms is not None and self.clock.now_ms() < until_ms
 
     async def _fill(self, room: LiveRoom, high: int) -> bool:
-        missing = next((gap.missing for gap in room.gaps if gap.high == high), ())
+        gap = next((gap for gap in room.gaps if gap.high == high), None)
         started = asyncio.get_running_loop().time()
-        for name in self.servers.likeliest(room) if missing else ():
+        for name in self.servers.likeliest(room) if gap is not None else ():
+            assert gap is not None
             left = SECONDS - (asyncio.get_running_loop().time() - started)
-            found = await self._ask(name, room, missing, min(left, SECONDS_OF_A_SERVER))
+            found = await self._ask(name, room, gap.missing, min(left, SECONDS_OF_A_SERVER))
             # Not under the time limit: what is being written is written to its end.
-            if found is not None and _progress(await self.fill(room, high, found.events, found.told)):
+            if found is not None and await self._put(room, gap, found):
                 return True
         self._failed_until_ms.put((room.room_id, high), self.clock.now_ms() + FAILED_FOR_MS)
         return False
+
+    async def _put(self, room: LiveRoom, gap: Gap, found: _Found) -> bool:
+        """Whether the gap is another one afterwards, or none."""
+        try:
+            await self.fill(room, gap.high, found.events, found.told)
+        except MatrixError as error:
+            log.warning("History of %s could not be stored: %s", room.room_id, error.errcode)
+            return False
+        return gap not in (await self.cache.get(room.room_id)).gaps
 
     async def _ask(self, name: str, room: LiveRoom, missing: Sequence[str], seconds: float) -> _Found | None:
         try:
@@ -145,7 +158,3 @@ class Backfill:
                 state = await self.supplies.state_before(name, room, event_id)
                 told |= {prev: ToldState(prev, state) for prev in prevs if prev not in told}
         return list(told.values())
-
-
-def _progress(verdicts: Sequence[Verdict]) -> bool:
-    return any(verdict.outcome in (Outcome.ACCEPTED, Outcome.SOFT_FAILED) for verdict in verdicts)

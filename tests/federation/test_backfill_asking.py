@@ -14,7 +14,7 @@ from homeserver.federation.backfill import FAILED_FOR_MS, MAX_OPEN_ENDS, Backfil
 from homeserver.federation.errors import BadAnswer
 from homeserver.protocol.errors import ConnectionFailed
 from homeserver.protocol.events import Event
-from homeserver.services.foreign_events.outcomes import Outcome, Standing, ToldState, Verdict
+from homeserver.services.foreign_events.outcomes import Standing, ToldState, Verdict
 from tests.clock import FakeClock
 from tests.federation.foreign_rooms import MALLORY, ForeignRoom
 
@@ -30,7 +30,8 @@ class Others:
     asked: list[str] = field(default_factory=list)
     states_asked: list[str] = field(default_factory=list)
     filled: list[tuple[list[Event], list[ToldState]]] = field(default_factory=list)
-    outcome: Outcome = Outcome.ACCEPTED
+    is_refused: bool = False
+    room: Any = None
     wait: asyncio.Event | None = None
 
     def likeliest(self, room: Any) -> list[str]:
@@ -60,17 +61,23 @@ class Others:
     async def fill(self, room: Any, high: int, events: Sequence[Event], told: Sequence[ToldState]) -> list[Verdict]:
         assert high == HIGH
         self.filled.append((list(events), list(told)))
-        return [Verdict(event.event_id, self.outcome) for event in events]
+        if not self.is_refused:
+            self.room.gaps = ()
+        return []
+
+    async def get(self, room_id: str) -> Any:
+        return self.room
 
 
 def backfill(others: Others, clock: FakeClock) -> Backfill:
     parts: Any = others
-    return Backfill(parts, parts, parts, others.standings, others.fill, clock)
+    return Backfill(parts, parts, parts, others.standings, others.fill, parts, clock)
 
 
-def our_side(*missing: Event, high: int = HIGH) -> Any:
+def our_side(others: Others, *missing: Event, high: int = HIGH) -> Any:
     gap = SimpleNamespace(low=0, high=high, missing=tuple(event.event_id for event in missing))
-    return SimpleNamespace(room_id="!r", version=None, joined_local={"@alice:alpha.example"}, gaps=(gap,))
+    others.room = SimpleNamespace(room_id="!r", version=None, joined_local={"@alice:alpha.example"}, gaps=(gap,))
+    return others.room
 
 
 @pytest.fixture
@@ -86,7 +93,7 @@ async def test_the_next_server_is_asked_where_one_has_nothing(lair: ForeignRoom,
     events = said(lair)
     elsewhere = said(ForeignRoom.create("11", name="elsewhere"))
     others = Others({"a": ConnectionFailed(), "b": BadAnswer("?"), "c": [], "d": elsewhere, "e": events, "f": events})
-    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert await backfill(others, clock)(our_side(others, events[-1]), HIGH)
     assert others.asked == ["a", "b", "c", "d", "e"]
     [(filled, told)] = others.filled
     assert {event.event_id for event in filled} == {event.event_id for event in events}
@@ -98,18 +105,18 @@ async def test_the_next_server_is_asked_where_one_has_nothing(lair: ForeignRoom,
 async def test_no_state_is_asked_for_where_we_have_what_was_before(lair: ForeignRoom, clock: FakeClock) -> None:
     events = said(lair)
     others = Others({"a": events}, known={events[0].prev_event_ids[0]: Standing.IN_TIMELINE})
-    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert await backfill(others, clock)(our_side(others, events[-1]), HIGH)
     assert (others.states_asked, others.filled[0][1]) == ([], [])
     # As state of the room we may have it, and not know what was before it.
     others = Others({"a": events}, known={events[0].prev_event_ids[0]: Standing.OUTLIER})
-    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert await backfill(others, clock)(our_side(others, events[-1]), HIGH)
     assert others.states_asked == [events[0].event_id]
 
 
 async def test_the_beginning_of_the_room_needs_no_state(lair: ForeignRoom, clock: FakeClock) -> None:
     events = [*lair.events.values(), *said(lair)]
     others = Others({"a": events})
-    assert await backfill(others, clock)(our_side(events[-1]), HIGH)
+    assert await backfill(others, clock)(our_side(others, events[-1]), HIGH)
     assert (others.states_asked, len(others.filled[0][0])) == ([], len(events))
 
 
@@ -118,26 +125,26 @@ async def test_readers_do_not_wait_again_for_a_minute_after_a_failure(lair: Fore
     others = Others({"a": ConnectionFailed()})
     fill = backfill(others, clock)
     for _ in range(3):
-        assert not await fill(our_side(events[-1]), HIGH)
+        assert not await fill(our_side(others, events[-1]), HIGH)
     assert others.asked == ["a"]
     clock.advance(ms=FAILED_FOR_MS)
     others.answers["a"] = events
-    assert await fill(our_side(events[-1]), HIGH)
+    assert await fill(our_side(others, events[-1]), HIGH)
 
 
 async def test_events_that_are_refused_are_no_progress(lair: ForeignRoom, clock: FakeClock) -> None:
     events = said(lair)
-    others = Others({"a": events, "b": events}, outcome=Outcome.REJECTED)
+    others = Others({"a": events, "b": events}, is_refused=True)
     fill = backfill(others, clock)
-    assert not await fill(our_side(events[-1]), HIGH)
-    assert not await fill(our_side(events[-1]), HIGH)
+    assert not await fill(our_side(others, events[-1]), HIGH)
+    assert not await fill(our_side(others, events[-1]), HIGH)
     assert others.asked == ["a", "b"]
 
 
 async def test_readers_who_come_together_ask_once(lair: ForeignRoom, clock: FakeClock) -> None:
     events = said(lair)
     others = Others({"a": events}, wait=asyncio.Event())
-    fill, room = backfill(others, clock), our_side(events[-1])
+    fill, room = backfill(others, clock), our_side(others, events[-1])
     readers = [asyncio.create_task(fill(room, HIGH)) for _ in range(5)]
     while not others.asked:
         await asyncio.sleep(0)
@@ -154,14 +161,15 @@ async def test_mallory_forks_history_without_end(lair: ForeignRoom, clock: FakeC
     ]
     top = lair.build(MALLORY, "m.room.message", {}, prev=[event.event_id for event in leaves], auth=[])
     others = Others({"a": [top, *leaves]})
-    assert not await backfill(others, clock)(our_side(top), HIGH)
+    assert not await backfill(others, clock)(our_side(others, top), HIGH)
     assert (others.states_asked, others.filled) == ([], [])
 
 
 async def test_who_has_left_asks_nobody(lair: ForeignRoom, clock: FakeClock) -> None:
     events = said(lair)
-    others, room = Others({"a": events}), our_side(events[-1])
+    others = Others({"a": events})
+    room = our_side(others, events[-1])
     room.joined_local = set()
     assert not await backfill(others, clock)(room, HIGH)
-    assert not await backfill(others, clock)(our_side(events[-1], high=HIGH + 1), HIGH)
+    assert not await backfill(others, clock)(our_side(others, events[-1], high=HIGH + 1), HIGH)
     assert others.asked == []
