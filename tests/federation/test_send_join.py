@@ -60,6 +60,27 @@ async def test_bob_joins_and_gets_the_room(alpha: Home, bob: ForeignServer, vers
     assert (shown["event_id"], shown["state_key"]) == (join.event_id, BOB)
 
 
+@pytest.mark.parametrize("query", ["", "?omit_members=true"])
+@pytest.mark.parametrize("version", ["2", "11", "12"])
+async def test_all_that_allowed_the_state_is_told(alpha: Home, bob: ForeignServer, version: str, query: str) -> None:
+    """Also what is no state any more: memberships and power levels of before."""
+    alice = await alpha.server.register("alice")
+    room_id = await open_room(alice, version=version)
+    await stores(alpha.server, room_id, member(CAROL, "join"))
+    for number in range(3):
+        await alice.set_state(
+            room_id, "m.room.member", {"membership": "join", "displayname": str(number)}, alice.user_id
+        )
+        levels = await alice.state(room_id, "m.room.power_levels")
+        await alice.set_state(room_id, "m.room.power_levels", {**levels, "invite": number})
+    join = await made(bob, alpha, "join", room_id, BOB)
+    answer = await hand_in(bob, alpha, join, query=query)
+    pdus = [*answer["state"], *answer["auth_chain"], answer["event"]]
+    events = {event.event_id: event for event in (Event.from_pdu(each, join.room_version) for each in pdus)}
+    cited = {event_id for event in events.values() for event_id in event.auth_event_ids}
+    assert cited <= set(events)
+
+
 async def test_the_old_form_comes_in_a_pair(alpha: Home, bob: ForeignServer) -> None:
     alice = await alpha.server.register("alice")
     room_id = await open_room(alice)
