@@ -114,12 +114,16 @@ class AdoptRoom:
         """False: something was lacking, and is not any more. Raises TipMoved, Forbidden."""
         known.follow(marker_of(room))
         await self.loader.prepare(room, known, [arrival])
+        await self.loader.load_told(room, known, arrival)
         if marker_of(room) != known.marker or room.retired:
             return False
         # What we had built before we were away is not what others build on.
         decider = Decider(room, known, alone=True)
         try:
-            decider([arrival])
+            if room.tip.version:
+                decider([arrival])
+            else:  # nobody else has the room yet
+                await asyncio.to_thread(decider, [arrival])
             verdict = decider.verdicts[0]
             if verdict.outcome is Outcome.KNOWN:
                 return True

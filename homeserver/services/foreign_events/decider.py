@@ -60,7 +60,15 @@ class Decider:
         """Decide about all; `verdicts` and `parts` say what came of them."""
         for arrival in arrivals:
             self.verdicts.append(self._verdict(arrival))
+        self._settle()
         self.parts.check_complete()
+
+    def _settle(self) -> None:
+        """What was deferred comes into force with the last event."""
+        last, line = self.course.deferred, self.course.current
+        if last is not None:
+            self.course.settle()
+            self.parts.come_into_force(last, line)
 
     def _verdict(self, arrival: Arrival) -> Verdict:
         event, saved = arrival.event, self.course.saved()
@@ -118,12 +126,16 @@ class Decider:
         """States after prev events that are not here. Every other prev event is."""
         told = {each.after_event_id: each.state for each in arrival.told}
         views: dict[str, View] = {}
+        # One who comes in is told one state, whatever number of prev events his join has.
+        made: dict[int, View] = {}
         for event_id in arrival.event.prev_event_ids:
             if self.has_state(event_id):
                 continue
             if event_id not in told:
                 raise Refused(f"Its prev event {event_id} is not here")
-            views[event_id] = self.course.view_of(told[event_id])
+            state = told[event_id]
+            view = views[event_id] = made.get(id(state)) or self.course.view_of(state)
+            made[id(state)] = view
         return views
 
     def _before(self, event: Event, told: dict[str, View]) -> View:
@@ -211,7 +223,7 @@ class Decider:
             self._keep_aside(event, before, SOFT_FAILED, place)
             return
         self.course.note(event, before, rejected=False)
-        self.course.attach(event)
+        self.course.attach(event, at_once=gap)
         missing = [event_id for event_id in event.prev_event_ids if not self.has_state(event_id)] if gap else ()
         self.parts.add(event, before, line, flags=0, place=place, missing=missing, in_force=True)
         if event.type == "m.room.redaction":

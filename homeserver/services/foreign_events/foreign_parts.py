@@ -18,6 +18,9 @@ from homeserver.services.rooms.timeline_event import REJECTED, SOFT_FAILED, Time
 from homeserver.services.rooms.unsigned import unsigned_for_state
 from homeserver.storage.event_states import Place
 
+BRIEF = 8
+"""Differences of no more entries than this are written as they are: no shorter ones are looked for."""
+
 
 @dataclass(slots=True)
 class ForeignParts:
@@ -63,6 +66,16 @@ class ForeignParts:
             foreign=part,
         )
 
+    def come_into_force(self, event_id: str, line: View) -> None:
+        """The room's state has been settled after this event, the last one; it was `line` before."""
+        new = self.events[event_id]
+        event, current = new.event, self.course.current
+        self_key = event.key if event.state_key is not None and self._at(current, event) == event_id else None
+        changed = self._changed(line, current, event, self_key, None)
+        changes = [StateChange(key, self._change(key, each)) for key, each in changed.items()]
+        assert new.foreign is not None, "it was made by others"
+        new.foreign = replace(new.foreign, changes=changes, self_key=self_key)
+
     def rewrite(self, event: Event, unsigned: bytes | None, flags: int) -> None:
         """An event that is not written yet gets another form."""
         new = self.events[event.event_id]
@@ -105,12 +118,12 @@ class ForeignParts:
         """None where the state before the event is that of the line, or where that is written already."""
         if place is not None and place.forked:
             return None
-        rows = [before.row]
-        if not aside or place is None:  # else its place on the line is that of an old number
-            if before.overlay == line.overlay:
-                return None
-            rows.append(line.moved_to(before.overlay, self.course.now).row)
-        row = min(rows, key=len)
+        on_line = not aside or place is None  # else its place on the line is that of an old number
+        if on_line and before.overlay == line.overlay:
+            return None
+        row = before.row
+        if on_line and len(row) > BRIEF:
+            row = min(row, line.row_of(before.overlay, self.course.now), key=len)
         return ForkedState(
             row.base_position, self._numbers_of(row.instead.values()), self._numbers_of(row.without.values())
         )
@@ -175,4 +188,5 @@ class ForeignParts:
         if entry is None or isinstance(entry, Event):
             return entry
         room = self.course.room
-        return Event.from_client_body(orjson.loads(entry.body), room.room_id, room.version)
+        loaded = self.course.fetch_loaded(entry.event_id)
+        return loaded or Event.from_client_body(orjson.loads(entry.body), room.room_id, room.version)

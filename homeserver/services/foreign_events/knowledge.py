@@ -81,6 +81,8 @@ class Knowledge:
     before: dict[str, View] = field(default_factory=dict)
     """Of redactions that have waited for one of the arrivals."""
     resolved: dict[Fork, Overlay] = field(default_factory=dict)
+    linked: int | None = None
+    """The room's state of which the auth graph has everything, by its count of changes."""
     not_in_thread: set[Fork] = field(default_factory=set)
 
     def follow(self, marker: Marker) -> None:
@@ -91,4 +93,5 @@ class Knowledge:
             self.after.clear()
             self.before.clear()
             self.resolved.clear()
+            self.linked = None
             self.marker = marker

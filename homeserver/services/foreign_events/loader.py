@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MAX_EVENTS = 50_000
 """Of one resolution: more are not loaded."""
+ENTRIES_AT_ONCE = 2_000
+"""Each statement's answer is decoded in one go: some 10 ms."""
 PARSED_AT_ONCE = 200
 """More events than this are parsed in a thread."""
 
@@ -77,6 +79,14 @@ class Loader:
             await self._load_numbers(room, known, lacking.numbers)
         if lacking.fork is not None:
             await self._settle(room, known, lacking.fork)
+
+    async def load_told(self, room: LiveRoom, known: Knowledge, arrival: Arrival) -> None:
+        """All of the states that were told with an arrival, which will come into force."""
+        now, told = now_of(room), {id(each.state): each.state for each in arrival.told}
+        ids = {event_id for state in told.values() for key, event_id in state.items() if now(key) != event_id}
+        missing = [event_id for event_id in ids if event_id not in known.entries and event_id not in known.absent]
+        for start in range(0, len(missing), ENTRIES_AT_ONCE):
+            await self._load_entries(room, known, missing[start : start + ENTRIES_AT_ONCE])
 
     # -- what is needed in any case ----------------------------------------------------------------
 
@@ -152,7 +162,8 @@ class Loader:
         known.rejected.update(row["event_id"] for row in rows if row["flags"] & REJECTED)
 
     async def _load_entries(self, room: LiveRoom, known: Knowledge, event_ids: Collection[str]) -> None:
-        for record in await self.places.entries(self.queries, room.room_nid, event_ids):
+        wanted = [event_id for event_id in event_ids if askable(event_id)]
+        for record in await self.places.entries(self.queries, room.room_nid, wanted):
             known.entries[record["event_id"]] = to_timeline_event(record, room.room_id)
         known.absent.update(each for each in event_ids if each not in known.entries)
 

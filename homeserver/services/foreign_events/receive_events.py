@@ -26,8 +26,10 @@ from homeserver.storage.event_states import EventStates
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-MAX_TRIES = 40
-"""Of deciding again because something was lacking, or because the room has moved meanwhile."""
+MAX_TRIES = 20
+"""Of deciding again because something was lacking, or because the room has moved meanwhile; more where each of many
+arrivals joins long forks.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class ReceiveEvents:
         """
         async with self.locks.of(room_id):
             known = Knowledge(self.graphs.of(room_id))
-            for _ in range(MAX_TRIES):
+            for _ in range(MAX_TRIES + 2 * len(arrivals)):
                 room = await self.cache.get(room_id)
                 try:
                     verdicts = await self._decide(room, known, arrivals)

@@ -174,14 +174,14 @@ class RoomStates:
     def _remember(self, place: Place, marker: Marker, view: View) -> None:
         self._forget(place.event_id)
         self._cached[place.event_id] = (marker, view)
-        self._weight += 1 + len(view.overlay) + len(view.row)
+        self._weight += 1 + 2 * len(view.overlay)
         while self._weight > MAX_CACHED_ENTRIES and len(self._cached) > 1:
             self._forget(next(iter(self._cached)))
 
     def _forget(self, event_id: str) -> None:
         found = self._cached.pop(event_id, None)
         if found is not None:
-            self._weight -= 1 + len(found[1].overlay) + len(found[1].row)
+            self._weight -= 1 + 2 * len(found[1].overlay)
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
@@ -194,7 +194,7 @@ def view_after(room: LiveRoom, place: Place, before: View) -> View:
         return before
     key, now = (place.type, place.state_key), now_of(room)
     overlay = brief({**before.overlay, key: place.event_id}, now)
-    return View(overlay, before.row.plus([(key, place.event_id, None)]))
+    return before.changed(overlay, key, place.event_id)
 
 
 def settled_view(room: LiveRoom, place: Place) -> View:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.state_res import Overlay
 from homeserver.protocol.state_res.layers import ReadState
+
+RowChange = tuple[StateKey, str | None, str | None]
+"""(key, the id that holds or None, the id that held)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class LineRow:
     def __len__(self) -> int:
         return len(self.instead) + len(self.without)
 
-    def plus(self, changes: Iterable[tuple[StateKey, str | None, str | None]]) -> LineRow:
-        """With other entries: (key, the id that holds or None, the id that held)."""
+    def plus(self, changes: Iterable[RowChange]) -> LineRow:
+        """With other entries."""
         instead, without = dict(self.instead), dict(self.without)
         for key, holds, held in changes:
             instead.pop(key, None)
@@ -36,38 +39,75 @@ class LineRow:
         return LineRow(self.base_position, instead, without)
 
 
-@dataclass(frozen=True, slots=True)
 class View:
-    """A state of the room. `overlay`: only where it differs from the room's state now (pending events included)."""
+    """A state of the room. `overlay`: only where it differs from the room's state now (pending events included).
 
-    overlay: Overlay
-    row: LineRow
+    The row is made when it is asked for: most states are compared and checked against, and never written.
+    """
+
+    __slots__ = ("_make_row", "_parent", "_row", "overlay")
+
+    def __init__(self, overlay: Overlay, row: LineRow | Callable[[], LineRow]) -> None:
+        self.overlay = overlay
+        self._row = row if isinstance(row, LineRow) else None
+        self._make_row = None if isinstance(row, LineRow) else row
+        # The state before the event that made this one, with what it changed.
+        self._parent: tuple[View, RowChange] | None = None
+
+    @property
+    def row(self) -> LineRow:
+        """The state, as a difference from the line."""
+        changes: list[RowChange] = []
+        view = self
+        while view._row is None and view._parent is not None:
+            view, change = view._parent
+            changes.append(change)
+        if view._row is None:
+            assert view._make_row is not None
+            view._row, view._make_row = view._make_row(), None
+        if changes:
+            self._row, self._parent = view._row.plus(reversed(changes)), None
+        return self._row or view._row
+
+    @property
+    def effort(self) -> int:
+        """How large the row is, or may be."""
+        return len(self.overlay) + 1 if self._row is None else len(self._row)
 
     def plus(self, event: Event, now: ReadState) -> View:
         """After this state event."""
-        overlay = {key: value for key, value in self.overlay.items() if key != event.key}
-        if now(event.key) != event.event_id:
-            overlay[event.key] = event.event_id
-        return View(overlay, self.row.plus([(event.key, event.event_id, None)]))
+        overlay = {**self.overlay, event.key: event.event_id}
+        if now(event.key) == event.event_id:
+            del overlay[event.key]
+        return self.changed(overlay, event.key, event.event_id)
+
+    def changed(self, overlay: Overlay, key: StateKey, event_id: str) -> View:
+        """A state that has one more event than this one."""
+        view = View(overlay, _no_row)
+        view._parent = (self, (key, event_id, None))
+        return view
 
     def at(self, key: StateKey, now: ReadState) -> str | None:
         """The id of the event at a key."""
         return self.overlay[key] if key in self.overlay else now(key)
 
-    def moved_to(self, overlay: Overlay, now: ReadState) -> View:
-        """Another state, written as a difference from what this one is written from."""
+    def row_of(self, overlay: Overlay, now: ReadState) -> LineRow:
+        """Another state's row, made of this one's."""
         keys = overlay.keys() | self.overlay.keys()
-        changes = [
+        return self.row.plus(
             (key, holds, held)
             for key in keys
             if (holds := overlay[key] if key in overlay else now(key)) != (held := self.at(key, now))
-        ]
-        return View(overlay, self.row.plus(changes))
+        )
+
+
+def _no_row() -> LineRow:
+    raise AssertionError("its row is made of that of the state before")
 
 
 def briefest(overlay: Overlay, views: Sequence[View], now: ReadState) -> View:
     """A state, written as a difference from that of these which makes the smallest row."""
-    return min((view.moved_to(overlay, now) for view in views), key=lambda view: len(view.row))
+    return View(overlay, lambda: min((view.row_of(overlay, now) for view in views), key=len))
 
 
 def brief(overlay: Mapping[StateKey, str | None], now: ReadState) -> Overlay:

@@ -186,7 +186,7 @@ def test_servers_agree_about_every_event(two_databases: list[str], version: str)
     """About the state before each, whatever came first; and the room's state is that after the extremities."""
     number = count()
 
-    @given(st.lists(STEPS, min_size=1, max_size=14), st.integers(0, 2**16), st.integers(0, 2**16))
+    @given(st.lists(STEPS, min_size=1, max_size=24), st.integers(0, 2**16), st.integers(0, 2**16))
     @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     def check(steps: list[Step], one: int, other: int) -> None:
         room, events = grown(version, steps, f"r{next(number)}")
