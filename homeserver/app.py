@@ -27,6 +27,7 @@ from homeserver.composition.remote_users import build_remote_users
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.sending import build_sending
+from homeserver.composition.spaces import build_spaces
 from homeserver.composition.sync import SyncServices, build_sync
 from homeserver.composition.travel import build_travel
 from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
@@ -123,6 +124,7 @@ def build_application(
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
     media = build_media(base, settings, federation)
+    spaces = build_spaces(base, federation, intake.acl)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
     calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves, federation)
@@ -140,6 +142,7 @@ def build_application(
         reading,
         encryption,
         media,
+        spaces,
         voice,
         delayed,
         federation,

@@ -67,7 +67,7 @@ class RemoteMedia:
             return found
         failure = self._failed.get((server_name, media_id))
         if failure is not None and self.clock.now_ms() < failure.until_ms:
-            raise failure.error
+            raise failure.error.with_traceback(None)
         if len(self._fetching) >= MAX_WAITING:
             raise Unavailable("Too many files of other servers are being fetched")
         return await self._fetching.run(

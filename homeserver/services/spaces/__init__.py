@@ -1,0 +1,1 @@
+"""Spaces: rooms that have other rooms in them."""
