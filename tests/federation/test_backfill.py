@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from typing import Any
 
 import pytest
 
+from homeserver.services.timeline.gaps import MAX_FILLS
 from tests.cast import Client
 from tests.clock import FakeClock
 from tests.federation.conftest import Home
 from tests.federation.foreign_rooms import MALLORY, ForeignRoom
 from tests.federation.foreign_servers import V1, ForeignServer
-from tests.federation.peers import Asked, Peer
+from tests.federation.peers import Peer
 
 
 @pytest.fixture
@@ -101,19 +103,19 @@ async def test_what_is_hidden_from_newcomers_stays_hidden(alice: Client, mallory
     assert texts(await read_back(alice, room)) == ["for all", *(str(number) for number in range(4, -1, -1))]
 
 
-async def test_a_dead_server_makes_readers_wait_once_a_minute(
+async def test_a_server_without_history_makes_readers_wait_once_a_minute(
     alice: Client, mallory: ForeignServer, clock: FakeClock
 ) -> None:
     room = chatty(mallory, 20)
     await enter(alice, room)
-
-    def fails(asked: Asked) -> Any:
-        raise ValueError
-
-    mallory.peer.says(f"{V1}/backfill/{room.room_id}", {"errcode": "M_UNKNOWN"}, 400)
+    path = f"{V1}/backfill/{room.room_id}"
+    mallory.peer.says(path, {"errcode": "M_UNKNOWN"}, 400)
     for _ in range(3):
-        assert texts(await read_back(alice, room)) == []
+        assert texts(await read_back(alice, room, pages=1)) == []
     assert len(backfills(mallory)) == 1
+    clock.advance(minutes=1)
+    del mallory.peer.answers[path]
+    assert len(texts(await read_back(alice, room))) == 20
 
 
 async def test_mallory_gives_events_of_another_room_and_with_wrong_signatures(
@@ -131,8 +133,72 @@ async def test_mallory_gives_events_of_another_room_and_with_wrong_signatures(
 
 
 async def test_mallory_goes_on_without_end(alice: Client, mallory: ForeignServer) -> None:
-    """Her history has no beginning: each page costs a bounded number of questions."""
+    """Her history is long, and nothing in it is what Alice looks for: each page costs a bounded number of questions."""
     room = chatty(mallory, 1000)
     await enter(alice, room)
-    await read_back(alice, room, limit=10, pages=1)
-    assert len(backfills(mallory)) <= 2
+    nothing = jsonlib.dumps({"types": ["org.example.nothing"]})
+    end: str | None = None
+    for number in range(1, 3):
+        page = await alice.get(("rooms", room.room_id, "messages"), dir="b", filter=nothing, **{"from": end})
+        assert len(backfills(mallory)) == number * MAX_FILLS
+        end = page["end"]
+    assert page["chunk"] == []
+
+
+async def test_branches_of_the_past_come_together(alice: Client, mallory: ForeignServer) -> None:
+    room = chatty(mallory, 3)
+    base = room.tip
+    left = [room.add(room.build(MALLORY, "m.room.message", {"body": "left"}, prev=base))]
+    right = [room.add(room.build(MALLORY, "m.room.topic", {"topic": "right"}, "", prev=base))]
+    for number in range(60):
+        left.append(room.add(room.build(MALLORY, "m.room.message", {"body": f"l{number}"}, prev=[left[-1].event_id])))
+        right.append(room.add(room.build(MALLORY, "m.room.message", {"body": f"r{number}"}, prev=[right[-1].event_id])))
+    room.send(MALLORY, "together")
+    await enter(alice, room)
+    events = await read_back(alice, room)
+    assert {*texts(events)} >= {"together", "left", "l59", "r59", "0"}
+    assert len({event["event_id"] for event in events}) == len(events) == len(room.events)
+    assert await alice.state(room.room_id, "m.room.topic") == {"topic": "right"}
+    # Reading again asks nobody, and gives the same.
+    asked = len(backfills(mallory))
+    assert texts(await read_back(alice, room, limit=7, pages=200)) == texts(events)
+    assert len(backfills(mallory)) == asked
+
+
+async def test_what_was_not_allowed_then_is_not_shown(alice: Client, mallory: ForeignServer) -> None:
+    eve = "@eve:peer.example"
+    room = chatty(mallory, 3)
+    room.member(eve, "join")
+    room.send(eve, "allowed")
+    room.member(eve, "ban", sender=MALLORY)
+    auth = [each.event_id for each in room.state_events() if each.type != "m.room.member" or each.state_key == eve]
+    room.send(eve, "banned", auth=auth)
+    room.send(MALLORY, "after")
+    await enter(alice, room)
+    shown = texts(await read_back(alice, room))
+    assert ("allowed" in shown, "banned" in shown, "after" in shown) == (True, False, True)
+
+
+async def test_mallory_says_that_nothing_was_before(alice: Client, mallory: ForeignServer) -> None:
+    """An answer that stops in the middle, and a state that she does not tell: nothing is taken without knowing it."""
+    room = chatty(mallory, 10)
+    await enter(alice, room)
+    newest = room.events[list(room.events)[-2]]
+    answer = {"origin": "peer.example", "origin_server_ts": 1, "pdus": [newest.pdu]}
+    mallory.peer.says(f"{V1}/backfill/{room.room_id}", answer)
+    for wrong in ({}, {"pdu_ids": [], "auth_chain_ids": []}, {"pdu_ids": ["$x"], "auth_chain_ids": 5}):
+        mallory.peer.says(f"{V1}/state_ids/{room.room_id}", wrong)
+        assert texts(await read_back(alice, room, pages=1)) == []
+
+
+async def test_events_in_circles(alice: Client, mallory: ForeignServer) -> None:
+    """In versions 1 and 2 the sender chooses ids: events may be built on each other."""
+    room = chatty(mallory, 3, "1")
+    await enter(alice, room)
+    joined = room.events[room.tip[0]]
+    [top] = [room.events[each] for each in joined.prev_event_ids]
+    one = room.build(MALLORY, "m.room.message", {"body": "one"}, prev=["$two:peer.example"])
+    again = {**top.pdu, "prev_events": [[one.event_id, {"sha256": "x"}]]}
+    pdus = [again, {**one.pdu, "prev_events": [[top.event_id, {"sha256": "x"}]]}]
+    mallory.peer.says(f"{V1}/backfill/{room.room_id}", {"origin": "x", "origin_server_ts": 1, "pdus": pdus})
+    assert texts(await read_back(alice, room, pages=1)) == []

@@ -310,6 +310,18 @@ async def test_the_auth_chain_of_a_message(alpha: Home, asker: Asker, alice: Cli
     assert (await asker.get("event_auth", room_id, create))["auth_chain"] == []
 
 
+async def test_since_version_12_the_create_event_is_named_by_the_room_alone(
+    alpha: Home, asker: Asker, alice: Client
+) -> None:
+    room_id = await alice.create_room(preset="public_chat", room_version="12")
+    await stores(alpha.server, room_id, member(BOB, "join"))
+    said = await alice.send(room_id, "hello")
+    chain = (await asker.get("event_auth", room_id, said))["auth_chain"]
+    create_id = "$" + room_id[1:]
+    assert create_id in [Event.from_pdu(pdu, ROOM_VERSIONS["12"]).event_id for pdu in chain]
+    assert (await asker.get("event_auth", room_id, create_id))["auth_chain"] == []
+
+
 # --- Time ---
 
 

@@ -99,7 +99,7 @@ class ServeStates:
         with self.turns.one(origin):
             room = await self.admission.enter(room_id, origin)
             node = await self._node(room, event_id)
-            cited = list(referenced_ids(decode_lenient(node.envelope)["auth_events"], room.version))
+            cited = _cited(room, node)
             chain = list(dict.fromkeys([*cited, *await self.chains.of(cited)]))
             found = await self.pdus.json(chain, room.version)
             return json_of_lists({"auth_chain": list(found.values())})
@@ -117,3 +117,12 @@ class ServeStates:
         if node is None:
             raise NotFound(NO_SUCH_EVENT)
         return node
+
+
+def _cited(room: LiveRoom, node: StoredNode) -> list[str]:
+    """Room version 12: events name the create event by their room id alone, and it authorises them all the same."""
+    cited = list(referenced_ids(decode_lenient(node.envelope)["auth_events"], room.version))
+    create_id = "$" + room.room_id[1:]
+    if room.version.room_id_is_create_event_id and node.event_id != create_id:
+        cited.append(create_id)
+    return cited
