@@ -49,6 +49,7 @@ def build_history(
         parts.remote, servers, parts.supplies, foreign.standings, foreign.fill, base.cache, base.clock
     )  # fmt: skip
     base.life.on_stop(backfill.stop)
+    base.life.reports_memory("backfill", backfill.memory_usage)
     at_time = HistoryAtTime(client, servers, backfill, foreign.standings)
     return HistoryServices(backfill, at_time, _served(base, intake, foreign))
 

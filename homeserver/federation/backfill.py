@@ -95,6 +95,10 @@ class Backfill:
         """Give up what is under way."""
         await self._flights.stop()
 
+    def memory_usage(self) -> Mapping[str, int]:
+        """Gaps being filled, and those that could not be."""
+        return {"filling": len(self._flights), "failed": len(self._failed_until_ms)}
+
     def _has_just_failed(self, room: LiveRoom, high: int) -> bool:
         until_ms = self._failed_until_ms.get((room.room_id, high))
         return until_ms is not None and self.clock.now_ms() < until_ms
