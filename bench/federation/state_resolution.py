@@ -162,9 +162,7 @@ def timed(name: str, action: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    members, length = (
-        (int(each) for each in (*sys.argv[1:3], "20000", "1000")[:2]) if len(sys.argv) > 2 else (20_000, 1_000)
-    )
+    members, length = (int(each) for each in sys.argv[1:3]) if len(sys.argv) > 2 else (20_000, 1_000)
     with running_server() as server:
         name = asyncio.run(server.clone())
         asyncio.run(run(server.dsn_of(name), members, length))
