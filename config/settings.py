@@ -151,6 +151,8 @@ PRIVATE_NETWORKS = (
 @dataclass(frozen=True, slots=True)
 class FederationSettings:
     enabled: bool = key(True, "Whether other servers can talk to this one.")
+    allow: tuple[str, ...] = key((), "Only these servers, such as example.org or *.example.org; [] means all.")
+    deny: tuple[str, ...] = key((), "Not these servers, whatever allow says.")
     ca_file: Path | None = key(None, "Extra trusted CA, for federation only.")
     ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.", unit="network")
     retry: RetrySettings = key(RetrySettings, "Back-off of unreachable servers.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.settings import Settings
@@ -33,6 +34,7 @@ from homeserver.composition.travel import build_travel
 from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
 from homeserver.federation.dns import Dns
 from homeserver.http.observer import Observer
+from homeserver.protocol.server_keys import ServerKey
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock, SystemClock
 from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
@@ -85,15 +87,17 @@ def build_application(
     observer: Observer | None = None,
     sfu: SfuBackend | None = None,
     dns: Dns | None = None,
+    old_keys: Sequence[ServerKey] = (),
 ) -> Application:
     """Connect everything. The database has been migrated; nothing is asked of it yet.
 
-    `sfu` takes the place of the one that the settings ask for, `dns` that of this machine's (tests).
+    `sfu` takes the place of the one that the settings ask for, `dns` that of this machine's (tests). `old_keys`:
+    those that it signed with earlier.
     """
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock)
     limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
-    federation = build_federation(base, settings, signing_key, limiter, dns)
+    federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles)
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)

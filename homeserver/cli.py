@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-COMMANDS = ("up", "serve", "user", "config", "doctor", "call-page", "voice-bot", "test")
+COMMANDS = ("up", "serve", "user", "config", "doctor", "signing-key", "call-page", "voice-bot", "test")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from config.settings import (
     VoiceSettings,
 )
 from homeserver.app import build_application
+from homeserver.protocol.server_keys import ServerKey
 from homeserver.protocol.signing import SigningKey
 from homeserver.serving import open_listeners
 from homeserver.storage.database import Database
@@ -57,6 +58,7 @@ async def running_homeserver(
     *,
     dns: FakeDns | None = None,
     signing_key: SigningKey = SIGNING_KEY,
+    old_keys: Sequence[ServerKey] = (),
 ) -> AsyncIterator[Server]:
     """Start, serve, stop. The first listener is the one that clients of the test use. Other servers: `dns` knows them."""
     database = Database(dsn, PoolLimits(max_connections=5, wait_seconds=5))
@@ -68,6 +70,7 @@ async def running_homeserver(
         clock=clock,
         sfu=sfu,
         dns=dns or FakeDns(),
+        old_keys=old_keys,
     )
     await application.start()
     listeners = await open_listeners(application)

@@ -19,6 +19,8 @@ from homeserver.commands.config import without_effect
 from homeserver.commands.databases import running_database
 from homeserver.commands.errors import CommandError
 from homeserver.commands.signing_key import load_or_create_signing_key, signing_key_path
+from homeserver.commands.signing_key_rotation import retire_old_keys
+from homeserver.services.clock import SystemClock
 from homeserver.serving import Listeners, open_listeners
 from homeserver.storage import server_identity
 from homeserver.storage.database import Database
@@ -59,10 +61,13 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
     for name in without_effect(settings):
         log.warning("%s is set, but has no effect yet", name)
     signing_key = load_or_create_signing_key(signing_key_path(settings))
+    old_keys = retire_old_keys(signing_key_path(settings), SystemClock().now_ms())
     public_baseurl = settings.public_baseurl or default_baseurl(settings.listeners[0])
     async with running_database(settings) as dsn:
         database = Database(dsn, PoolLimits(max_connections=settings.database.max_connections))
-        application = build_application(settings, database, signing_key, public_baseurl=public_baseurl)
+        application = build_application(
+            settings, database, signing_key, public_baseurl=public_baseurl, old_keys=old_keys
+        )
         try:
             await claim_name(database, settings.server_name)
             await _start(application)

@@ -1,17 +1,48 @@
-"""The key with which this server signs: read from its file, or made at the first start."""
+"""The key with which this server signs: read from its file, made at the first start, changed by `signing-key rotate`."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import Settings
 from homeserver.commands.errors import CommandError
+from homeserver.commands.options import add_server_options, settings_of
 from homeserver.protocol.signing import SEED_BYTES, SigningKey, format_signing_keys, parse_signing_keys
 
+HELP = "show or change the key with which this server signs"
 DEFAULT_NAME = "signing.key"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """What to do with it."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="show|rotate")
+    add_server_options(verbs.add_parser("show", help="say which key signs, and which did earlier"))
+    add_server_options(verbs.add_parser("rotate", help="sign with a new key from the next start on"))
+
+
+def run(arguments: Namespace) -> int:
+    """Raises CommandError where the file cannot be used."""
+    from homeserver.commands.signing_key_rotation import read_old_keys, rotate
+
+    path = signing_key_path(settings_of(arguments))
+    if arguments.verb == "rotate":
+        key = rotate(path)
+        print(f"The server signs with {key.key_id} when it is started next. The old key stays published:")
+        print("what it signed goes on being believed. Please restart the server now.")
+        return 0
+    print(f"The server signs with {read_signing_key(path).key_id}.")
+    for old in read_old_keys(path):
+        print(f"Until {_date(old.usable_until_ms)} it signed with {old.key_id}.")
+    return 0
+
+
+def _date(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def signing_key_path(settings: Settings) -> Path:

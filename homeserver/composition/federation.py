@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +17,7 @@ from homeserver.federation.dns import Dns, SystemDns
 from homeserver.federation.keyring import Keyring
 from homeserver.federation.notary import Notary
 from homeserver.federation.own_keys import OwnKeys
+from homeserver.federation.partners import Partners
 from homeserver.federation.pauses import STORE_INTERVAL_MS, Pauses
 from homeserver.federation.remote_call_tokens import FederatedCallTokens
 from homeserver.federation.remote_openid import FederatedOpenId
@@ -29,6 +31,7 @@ from homeserver.http.auth import NoServers, ServerAuthenticator
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.federation.keys import KeyEndpoints
 from homeserver.http.federation.version import ServerVersionEndpoints
+from homeserver.protocol.server_keys import ServerKey
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.calls.remote_tokens import NoRemoteCallTokens, RemoteCallTokens
 from homeserver.services.calls.visitors import NoRemoteOpenId, RemoteOpenId
@@ -61,18 +64,23 @@ class FederationServices:
 
 
 def build_federation(
-    base: Foundation, settings: Settings, signing_key: SigningKey, limiter: AnyRateLimiter, dns: Dns | None
+    base: Foundation,
+    settings: Settings,
+    signing_key: SigningKey,
+    old_keys: Sequence[ServerKey],
+    limiter: AnyRateLimiter,
+    dns: Dns | None,
 ) -> FederationServices:
-    """Nobody is asked anything before the first request that needs it."""
+    """Nobody is asked anything before the first request that needs it. `old_keys`: what this server signed with earlier."""
     if not settings.federation.enabled:
         return FederationServices()
-    pauses = _pauses(base, settings)
-    client = _client(base, settings, signing_key, pauses, dns or SystemDns())
-    own = OwnKeys(base.server_name, signing_key, base.clock)
+    pauses, partners = _pauses(base, settings), Partners(settings.federation.allow, settings.federation.deny)
+    client = _client(base, settings, signing_key, pauses, partners, dns or SystemDns())
+    own = OwnKeys(base.server_name, signing_key, base.clock, old_keys)
     rows = ServerKeyRows()
     keyring = Keyring(
         base.server_name,
-        {signing_key.key_id: signing_key.verify_key},
+        {**{old.key_id: old.verify_key for old in old_keys}, signing_key.key_id: signing_key.verify_key},
         client,
         base.database,
         rows,
@@ -89,7 +97,7 @@ def build_federation(
     base.life.on_stop(profiles.stop)
     base.life.reports_memory("remote_profiles", profiles.memory_usage)
     return FederationServices(
-        RequestAuthenticator(base.server_name, keyring, pauses, limiter),
+        RequestAuthenticator(base.server_name, keyring, pauses, limiter, partners),
         FederatedOpenId(client),
         FederatedCallTokens(client),
         profiles,
@@ -115,7 +123,7 @@ def _pauses(base: Foundation, settings: Settings) -> Pauses:
 
 
 def _client(
-    base: Foundation, settings: Settings, signing_key: SigningKey, pauses: Pauses, dns: Dns
+    base: Foundation, settings: Settings, signing_key: SigningKey, pauses: Pauses, partners: Partners, dns: Dns
 ) -> FederationClient:
     guard = AddressGuard(settings.federation.ip_denylist)
     connections = Connections(dns, guard, settings.federation.ca_file)
@@ -126,4 +134,4 @@ def _client(
     base.life.on_stop(well_known.stop)
     base.life.reports_memory("well_known", well_known.memory_usage)
     base.life.reports_memory("services_of_servers", resolver.memory_usage)
-    return FederationClient(base.server_name, signing_key, resolver, connections, pauses)
+    return FederationClient(base.server_name, signing_key, resolver, connections, pauses, partners)

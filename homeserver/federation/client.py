@@ -12,7 +12,8 @@ from urllib.parse import quote, urlencode
 import aiohttp
 
 from homeserver.federation.connections import Outgoing
-from homeserver.federation.errors import BadAnswer, RemoteRefused
+from homeserver.federation.errors import BadAnswer, NotAPartner, RemoteRefused
+from homeserver.federation.partners import EVERYBODY, Partners
 from homeserver.federation.well_known import Page
 from homeserver.protocol.canonical_json import decode_lenient, encode_canonical
 from homeserver.protocol.errors import ConnectionFailed, ConnectionTimeout, MatrixError, error_from_response
@@ -79,6 +80,7 @@ class FederationClient:
     resolver: Resolver
     connections: Connections
     pauses: Pauses
+    partners: Partners = EVERYBODY
 
     async def get(self, destination: str, uri: str, *, limits: Limits = Limits()) -> dict[str, Any]:
         """A signed GET. Raises as `call`."""
@@ -99,7 +101,7 @@ class FederationClient:
     async def call(self, destination: str, call: Call) -> dict[str, Any]:
         """The JSON object of a 2xx answer.
 
-        Raises InvalidParam for what is no server name, DestinationPaused without asking, ConnectionFailed,
+        Raises InvalidParam for what is no server name, NotAPartner or DestinationPaused without asking, ConnectionFailed,
         ConnectionTimeout, BadAnswer, and RemoteRefused for any other status.
         """
         page, answer = await self._answered(destination, call, _answer)
@@ -121,10 +123,9 @@ class FederationClient:
         """The answer as it comes, whatever its status; `limits` are only the time until it begins. The caller closes it.
 
         Only who cannot be reached at all is left alone for a while: a slow file says nothing of its server.
-        Raises InvalidParam, DestinationPaused, ConnectionFailed, ConnectionTimeout.
+        Raises InvalidParam, NotAPartner, DestinationPaused, ConnectionFailed, ConnectionTimeout.
         """
-        if not call.probe:
-            self.pauses.check(destination)
+        self._check(destination, call)
         try:
             answer = await self._reach(destination, call, self.connections.open)
         except ConnectionFailed:
@@ -136,8 +137,7 @@ class FederationClient:
     async def _answered(
         self, destination: str, call: Call, parse: Callable[[Page, Call], dict[str, Any]]
     ) -> tuple[Page, dict[str, Any]]:
-        if not call.probe:
-            self.pauses.check(destination)
+        self._check(destination, call)
         try:
             page = await self._send(destination, call)
             answer = parse(page, call)
@@ -149,6 +149,16 @@ class FederationClient:
         else:
             self.pauses.reached(destination)
         return page, answer
+
+    def _check(self, destination: str, call: Call) -> None:
+        try:
+            self.partners.check(destination)
+        except NotAPartner:
+            # Whoever has something for it waits longer each time, as for one that cannot be reached.
+            self._failed(destination, call)
+            raise
+        if not call.probe:
+            self.pauses.check(destination)
 
     def _failed(self, destination: str, call: Call) -> None:
         if not call.probe:

@@ -2,6 +2,7 @@
 
     ConnectionFailed                 it could not be reached
       DestinationPaused              it failed before, and is left alone for a while
+      NotAPartner                    the administrator does not want it to be talked to
     ConnectionTimeout                it took too long
     BadGateway
       BadAnswer                      it answered something that is not an answer
@@ -19,6 +20,10 @@ from homeserver.protocol.errors import BadGateway, ConnectionFailed, MatrixError
 
 class DestinationPaused(ConnectionFailed):
     """The other server could not be reached, and is not tried again yet."""
+
+
+class NotAPartner(ConnectionFailed, errcode="M_FORBIDDEN", status=403):
+    """This server does not talk to the other one. To whoever asks others too, it is one that cannot be reached."""
 
 
 class BadAnswer(BadGateway):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from homeserver.federation.keyring import WantedKey
+from homeserver.federation.partners import EVERYBODY, Partners
 from homeserver.protocol.canonical_json import decode_lenient
 from homeserver.protocol.errors import InvalidSignature, Unauthorized
 from homeserver.protocol.signing import verify_bytes
@@ -44,16 +45,19 @@ class RequestAuthenticator:
     keyring: Keyring
     pauses: Pauses
     limiter: GuessLimiter
+    partners: Partners = EVERYBODY
 
     async def authenticate(
         self, authorization: Sequence[str], *, method: str, uri: str, body: bytes, remote_address: str
     ) -> str:
         """The name of the server that sent this. `uri` is path and query as they came.
 
-        Raises Unauthorized; NotJson or BadJson for a body that cannot have been signed; LimitExceeded where too many
-        requests of this address could not be believed.
+        Raises Unauthorized; NotAPartner (403); NotJson or BadJson for a body that cannot have been signed; LimitExceeded
+        where too many requests of this address could not be believed.
         """
         claims = self._claims(authorization)
+        # Before any key is fetched: of whom nothing is wanted, nothing is asked.
+        self.partners.check(claims[0].origin)
         content = decode_lenient(body) if body else None
         network = network_of(remote_address)
         if not any(self.keyring.remembers(each.origin, each.key_id) for each in claims):

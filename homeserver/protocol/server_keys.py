@@ -6,7 +6,7 @@ Source: server-server API, "Publishing Keys".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,12 +46,16 @@ class PublishedKeys:
     keys: Mapping[str, ServerKey]
 
 
-def publish_keys(server_name: str, key: SigningKey, valid_until_ms: int) -> dict[str, Any]:
-    """The document of a server with one key, signed."""
+def publish_keys(
+    server_name: str, key: SigningKey, valid_until_ms: int, old_keys: Iterable[ServerKey] = ()
+) -> dict[str, Any]:
+    """The document of a server with one key, signed. `old_keys`: those that it signed with earlier."""
     document = {
         "server_name": server_name,
         "verify_keys": {key.key_id: {"key": encode_base64(key.verify_key)}},
-        "old_verify_keys": {},
+        "old_verify_keys": {
+            old.key_id: {"key": encode_base64(old.verify_key), "expired_ts": old.usable_until_ms} for old in old_keys
+        },
         "valid_until_ts": valid_until_ms,
     }
     return sign_json(document, server_name, key)
