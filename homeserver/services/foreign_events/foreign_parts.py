@@ -18,9 +18,6 @@ from homeserver.services.rooms.timeline_event import REJECTED, SOFT_FAILED, Time
 from homeserver.services.rooms.unsigned import unsigned_for_state
 from homeserver.storage.event_states import Place
 
-BRIEF = 8
-"""Differences of no more entries than this are written as they are: no shorter ones are looked for."""
-
 
 @dataclass(slots=True)
 class ForeignParts:
@@ -53,7 +50,7 @@ class ForeignParts:
             stored_nid=None if place is None else place.event_nid,
             changes=[StateChange(key, self._change(key, event_id)) for key, event_id in changed.items()],
             self_key=self_key,
-            forked=self._forked(before, self._line_before(line, changed if missing else {}), place, aside=aside),
+            forked=self._forked(before, line, changed if missing else {}, place, aside=aside),
             missing=missing,
         )
         self.events[event.event_id] = NewEvent(
@@ -110,20 +107,26 @@ class ForeignParts:
             changed[self_key] = bottom.at(self_key, now)
         return {key: event_id for key, event_id in changed.items() if line.at(key, now) != event_id}
 
-    def _line_before(self, line: View, at_bottom: Mapping[StateKey, str | None]) -> View:
-        """The line at the position before an event: what comes into force at the bottom of its gap is part of that."""
-        return View(brief({**line.overlay, **at_bottom}, self.course.now), LineRow(None))
+    def _forked(
+        self, before: View, line: View, at_bottom: Mapping[StateKey, str | None], place: Place | None, *, aside: bool
+    ) -> ForkedState | None:
+        """None where the state before the event is that of the line, or where that is written already.
 
-    def _forked(self, before: View, line: View, place: Place | None, *, aside: bool) -> ForkedState | None:
-        """None where the state before the event is that of the line, or where that is written already."""
+        `at_bottom`: what comes into force at the bottom of the gap before it, and is part of the line there.
+        """
         if place is not None and place.forked:
             return None
-        on_line = not aside or place is None  # else its place on the line is that of an old number
-        if on_line and before.overlay == line.overlay:
-            return None
         row = before.row
-        if on_line and len(row) > BRIEF:
-            row = min(row, line.row_of(before.overlay, self.course.now), key=len)
+        if not aside or place is None:  # else its place on the line is that of an old number
+            now = self.course.now
+            overlay = brief({**line.overlay, **at_bottom}, now)
+            if before.overlay == overlay:
+                return None
+            if at_bottom or self.course.begun is not None:
+                row = min(row, View(overlay, LineRow(None)).row_of(before.overlay, now), key=len)
+            else:
+                before.shorten_row(line, now)
+                row = before.row
         return ForkedState(
             row.base_position, self._numbers_of(row.instead.values()), self._numbers_of(row.without.values())
         )

@@ -9,6 +9,9 @@ from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.state_res import Overlay
 from homeserver.protocol.state_res.layers import ReadState
 
+BRIEF = 4
+"""Rows up to twice this long are written as they are."""
+
 RowChange = tuple[StateKey, str | None, str | None]
 """(key, the id that holds or None, the id that held)."""
 
@@ -45,7 +48,7 @@ class View:
     The row is made when it is asked for: most states are compared and checked against, and never written.
     """
 
-    __slots__ = ("_make_row", "_parent", "_row", "overlay")
+    __slots__ = ("_make_row", "_parent", "_row", "_tried", "overlay")
 
     def __init__(self, overlay: Overlay, row: LineRow | Callable[[], LineRow]) -> None:
         self.overlay = overlay
@@ -53,6 +56,7 @@ class View:
         self._make_row = None if isinstance(row, LineRow) else row
         # The state before the event that made this one, with what it changed.
         self._parent: tuple[View, RowChange] | None = None
+        self._tried = BRIEF
 
     @property
     def row(self) -> LineRow:
@@ -65,9 +69,18 @@ class View:
         if view._row is None:
             assert view._make_row is not None
             view._row, view._make_row = view._make_row(), None
-        if changes:
+        if self._row is None:
             self._row, self._parent = view._row.plus(reversed(changes)), None
-        return self._row or view._row
+        return self._row
+
+    def shorten_row(self, other: View, now: ReadState) -> None:
+        """Write this state as a difference from the other one, if that is less.
+
+        Tried only when the row has doubled since: a long fork has a row for each of its events.
+        """
+        if len(self.row) > 2 * self._tried:
+            self._tried = len(self.row)
+            self._row = min(self.row, other.row_of(self.overlay, now), key=len)
 
     @property
     def effort(self) -> int:
@@ -84,7 +97,7 @@ class View:
     def changed(self, overlay: Overlay, key: StateKey, event_id: str) -> View:
         """A state that has one more event than this one."""
         view = View(overlay, _no_row)
-        view._parent = (self, (key, event_id, None))
+        view._parent, view._tried = (self, (key, event_id, None)), self._tried
         return view
 
     def at(self, key: StateKey, now: ReadState) -> str | None:
