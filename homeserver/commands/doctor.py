@@ -1,6 +1,6 @@
 """`doctor`: looks at what can be looked at from here, and says in a sentence what is wrong and how to mend it.
 
-`doctor voice` (doctor_voice.py) places calls instead.
+`doctor voice` (doctor_voice.py) places calls instead, `doctor federation` (doctor_federation.py) goes the way of other servers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from homeserver.commands.options import add_port_option, add_server_options, set
 if TYPE_CHECKING:
     from config.settings import ListenerSettings, Settings
 
-HELP = "check configuration, data, database and listeners of this machine; or, by calls of its own, voice"
+HELP = "check configuration, data, database and listeners of this machine; or voice, or the way of other servers"
 _LOW_DISK_BYTES = 1024**3
 
 
@@ -37,7 +37,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     from homeserver.commands.doctor_voice import add_voice_options
 
     parser.add_argument(
-        "part", nargs="?", choices=("voice",), help="voice: place calls of three seconds over every path"
+        "part",
+        nargs="?",
+        choices=("voice", "federation"),
+        help="voice: place calls of three seconds over every path; federation: come as other servers do",
     )
     add_server_options(parser)
     add_port_option(parser)
@@ -50,6 +53,10 @@ def run(arguments: Namespace) -> int:
         from homeserver.commands.doctor_voice import report_voice
 
         return asyncio.run(report_voice(settings_of(arguments), arguments))
+    if arguments.part == "federation":
+        from homeserver.commands.doctor_federation import report_federation
+
+        return asyncio.run(report_federation(settings_of(arguments), arguments))
     return asyncio.run(_report(settings_of(arguments)))
 
 
@@ -59,7 +66,8 @@ async def _report(settings: Settings) -> int:
         print(f"{'ok   ' if finding.well else 'WRONG'} {finding.sentence}")
         status = status if finding.well else 1
     print(
-        "\nNot looked at: other servers' and clients' way to this machine (DNS, firewall, proxy); for voice: doctor voice."
+        "\nNot looked at: clients' way to this machine (DNS, firewall, proxy). Of other servers: doctor federation; "
+        "for voice: doctor voice."
     )
     return status
 
