@@ -143,7 +143,8 @@ async def running_peer(context: ssl.SSLContext) -> AsyncIterator[Peer]:
     """Listens on a free port until the block ends."""
     peer = Peer()
     context.sni_callback = peer.note_sni
-    runner = web.ServerRunner(web.Server(peer.handle))
+    # Handlers that never end, on purpose, are not waited for.
+    runner = web.ServerRunner(web.Server(peer.handle), shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()

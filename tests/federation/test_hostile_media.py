@@ -76,7 +76,7 @@ def endless(piece: bytes, begin: bytes = b"", **headers: str) -> Any:
         pytest.param(endless(b"X-Header: x\r\n" * 1000, ABOUT), id="headers of the file without an end"),
         pytest.param(endless(b"x" * 65536, ABOUT + b"X: "), id="a header without an end"),
         pytest.param(endless(b"x" * 65536, ABOUT + b"\r\n"), id="a file without an end"),
-        pytest.param(endless(b"\r\n--", ABOUT + b"\r\n"), id="nearly boundaries"),
+        pytest.param(endless(b"\r\n--" * 10_000, ABOUT + b"\r\n"), id="nearly boundaries"),
     ],
 )
 async def test_what_has_no_end_is_given_up(beta: Home, bob: Client, peer: Peer, world: World, answer: Any) -> None:
@@ -123,7 +123,7 @@ async def test_the_answer_has_to_be_multipart_mixed(bob: Client, peer: Peer, con
 
 
 async def test_further_parts_are_not_looked_at(bob: Client, peer: Peer) -> None:
-    peer.answers[f"{NEW}/abc"] = endless(b"\r\n--b\r\n\r\nmore", ABOUT + b"\r\nhello\r\n--b\r\n")
+    peer.answers[f"{NEW}/abc"] = endless(b"\r\n--b\r\n\r\nmore" * 5_000, ABOUT + b"\r\nhello\r\n--b\r\n")
     async with asyncio.timeout(5):
         assert (await download(bob, "abc")).body == b"hello"
 
