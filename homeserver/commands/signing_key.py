@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from argparse import ArgumentParser, Namespace
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def load_or_create_signing_key(path: Path) -> SigningKey:
 
 def read_signing_key(path: Path) -> SigningKey:
     """The first key of the file. Raises CommandError, also where there is none."""
+    return read_signing_keys(path)[0]
+
+
+def read_signing_keys(path: Path) -> list[SigningKey]:
+    """All keys of the file, at least one. Raises CommandError, also where there is none."""
     try:
         keys = parse_signing_keys(path.read_text("utf-8"))
     except OSError as error:
@@ -70,21 +76,34 @@ def read_signing_key(path: Path) -> SigningKey:
         raise CommandError(f"The signing key {path} cannot be used: {error}.") from error
     if not keys:
         raise CommandError(f"The signing key {path} has no key in it; remove the file to have a new one made.")
-    return keys[0]
+    return list(keys)
+
+
+def new_signing_key(taken: Collection[str] = ()) -> SigningKey:
+    """One with a version that is none of those."""
+    version = f"a_{secrets.token_hex(3)}"
+    while version in taken:
+        version = f"a_{secrets.token_hex(3)}"
+    return SigningKey.from_seed(version, secrets.token_bytes(SEED_BYTES))
+
+
+@contextmanager
+def written_beside(path: Path, text: str) -> Iterator[Path]:
+    """A new file beside this one, on the disk and readable by its owner only, to be put in its place; else removed."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        yield unfinished
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _create(path: Path) -> None:
     """Complete or not there at all, and never over a key that another process has just made."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = SigningKey.from_seed(f"a_{secrets.token_hex(3)}", secrets.token_bytes(SEED_BYTES))
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(format_signing_keys([key]))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(unfinished, path)
-    finally:
-        unfinished.unlink()
+    with written_beside(path, format_signing_keys([new_signing_key()])) as unfinished, suppress(FileExistsError):
+        os.link(unfinished, path)

@@ -7,16 +7,15 @@ what was signed until then goes on being believed, and nobody can sign anything 
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from homeserver.commands.errors import CommandError
+from homeserver.commands.signing_key import new_signing_key, read_signing_keys, written_beside
 from homeserver.protocol.hashing import decode_base64, encode_base64
 from homeserver.protocol.server_keys import MAX_KEYS, VERIFY_KEY_BYTES, ServerKey
-from homeserver.protocol.signing import ALGORITHM, SEED_BYTES, SigningKey, format_signing_keys, parse_signing_keys
+from homeserver.protocol.signing import ALGORITHM, SigningKey, format_signing_keys
 
 MAX_OLD_KEYS: Final = MAX_KEYS - 1
 """Other servers read no document with more keys."""
@@ -24,20 +23,20 @@ MAX_OLD_KEYS: Final = MAX_KEYS - 1
 
 def rotate(path: Path) -> SigningKey:
     """Put a new key into the file; the server signs with it from its next start. Raises CommandError."""
-    keys = _read_keys(path)
+    keys = read_signing_keys(path)
     if len(keys) > 1:
         raise CommandError(f"The key has been changed already, but the server has not been started since: {path}")
     if len(read_old_keys(path)) >= MAX_OLD_KEYS:
         raise CommandError(f"There are {MAX_OLD_KEYS} old keys already: other servers would not read more of them.")
     taken = {keys[0].version, *(each.key_id.partition(":")[2] for each in read_old_keys(path))}
-    key = _new_key(taken)
+    key = new_signing_key(taken)
     _replace(path, format_signing_keys([key, *keys]))
     return key
 
 
 def retire_old_keys(path: Path, now_ms: int) -> list[ServerKey]:
     """At the start of the server: all keys that it does not sign with any more, for publication. Raises CommandError."""
-    first, *others = _read_keys(path)
+    first, *others = read_signing_keys(path)
     old = read_old_keys(path)
     known = {each.key_id for each in old}
     retired = [ServerKey(each.key_id, each.verify_key, now_ms) for each in others if each.key_id not in known]
@@ -88,35 +87,10 @@ def _format(keys: Iterable[ServerKey]) -> str:
     )
 
 
-def _read_keys(path: Path) -> Sequence[SigningKey]:
-    try:
-        keys = parse_signing_keys(path.read_text("utf-8"))
-    except OSError as error:
-        raise CommandError(f"The signing key {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise CommandError(f"The signing key {path} cannot be used: {error}.") from error
-    if not keys:
-        raise CommandError(f"The signing key {path} has no key in it; remove the file to have a new one made.")
-    return keys
-
-
-def _new_key(taken: set[str]) -> SigningKey:
-    version = f"a_{secrets.token_hex(3)}"
-    while version in taken:
-        version = f"a_{secrets.token_hex(3)}"
-    return SigningKey.from_seed(version, secrets.token_bytes(SEED_BYTES))
-
-
 def _replace(path: Path, text: str) -> None:
     """Complete or as it was before; readable by its owner only."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with written_beside(path, text) as unfinished:
+            unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
