@@ -1,10 +1,15 @@
-"""Rows on their way into a statement: given as tuples, sent as parallel arrays for one unnest."""
+"""What statements are made of: rows on their way into one, as parallel arrays for one unnest, and common expressions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+SERVER_OF = "substring({0} FROM position(':' IN {0}) + 1)"
+"""The server of the user id {0}: what follows the first colon, for a port has one too. As the index memberships_server
+has it: the same written otherwise would not find that index.
+"""
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from homeserver.storage.outbound import SERVER_OF
+from homeserver.storage.columns import SERVER_OF
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries

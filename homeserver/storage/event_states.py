@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # `at`: events without position count by their number. `settled`: nothing has changed in the room's state since, but what
 # the event itself set. Flag 8: rejected. `redacted_by`: redactions that were here before the event, and wait for it.
 PLACES = """
-SELECT w.event_id, e.event_nid, e.room_nid, e.position, e.flags, e.depth, e.type, e.state_key, e.sender,
+SELECT w.event_id, e.event_nid, e.room_nid, e.position, e.flags, e.type, e.state_key,
        f.event_nid IS NOT NULL AS forked,
        f.event_nid IS NULL AND NOT EXISTS (
            SELECT FROM state_changes c WHERE c.room_nid = e.room_nid AND c.position >= coalesce(e.position, e.event_nid)
@@ -86,10 +86,8 @@ class Place:
     room_nid: int
     position: int | None
     flags: int
-    depth: int
     type: str
     state_key: str | None
-    sender: str
     forked: bool
     settled: bool
 
@@ -107,7 +105,7 @@ class EventStates:
     ) -> tuple[dict[str, Place], dict[str, list[str]]]:  # fmt: skip
         """(stored events by id, ids of redactions that wait for an event by its id)."""
         rows = await q.fetch(PLACES, list(event_ids))
-        places = {row["event_id"]: Place(*row[:11]) for row in rows if row["event_nid"] is not None}
+        places = {row["event_id"]: Place(*row[:9]) for row in rows if row["event_nid"] is not None}
         return places, {row["event_id"]: row["redacted_by"] for row in rows if row["redacted_by"]}
 
     async def forked(self, q: Queries, event_nids: Sequence[int]) -> list[Record]:

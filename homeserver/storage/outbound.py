@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.storage.columns import SERVER_OF
+
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 FORWARDED = 512
 """As services/rooms/timeline_event.py has it."""
-
-SERVER_OF = "substring({0} FROM position(':' IN {0}) + 1)"
 
 BEHIND = """
 SELECT destination, sent_position, wanted_position, sent_devices, wanted_devices FROM destinations

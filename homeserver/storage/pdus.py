@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MARKS = """
-SELECT e.event_id, e.event_nid, e.room_nid, e.position, e.flags, e.depth, e.type, e.state_key, e.sender,
-       EXISTS (SELECT FROM forked_states f WHERE f.event_nid = e.event_nid) AS forked
-FROM events e WHERE e.event_id = ANY($1::text[])
+SELECT event_id, event_nid, room_nid, position, flags, type, state_key FROM events WHERE event_id = ANY($1::text[])
 """
 
 PDUS = """
@@ -46,18 +44,15 @@ AUTH_LINKS = (
 
 @dataclass(frozen=True, slots=True)
 class EventMark:
-    """A stored event without its content. `forked`: the state before it is not that of the line."""
+    """A stored event without its content."""
 
     event_id: str
     event_nid: int
     room_nid: int
     position: int | None
     flags: int
-    depth: int
     type: str
     state_key: str | None
-    sender: str
-    forked: bool
 
 
 class Pdus:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from homeserver.storage.columns import SERVER_OF
+
 if TYPE_CHECKING:
     from asyncpg import Record
 
     from homeserver.storage.database import Queries
 
 # What was in force just before position $2, and what changed from there to $3: the visibility, and the memberships of
-# one server's users. A server name has a colon itself, where it has a port: it is what follows the first one.
-SERVER_CHANGES = """
+# one server's users.
+SERVER_CHANGES = f"""
 SELECT c.type, c.state_key, c.position, e.body FROM (
     (SELECT type, state_key, position, event_nid FROM state_changes
      WHERE room_nid = $1 AND type = 'm.room.history_visibility' AND state_key = '' AND position < $2
@@ -22,12 +24,12 @@ SELECT c.type, c.state_key, c.position, e.body FROM (
     UNION ALL
     (SELECT DISTINCT ON (state_key) type, state_key, position, event_nid FROM state_changes
      WHERE room_nid = $1 AND type = 'm.room.member' AND position < $2
-       AND substr(state_key, strpos(state_key, ':') + 1) = $4
+       AND {SERVER_OF.format("state_key")} = $4
      ORDER BY state_key, position DESC)
     UNION ALL
     SELECT type, state_key, position, event_nid FROM state_changes
     WHERE room_nid = $1 AND type = 'm.room.member' AND position BETWEEN $2 AND $3
-      AND substr(state_key, strpos(state_key, ':') + 1) = $4
+      AND {SERVER_OF.format("state_key")} = $4
 ) c LEFT JOIN events e USING (event_nid)
 ORDER BY c.position
 """

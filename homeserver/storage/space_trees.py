@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.storage.columns import SERVER_OF
+
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
@@ -25,11 +27,11 @@ WITH RECURSIVE below AS (
 SELECT room_id FROM below LIMIT $3
 """
 
-MEMBERS = """
+MEMBERS = f"""
 SELECT r.room_id, r.version,
     count(*) FILTER (WHERE m.membership = 'join'),
-    coalesce(bool_or(m.membership = 'join' AND substr(m.user_id, strpos(m.user_id, ':') + 1) = $2), false),
-    coalesce(bool_or(m.membership IN ('join', 'invite') AND substr(m.user_id, strpos(m.user_id, ':') + 1) = $3), false)
+    coalesce(bool_or(m.membership = 'join' AND {SERVER_OF.format("m.user_id")} = $2), false),
+    coalesce(bool_or(m.membership IN ('join', 'invite') AND {SERVER_OF.format("m.user_id")} = $3), false)
 FROM rooms r LEFT JOIN memberships m USING (room_nid)
 WHERE r.room_id = ANY($1::text[]) AND r.tip_version > 0
 GROUP BY r.room_nid
@@ -48,10 +50,10 @@ CROSS JOIN LATERAL (
 WHERE r.room_id = ANY($1::text[])
 """
 
-WITH_SERVER = """
+WITH_SERVER = f"""
 SELECT r.room_id FROM rooms r WHERE r.room_id = ANY($1::text[]) AND EXISTS (
     SELECT FROM memberships m WHERE m.room_nid = r.room_nid AND m.membership = 'join'
-    AND substr(m.user_id, strpos(m.user_id, ':') + 1) = $2
+    AND {SERVER_OF.format("m.user_id")} = $2
 )
 """
 

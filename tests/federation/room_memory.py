@@ -60,10 +60,7 @@ class RoomMemory:
         self.statements += 1
         found = (self.events[each] for each in event_ids if each in self.events)
         return {
-            event.event_id: EventMark(
-                event.event_id, 1, 1, None, 0, event.depth, event.type, event.state_key, event.sender, False
-            )
-            for event in found
+            event.event_id: EventMark(event.event_id, 1, 1, None, 0, event.type, event.state_key) for event in found
         }
 
     # StoreOutliers
