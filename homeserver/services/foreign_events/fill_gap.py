@@ -9,18 +9,19 @@ from dataclasses import dataclass
 
 from homeserver.protocol.errors import Unavailable
 from homeserver.protocol.events import Event
+from homeserver.services.foreign_events.arriving_redactions import ArrivingRedactions
 from homeserver.services.foreign_events.auth_graphs import AuthGraphs
 from homeserver.services.foreign_events.decider import Decider
 from homeserver.services.foreign_events.knowledge import Knowledge, Lacking
 from homeserver.services.foreign_events.loader import Loader
 from homeserver.services.foreign_events.outcomes import Arrival, Outcome, ToldState, Verdict
 from homeserver.services.foreign_events.past_line import filled_gap
-from homeserver.services.foreign_events.receive_events import redactions_also
+from homeserver.services.foreign_events.receive_events import prepare_rewriting
 from homeserver.services.foreign_events.room_locks import RoomLocks
 from homeserver.services.foreign_events.room_states import RoomStates, marker_of
-from homeserver.services.rooms.append import Append, TipMoved
+from homeserver.services.rooms.append import TipMoved
 from homeserver.services.rooms.event_writer import EventWriter
-from homeserver.services.rooms.live_room import LiveRoom, RoomTip
+from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.storage.event_states import EventStates
 from homeserver.storage.timeline_gaps import Gap
@@ -88,19 +89,16 @@ class FillGap:
             return None
         if filled.events or list(filled.missing) != list(gap.missing):
             await self.writer.fill(room, filled)
-            await self._carry_out_redactions(room.room_id, decider)
+            await self._carry_out(decider.redactions, room.room_id)
         return {verdict.event_id: verdict for verdict in (*decider.verdicts, *refused)}
 
-    async def _carry_out_redactions(self, room_id: str, decider: Decider) -> None:
+    async def _carry_out(self, redactions: ArrivingRedactions, room_id: str) -> None:
         """What the history redacts may be newer than the gap, and here already."""
-        redactions = decider.redactions
         for _ in range(MAX_TRIES):
             room = await self.cache.get(room_id)
-            also = redactions_also(room, redactions, self.rows)
-            if also is None and not redactions.rewritten:
+            append = prepare_rewriting(room, redactions, self.rows)
+            if append is None:
                 return
-            append = _rewriting(room, decider)
-            append.also = also
             self.writer.submit(append)
             try:
                 await asyncio.shield(append.done)
@@ -108,25 +106,6 @@ class FillGap:
             except TipMoved:
                 continue
         raise Unavailable("The room is too busy, try again")
-
-
-def _rewriting(room: LiveRoom, decider: Decider) -> Append:
-    """No new event; stored ones in new forms."""
-    built_on = room.tip.version
-    room.tip = RoomTip(room.tip.extremities, room.tip.depth, built_on + 1)
-    for redacted in decider.redactions.redacted:
-        room.hold_parsed(redacted)
-    room.committing = asyncio.get_running_loop().create_future()
-    return Append(
-        room=room,
-        built_on=built_on,
-        new_version=built_on + 1,
-        extremities=room.tip.extremities,
-        depth=room.tip.depth,
-        events=[],
-        done=room.committing,
-        rewritten=list(decider.redactions.rewritten.values()),
-    )
 
 
 def _in_order(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import Unavailable
+from homeserver.protocol.events import Event, StateKey
 from homeserver.services.foreign_events.arriving_redactions import ArrivingRedactions
 from homeserver.services.foreign_events.auth_graphs import AuthGraphs
 from homeserver.services.foreign_events.decider import Decider
@@ -17,7 +18,7 @@ from homeserver.services.foreign_events.loader import Loader
 from homeserver.services.foreign_events.outcomes import Arrival, Verdict
 from homeserver.services.foreign_events.room_locks import RoomLocks
 from homeserver.services.foreign_events.room_states import marker_of
-from homeserver.services.rooms.append import Also, Append, TipMoved
+from homeserver.services.rooms.append import Also, Append, NewEvent, TipMoved
 from homeserver.services.rooms.event_writer import EventWriter
 from homeserver.services.rooms.live_room import LiveRoom, RoomTip
 from homeserver.services.rooms.room_cache import RoomCache
@@ -85,36 +86,51 @@ def prepare_append(room: LiveRoom, decider: Decider, rows: EventStates) -> Appen
 
     Synchronous with the deciding, so that nobody builds in between. Raises Lacking before anything is changed.
     """
-    course, parts, redactions = decider.course, decider.parts, decider.redactions
+    course, parts = decider.course, decider.parts
     if not parts.events:
         return None
     resolved = parts.resolved()
     parts.check_complete()
-    built_on = room.tip.version
-    room.tip = RoomTip(tuple(course.tips), course.depth, built_on + 1)
     room.pending_state.update(resolved)
     for key, event_id in course.current.overlay.items():
         if event_id in parts.events:
             room.pending_state[key] = parts.events[event_id].event
     room.pending += len(parts.events)
+    tip = RoomTip(tuple(course.tips), course.depth, room.tip.version + 1)
+    return _append(room, tip, decider.redactions, rows, list(parts.events.values()), resolved)
+
+
+def prepare_rewriting(room: LiveRoom, redactions: ArrivingRedactions, rows: EventStates) -> Append | None:
+    """The same without a new event: stored ones in new forms. None: nothing is to be written."""
+    if not (redactions.rewritten or redactions.waiting or redactions.done):
+        return None
+    tip = RoomTip(room.tip.extremities, room.tip.depth, room.tip.version + 1)
+    return _append(room, tip, redactions, rows, [], {})
+
+
+def _append(
+    room: LiveRoom, tip: RoomTip, redactions: ArrivingRedactions, rows: EventStates, events: list[NewEvent],
+    resolved: Mapping[StateKey, Event | None],
+) -> Append:  # fmt: skip
+    built_on, room.tip = room.tip.version, tip
     for redacted in redactions.redacted:
         room.hold_parsed(redacted)
     room.committing = asyncio.get_running_loop().create_future()
     return Append(
         room=room,
         built_on=built_on,
-        new_version=built_on + 1,
-        extremities=room.tip.extremities,
-        depth=room.tip.depth,
-        events=list(parts.events.values()),
+        new_version=tip.version,
+        extremities=tip.extremities,
+        depth=tip.depth,
+        events=events,
         done=room.committing,
         rewritten=list(redactions.rewritten.values()),
-        also=redactions_also(room, redactions, rows),
+        also=_also(room, redactions, rows),
         resolved=resolved,
     )
 
 
-def redactions_also(room: LiveRoom, redactions: ArrivingRedactions, rows: EventStates) -> Also | None:
+def _also(room: LiveRoom, redactions: ArrivingRedactions, rows: EventStates) -> Also | None:
     """Redactions that wait for their events, and those that do so no longer."""
     waiting, done = redactions.waiting, redactions.done
     if not waiting and not done:

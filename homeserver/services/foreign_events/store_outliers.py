@@ -18,6 +18,7 @@ from homeserver.services.foreign_events.pdu_store import PduStore
 from homeserver.services.foreign_events.room_locks import RoomLocks
 from homeserver.services.foreign_events.storable import why_not_storable
 from homeserver.services.rooms.timeline_event import OUTLIER, REJECTED
+from homeserver.storage.columns import array_text
 from homeserver.storage.outliers import Outliers
 from homeserver.storage.pdus import EventMark, Pdus
 from homeserver.storage.positions import StreamPosition
@@ -136,8 +137,7 @@ def _row(judged: Judged, halves: tuple[bytes, bytes], numbers: dict[str, int]) -
     event = judged.event
     auth_nids = None
     if event.state_key is not None:
-        cited = ",".join(str(numbers[event_id]) for event_id in dict.fromkeys(event.auth_event_ids))
-        auth_nids = f"{{{cited}}}"
+        auth_nids = array_text([numbers[event_id] for event_id in dict.fromkeys(event.auth_event_ids)])
     flags = OUTLIER if judged.rejection is None else OUTLIER | REJECTED
     return (numbers[event.event_id], event.depth, event.origin_server_ts, flags, event.event_id, event.type,
             event.state_key, event.sender, *halves, auth_nids)  # fmt: skip
