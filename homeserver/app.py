@@ -11,7 +11,7 @@ from homeserver.composition.call_page import build_call_page
 from homeserver.composition.call_probe import build_call_probe
 from homeserver.composition.calls import CallServices, build_calls
 from homeserver.composition.delayed import DelayedServices, build_delayed
-from homeserver.composition.doors import DoorServices, DoorsNeeds, build_doors
+from homeserver.composition.doors import DoorServices, build_doors
 from homeserver.composition.edge import EdgeParts, describe
 from homeserver.composition.encryption import EncryptionServices, build_encryption
 from homeserver.composition.federation import FederationServices, build_federation
@@ -106,23 +106,7 @@ def build_application(
     history = build_history(base, federation, intake, foreign)
     travel = build_travel(base, federation, kernel, foreign, intake, signing_key)
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms, travel)
-    doors = build_doors(
-        base,
-        federation,
-        intake.parts,
-        signing_key,
-        DoorsNeeds(
-            acl=intake.acl,
-            states=foreign.states,
-            chains=foreign.auth_chains,
-            known=foreign.standings,
-            outside=kernel.outside,
-            issue=travel.rooms,
-            change=rooms.memberships.change,
-            blocks=readers.invite_permissions,
-            limits=limiter,
-        ),
-    )
+    doors = build_doors(base, federation, readers, kernel, foreign, intake, travel, rooms, signing_key, limiter)
     reading = build_reading(base, kernel, readers, history.fill, history.at_time)
     encryption = build_encryption(base, accounts, kernel, federation.device_keys)
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
@@ -136,28 +120,11 @@ def build_application(
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
 
     observability = build_observability(base, settings, voice.metrics)
+    pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        observability,
-        build_call_page(settings),
-        build_call_probe(base, settings, voice, signing_key),
-        accounts,
-        readers,
-        rooms,
-        reading,
-        encryption,
-        media,
-        spaces,
-        voice,
-        delayed,
-        federation,
-        intake,
-        users,
-        history,
-        doors,
-        calls,
-        rosters,
-        sync,
-    )
+        *pages, accounts, readers, rooms, reading, encryption, media, spaces, voice, delayed, federation, intake, users,
+        history, doors, calls, rosters, sync,
+    )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
     observer = observer or observability.observer

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homeserver.composition.federation import FederationServices
+from homeserver.composition.foreign_events import ForeignServices
 from homeserver.composition.foundation import Foundation
-from homeserver.composition.intake import IntakeParts
-from homeserver.federation.doors.contracts import Acl, AuthChains, KnownEvents, OutsideMemberships, PastStates
+from homeserver.composition.intake import IntakeServices
+from homeserver.composition.kernel import Kernel
+from homeserver.composition.readers import ReaderServices
+from homeserver.composition.rooms import RoomServices
+from homeserver.composition.travel import TravelServices
 from homeserver.federation.doors.forwarding import Forwarding
 from homeserver.federation.doors.invitations import InvitedUsers, ReceiveInvitation
 from homeserver.federation.doors.join_answers import JoinAnswers
@@ -15,7 +19,7 @@ from homeserver.federation.doors.knock_answers import KnockAnswers
 from homeserver.federation.doors.residence import ResidentRooms
 from homeserver.federation.doors.submissions import Submissions
 from homeserver.federation.doors.templates import MembershipTemplates
-from homeserver.federation.doors.third_party import BoundInvites, ExchangeInvites, IssueInvite
+from homeserver.federation.doors.third_party import BoundInvites, ExchangeInvites
 from homeserver.federation.doors.vouching import Vouching
 from homeserver.federation.serving.pdus import StoredPdus
 from homeserver.http.endpoint import Endpoint, endpoints_of
@@ -25,26 +29,9 @@ from homeserver.http.federation.knocks import FederatedKnockEndpoints
 from homeserver.http.federation.leaves import FederatedLeaveEndpoints
 from homeserver.http.federation.third_party_invites import ThirdPartyInviteEndpoints
 from homeserver.protocol.signing import SigningKey
-from homeserver.services.membership.change import ChangeMembership
-from homeserver.services.membership.invitable import InviteBlocks
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.storage.restricted_joins import RestrictedJoinRows
 from homeserver.storage.users import Users
-
-
-@dataclass(frozen=True, slots=True)
-class DoorsNeeds:
-    """What other parts have built."""
-
-    acl: Acl
-    states: PastStates
-    chains: AuthChains
-    known: KnownEvents
-    outside: OutsideMemberships
-    issue: IssueInvite
-    change: ChangeMembership
-    blocks: InviteBlocks
-    limits: AnyRateLimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +45,37 @@ class DoorServices:
 def build_doors(
     base: Foundation,
     federation: FederationServices,
-    parts: IntakeParts | None,
+    readers: ReaderServices,
+    kernel: Kernel,
+    foreign: ForeignServices,
+    intake: IntakeServices,
+    travel: TravelServices,
+    rooms: RoomServices,
     signing_key: SigningKey,
-    needs: DoorsNeeds,
+    limits: AnyRateLimiter,
 ) -> DoorServices:
     """After intake and memberships."""
+    parts, acl = intake.parts, intake.acl
     if federation.client is None or parts is None:
         return DoorServices()
     name, forwarding = base.server_name, Forwarding()
-    rooms = ResidentRooms(base.cache, needs.acl)
+    residence = ResidentRooms(base.cache, acl)
     vouching = Vouching(base.database, RestrictedJoinRows())
-    templates = MembershipTemplates(rooms, vouching, base.clock, name)
+    templates = MembershipTemplates(residence, vouching, base.clock, name)
     submissions = Submissions(
-        name, signing_key, rooms, parts.checks, vouching, parts.incoming, needs.known, forwarding
+        name, signing_key, residence, parts.checks, vouching, parts.incoming, foreign.standings, forwarding
     )  # fmt: skip
     pdus = StoredPdus(base.database, base.events)
-    invited = InvitedUsers(name, base.database, Users(), needs.blocks, needs.limits)
-    receive = ReceiveInvitation(name, signing_key, rooms, needs.acl, invited, parts.checks, needs.outside)
+    invited = InvitedUsers(name, base.database, Users(), readers.invite_permissions, limits)
+    receive = ReceiveInvitation(name, signing_key, residence, acl, invited, parts.checks, kernel.outside)
     endpoints = endpoints_of(
-        FederatedJoinEndpoints(templates, JoinAnswers(name, submissions, needs.states, needs.chains, pdus)),
+        FederatedJoinEndpoints(templates, JoinAnswers(name, submissions, foreign.states, foreign.auth_chains, pdus)),
         FederatedLeaveEndpoints(templates, submissions),
         FederatedKnockEndpoints(templates, KnockAnswers(submissions, pdus)),
         FederatedInviteEndpoints(receive),
         ThirdPartyInviteEndpoints(
-            ExchangeInvites(name, rooms, needs.issue),
-            BoundInvites(name, rooms, invited, needs.change, federation.client),
+            ExchangeInvites(name, residence, travel.rooms),
+            BoundInvites(name, residence, invited, rooms.memberships.change, federation.client),
         ),
     )
     return DoorServices(forwarding, list(endpoints))
