@@ -18,7 +18,7 @@ MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 200
 """Levels of nested objects and arrays. The spec has no limit; orjson writes at most 254, and answers add a few."""
 
-_CONTAINERS = (dict, list, tuple)
+_ORJSON_DEPTH = 254
 
 
 def encode_canonical(value: Any, *, strict: bool = True) -> bytes:
@@ -131,24 +131,30 @@ def _check_depth(value: Any, data: bytes | str) -> None:
     brackets = data.count(b"{") + data.count(b"[") if isinstance(data, bytes) else data.count("{") + data.count("[")
     if brackets <= MAX_DEPTH:
         return
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [item for outer in level for item in _items(outer) if isinstance(item, _CONTAINERS)]
-        if not level:
-            return
-    raise BadJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
-
-
-def _items(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+    # orjson's own limit, reached as much earlier as the value is put deeper: looking at millions of small things takes
+    # seconds otherwise.
+    for _ in range(_ORJSON_DEPTH - MAX_DEPTH):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise BadJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.") from error
 
 
 def _has_float(value: Any) -> bool:
-    if isinstance(value, dict | list):
-        return any(_has_float(item) for item in _items(value))
-    return isinstance(value, float)
+    """Container by container, each as a whole: a large body of many small things is looked through as well."""
+    level: list[Any] = [[value]]
+    while level:
+        deeper: list[Any] = []
+        for container in level:
+            items = container.values() if type(container) is dict else container
+            kinds = set(map(type, items))
+            if float in kinds:
+                return True
+            if dict in kinds or list in kinds:
+                deeper += [item for item in items if type(item) is dict or type(item) is list]
+        level = deeper
+    return False
 
 
 def _refuse_constant(name: str) -> None:

@@ -14,7 +14,14 @@ INSERT INTO received_transactions (origin, transaction_id, received_ms, answer) 
 ON CONFLICT (origin, transaction_id) DO NOTHING
 """
 
-PRUNE = "DELETE FROM received_transactions WHERE received_ms < $1"
+PRUNE = """
+DELETE FROM received_transactions t USING (
+    SELECT origin, transaction_id, row_number() OVER (PARTITION BY origin ORDER BY received_ms DESC) AS place
+    FROM received_transactions
+) placed
+WHERE t.origin = placed.origin AND t.transaction_id = placed.transaction_id
+  AND (t.received_ms < $1 OR placed.place > $2)
+"""
 
 
 class ReceivedTransactions:
@@ -29,6 +36,6 @@ class ReceivedTransactions:
         """It has been dealt with."""
         await q.execute(ADD, origin, transaction_id, received_ms, answer)
 
-    async def prune(self, q: Queries, before_ms: int) -> None:
-        """Forget those received before that time."""
-        await q.execute(PRUNE, before_ms)
+    async def prune(self, q: Queries, before_ms: int, most: int) -> None:
+        """Forget those received before that time, and of each server all but the newest."""
+        await q.execute(PRUNE, before_ms, most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -172,3 +173,15 @@ def test_reading_raises_nothing_but_matrix_errors(data: bytes | str) -> None:
         except MatrixError:
             continue
         assert value is None or isinstance(value, bool | int | float | str | list | dict)
+
+
+@pytest.mark.parametrize("small", [b"[]", b"{}", b"1", b"[1]"])
+def test_a_large_value_of_many_small_ones_is_read_quickly(small: bytes) -> None:
+    """Everybody can send one before he is believed: a million containers take less than looking at each in Python."""
+    text = b'{"a":[' + b",".join([small] * 300_000) + b"]}"
+    began = time.process_time()
+    decode_lenient(text)
+    assert time.process_time() - began < 1
+    deep = b'{"a":' * MAX_DEPTH + text + b"}" * MAX_DEPTH
+    with pytest.raises(BadJson):
+        decode_lenient(deep)

@@ -29,8 +29,13 @@ MAX_ID_CHARACTERS: Final = 255
 MAX_WAITING: Final = 3
 """ "The sending server must wait and retry for a 200 OK response": there is one, but for what it has given up on."""
 RETRY_AFTER_MS: Final = 5_000
+MAX_QUICK_BYTES: Final = 64 * 1024
+"""Larger ones are taken apart in a thread."""
 KEPT_MS: Final = 24 * 60 * 60_000
 """What is repeated later is dealt with again, which changes nothing: events are known by then."""
+
+MAX_KEPT: Final = 1_000
+"""Of one server: it repeats its last one, and those of before are for whoever sends many."""
 
 
 class Intake(Protocol):
@@ -82,7 +87,7 @@ class Transactions:
 
     async def prune(self) -> None:
         """Housekeeping."""
-        await self.rows.prune(self.queries, self.clock.now_ms() - KEPT_MS)
+        await self.rows.prune(self.queries, self.clock.now_ms() - KEPT_MS, MAX_KEPT)
 
     async def stop(self) -> None:
         """Give up what is under way: nothing of it was acknowledged."""
@@ -107,7 +112,8 @@ class Transactions:
                 self._queues.pop(origin, None)
 
     async def _deal_with(self, origin: str, transaction_id: str, body: bytes) -> bytes:
-        pdus, edus = _read(body, origin)
+        large = len(body) > MAX_QUICK_BYTES
+        pdus, edus = await asyncio.to_thread(_read, body, origin) if large else _read(body, origin)
         texts, _ = await _both(self.intake.receive(origin, pdus), self.edus.deliver(origin, edus))
         pdu_answers = {event_id: {"error": text} if text else {} for event_id, text in texts.items()}
         answer = orjson.dumps({"pdus": pdu_answers})
