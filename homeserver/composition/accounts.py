@@ -80,7 +80,7 @@ def build_accounts(
         AccountEndpoints(accounts, identity.ui_auth),
         DeviceEndpoints(identity.devices, identity.ui_auth),
         WhoIsEndpoints(identity.devices),
-        ProfileEndpoints(profiles),
+        ProfileEndpoints(profiles, limiter),
         FilterEndpoints(filters),
         OpenIdEndpoints(openid_tokens, base.server_name),
         AuthFallbackEndpoints(identity.ui_auth),

@@ -15,7 +15,12 @@ else to our client. Who wants to pass an answer on raises `error.remote`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from homeserver.protocol.errors import BadGateway, ConnectionFailed, MatrixError, TooLarge
+
+MAX_ERRCODE_CHARACTERS: Final = 100
+MAX_MESSAGE_CHARACTERS: Final = 500
 
 
 class DestinationPaused(ConnectionFailed):
@@ -34,9 +39,21 @@ class RemoteRefused(BadGateway):
     """The other server refused."""
 
     def __init__(self, remote: MatrixError) -> None:
-        super().__init__(f"The other server refused: {remote.errcode}")
+        super().__init__(f"The other server refused: {remote.errcode[:MAX_ERRCODE_CHARACTERS]}")
         self.remote = remote
 
 
 class FileTooLarge(TooLarge, status=502):
     """The file of the other server is too large for this one."""
+
+
+def to_remember(error: MatrixError) -> MatrixError:
+    """The same for whoever asks next, without what the other server wrote into it, and without the work that it ended:
+    both may be large, and of remembered errors there are many.
+    """
+    kind = BadGateway if isinstance(error, RemoteRefused) else type(error)
+    small = kind.__new__(kind)
+    MatrixError.__init__(
+        small, error.errcode[:MAX_ERRCODE_CHARACTERS], error.status, error.message[:MAX_MESSAGE_CHARACTERS], {}
+    )
+    return small

@@ -200,6 +200,22 @@ class AwakeUsers:
         """Ids of the rooms the user has joined."""
         return set((await self.get(user_id)).with_membership("join"))
 
+    async def rooms_of(self, user_ids: Iterable[str]) -> set[str]:
+        """Ids of the rooms that any of these users has joined. At most one statement, which wakes nobody: users of other
+        servers, of whom there may be any number, do not push ours out of memory.
+        """
+        rooms: set[str] = set()
+        asleep: list[str] = []
+        for user_id in user_ids:
+            user = self._users.get(user_id)
+            if user is None:
+                asleep.append(user_id)
+            else:
+                rooms.update(user.with_membership("join"))
+        if asleep:
+            rooms |= await self._memberships.rooms_of(self._queries, asleep)
+        return rooms
+
     async def shared_among(self, user_id: str, candidates: Iterable[str]) -> set[str]:
         """Those of the candidates who share a joined room with the user; no statement where all are awake."""
         rooms = await self.joined_room_ids(user_id)

@@ -60,6 +60,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "third_party_bind": Rate(burst=10, interval_ms=5_000),
     # By address: each may make us ask many servers.
     "key_query": Rate(burst=50, interval_ms=500),
+    # By address, from nobody we know: each makes us ask a server of his choice.
+    "stranger_asks": Rate(burst=30, interval_ms=1_000),
     # Each change of a name is an event in every room.
     "profile": Rate(burst=20, interval_ms=2_000),
     # By address: everybody in a house who is in a call restarts his leave every few seconds.

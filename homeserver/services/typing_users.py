@@ -73,7 +73,7 @@ class TypingUsers:
         """A user of another server begins or stops. Nothing where nobody here would see it, or he has not joined."""
         if not any(True for _ in self.awake.users_in_room(room_id)):
             return
-        if room_id not in await self.awake.joined_room_ids(user_id):
+        if room_id not in await self.awake.rooms_of([user_id]):
             return
         if typing:
             self._begin(user_id, room_id, DEFAULT_TIMEOUT_MS)

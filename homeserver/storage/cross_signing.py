@@ -46,6 +46,14 @@ ON CONFLICT (user_id, usage) DO UPDATE
 SET public_key = excluded.public_key, key = excluded.key, uploaded_ms = excluded.uploaded_ms
 """
 
+# Of users of other servers who are in no room with us any more.
+FORGET_STRANGERS = """
+DELETE FROM cross_signing_keys k
+WHERE k.uploaded_ms < $1
+  AND NOT EXISTS (SELECT FROM users u WHERE u.user_id = k.user_id)
+  AND NOT EXISTS (SELECT FROM memberships m WHERE m.user_id = k.user_id AND m.membership = 'join')
+"""
+
 # Compared with what the caller saw, as in DeviceKeys.replace.
 REPLACE = "UPDATE cross_signing_keys SET key = $4 WHERE user_id = $1 AND usage = $2 AND key = $3"
 
@@ -115,6 +123,10 @@ class CrossSigningKeys:
     async def forget(self, q: Queries, user_id: str, usages: Sequence[Usage]) -> None:
         """Delete keys of one user, and what a deleted user-signing key signed."""
         await q.execute(FORGET, user_id, list(usages))
+
+    async def forget_strangers(self, q: Queries, before_ms: int) -> None:
+        """Housekeeping: keys from before then of users of other servers who share no room with anybody here."""
+        await q.execute(FORGET_STRANGERS, before_ms)
 
     async def replace(self, q: Queries, user_id: str, usage: Usage, before: bytes, after: bytes) -> bool:
         """Put new bytes in place of known old ones; False if the key has changed in between."""

@@ -28,6 +28,11 @@ JOINED_ANYWHERE = """
 SELECT DISTINCT user_id FROM memberships WHERE user_id = ANY($1::text[]) AND membership = 'join'
 """
 
+ROOMS_OF = """
+SELECT DISTINCT r.room_id FROM memberships m JOIN rooms r USING (room_nid)
+WHERE m.user_id = ANY($1::text[]) AND m.membership = 'join'
+"""
+
 # Guests among the joined members; only this server's users are in `users`.
 GUESTS_IN_ROOM = """
 SELECT m.user_id FROM memberships m JOIN users u USING (user_id)
@@ -70,6 +75,10 @@ class Memberships:
     async def joined_anywhere(self, q: Queries, user_ids: Sequence[str]) -> set[str]:
         """Those of the users who have joined a room."""
         return {row[0] for row in await q.fetch(JOINED_ANYWHERE, user_ids)}
+
+    async def rooms_of(self, q: Queries, user_ids: Sequence[str]) -> set[str]:
+        """Ids of the rooms that any of these users has joined."""
+        return {row[0] for row in await q.fetch(ROOMS_OF, user_ids)}
 
     async def guests_in_room(self, q: Queries, room_nid: int) -> list[str]:
         """Local guests who have joined the room."""

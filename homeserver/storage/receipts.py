@@ -55,7 +55,8 @@ pruned AS (
 SELECT position FROM stored
 """
 
-# Of users of other servers; they have no counts here. What is wrong about a receipt drops it out of the joins.
+# Of users of other servers; they have no counts here. What is wrong about a receipt drops it out of the joins. Threads are
+# those there are: names that anybody makes up would be rows without end.
 STORE_HEARD = """
 INSERT INTO receipts AS r (room_nid, user_id, receipt_type, thread_id, event_id, event_position, ts, position)
 SELECT ro.room_nid, g.user_id, 'm.read', g.thread_id, g.event_id, e.position, g.ts, g.position
@@ -64,6 +65,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bi
 JOIN rooms ro ON ro.room_id = g.room_id
 JOIN events e ON e.event_id = g.event_id AND e.room_nid = ro.room_nid AND e.position IS NOT NULL
 JOIN memberships m ON m.user_id = g.user_id AND m.room_nid = ro.room_nid AND m.membership = 'join'
+WHERE g.thread_id IN ('', 'main', e.event_id) OR g.thread_id = thread_of(e.event_nid)
 ON CONFLICT (room_nid, user_id, receipt_type, thread_id) DO UPDATE
 SET event_id = excluded.event_id, event_position = excluded.event_position, ts = excluded.ts,
     position = excluded.position

@@ -34,10 +34,13 @@ INSERT INTO remote_devices (user_id, device_id, display_name, keys) SELECT g.* F
 ON CONFLICT (user_id, device_id) DO UPDATE SET display_name = excluded.display_name, keys = excluded.keys
 """
 
-# A change that follows the one we know: $1 user, $2 the one before, $3 this one, $4 device, $5 name, $6 keys (NULL: deleted).
+# A change that follows the one we know: $1 user, $2 the one before, $3 this one, $4 device, $5 name, $6 keys (NULL: deleted);
+# $7 devices that he may have.
 FOLLOW = """
 WITH list AS (
-    UPDATE remote_device_lists SET stream_id = $3 WHERE user_id = $1 AND stream_id = $2 AND NOT stale RETURNING user_id
+    UPDATE remote_device_lists SET stream_id = $3 WHERE user_id = $1 AND stream_id = $2 AND NOT stale
+      AND ($6::bytea IS NULL OR (SELECT count(*) FROM remote_devices WHERE user_id = $1 AND device_id <> $4) < $7)
+    RETURNING user_id
 ), gone AS (
     DELETE FROM remote_devices WHERE user_id = $1 AND device_id = $4 AND $6::bytea IS NULL AND EXISTS (SELECT FROM list)
 ), put AS (
@@ -103,11 +106,15 @@ class RemoteDevices:
         )
 
     async def follow(
-        self, q: Queries, user_id: str, before: int, stream_id: int, device: RemoteDevice, *, deleted: bool
+        self, q: Queries, user_id: str, before: int, stream_id: int, device: RemoteDevice, *, deleted: bool, most: int
     ) -> bool:
-        """One change, if the list is the one that it follows; False where it is not, and nothing is changed."""
+        """One change, if the list is the one that it follows and has at most that many devices then; False where it is
+        not, and nothing is changed.
+        """
         keys = None if deleted else device.keys
-        count: int = await q.fetchval(FOLLOW, user_id, before, stream_id, device.device_id, device.display_name, keys)
+        count: int = await q.fetchval(
+            FOLLOW, user_id, before, stream_id, device.device_id, device.display_name, keys, most
+        )  # fmt: skip
         return count == 1
 
     async def make_stale(self, q: Queries, user_ids: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from homeserver.federation.bounded import Bounded
-from homeserver.federation.errors import DestinationPaused
+from homeserver.federation.errors import DestinationPaused, to_remember
 from homeserver.federation.media.slots import Slots
 from homeserver.federation.single_flight import SingleFlight
 from homeserver.protocol.errors import ConnectionTimeout, MatrixError, NotFound, NotYetUploaded, Unavailable
@@ -92,7 +92,7 @@ class RemoteMedia:
     def _remember(self, server_name: str, media_id: str, error: MatrixError) -> MatrixError:
         """Not what may be over in a moment, or is remembered elsewhere."""
         if not isinstance(error, NotYetUploaded | DestinationPaused | Unavailable):
-            self._failed.put((server_name, media_id), _Failure(error, self.clock.now_ms() + FAILED_MS))
+            self._failed.put((server_name, media_id), _Failure(to_remember(error), self.clock.now_ms() + FAILED_MS))
         return error
 
     async def stop(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.federation.bounded import Bounded
 from homeserver.federation.client import Call, request_uri
-from homeserver.federation.errors import BadAnswer
+from homeserver.federation.errors import BadAnswer, to_remember
 from homeserver.federation.single_flight import SingleFlight
 from homeserver.federation.travel.paths import QUERY_LIMITS, V1
 from homeserver.federation.travel.refusals import MAX_SERVERS, passed_on
@@ -62,7 +62,7 @@ class AskForAlias:
         try:
             found = _read(await self.client.call(server_name, call), server_name)
         except MatrixError as error:
-            self._remember(alias, error, FAILED_MS)
+            self._remember(alias, to_remember(passed_on(error)), FAILED_MS)
             raise passed_on(error) from error
         self._remember(alias, found, FOUND_MS)
         return found

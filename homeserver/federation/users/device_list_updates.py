@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.federation.client import Limits, request_uri
-from homeserver.federation.users.key_answers import read_cross_signing, read_device, read_device_list
+from homeserver.federation.users.key_answers import MAX_DEVICES, read_cross_signing, read_device, read_device_list
 from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError
 from homeserver.protocol.identifiers import is_user_id, server_name_of
 from homeserver.services.rooms.unsigned import replaced_membership
@@ -29,14 +29,26 @@ if TYPE_CHECKING:
     from homeserver.storage.remote_devices import RemoteDevices
 
 USER_DEVICES: Final = "/_matrix/federation/v1/user/devices"
-LIMITS: Final = Limits(timeout_ms=15_000, max_bytes=8 * 1024 * 1024)
+LIMITS: Final = Limits(timeout_ms=15_000, max_bytes=4 * 1024 * 1024)
 MAX_STREAM_ID: Final = 2**63 - 1
 RESYNCS_AT_ONCE: Final = 10
+RESYNCS_OF_SERVER: Final = 2
+"""So that one that answers slowly, or tells new changes all the time, does not keep the lists of others from us."""
+MAX_ROUNDS: Final = 3
+"""Of whom there are new changes each time: whoever needs the list asks for it."""
 MAX_WAITING: Final = 2_000
 """Users whose lists wait to be asked for; of those beyond it the list is asked for when somebody needs it."""
 FORGET_AFTER_MS: Final = 7 * 24 * 60 * 60_000
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Lists of one server that are asked for, or wait for it."""
+
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RESYNCS_OF_SERVER))
+    users: int = 0
 
 
 @dataclass(slots=True)
@@ -52,6 +64,7 @@ class RemoteDeviceUpdates:
     clock: Clock
     server_name: str
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RESYNCS_AT_ONCE))
+    _turns: dict[str, _Turns] = field(default_factory=dict)
     _resyncing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[str] = field(default_factory=set)
     _returned: set[str] = field(default_factory=set)
@@ -89,6 +102,7 @@ class RemoteDeviceUpdates:
             stream_id,
             device or RemoteDevice(device_id, None, b""),
             deleted=deleted,
+            most=MAX_DEVICES,
         )
 
     async def signing_key_update(self, origin: str, content: dict[str, Any]) -> None:
@@ -120,19 +134,31 @@ class RemoteDeviceUpdates:
         self._again.discard(user_id)
 
     async def _resync(self, user_id: str) -> None:
-        async with self._slots:
-            again = True
-            while again:
-                self._again.discard(user_id)
-                try:
-                    await self._fetch(user_id)
-                except MatrixError as error:
-                    log.info("the devices of %s are not to be had: %s", user_id, error)
-                again = user_id in self._again
+        server_name = server_name_of(user_id)
+        turns = self._turns.setdefault(server_name, _Turns())
+        turns.users += 1
+        try:
+            async with turns.slots, self._slots:
+                await self._fetch_newest(user_id)
+        finally:
+            turns.users -= 1
+            if not turns.users:
+                self._turns.pop(server_name, None)
         try:
             await self.device_lists.announce(user_id)
         except MatrixError as error:
             log.warning("a change of the devices of %s could not be told: %s", user_id, error)
+
+    async def _fetch_newest(self, user_id: str) -> None:
+        for _ in range(MAX_ROUNDS):
+            self._again.discard(user_id)
+            try:
+                await self._fetch(user_id)
+            except MatrixError as error:
+                log.info("the devices of %s are not to be had: %s", user_id, error)
+            if user_id not in self._again:
+                return
+        await self.rows.make_stale(self.database, [user_id])
 
     async def _fetch(self, user_id: str) -> None:
         answer = await self.client.get(server_name_of(user_id), request_uri(USER_DEVICES, user_id), limits=LIMITS)
@@ -162,11 +188,17 @@ class RemoteDeviceUpdates:
         """Lists of users who came into rooms are asked for again. Called every second; one statement."""
         if self._returned:
             returned, self._returned = self._returned, set()
-            await self.rows.make_stale(self.database, list(returned))
+            try:
+                await self.rows.make_stale(self.database, list(returned))
+            except BaseException:
+                self._returned |= returned
+                raise
 
     async def tidy(self) -> None:
         """Housekeeping."""
-        await self.rows.forget(self.database, self.clock.now_ms() - FORGET_AFTER_MS)
+        before_ms = self.clock.now_ms() - FORGET_AFTER_MS
+        await self.rows.forget(self.database, before_ms)
+        await self.cross_signing.forget_strangers(self.database, before_ms)
 
     async def stop(self) -> None:
         """Give up what is under way: lists are stale until they were asked for."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.federation.client import Limits, request_uri
 from homeserver.federation.errors import BadAnswer
+from homeserver.protocol.canonical_json import MAX_INTEGER
 from homeserver.protocol.identifiers import is_room_id
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class AskForPublicRooms:
         for key in ("next_batch", "prev_batch"):
             if isinstance(answer.get(key), str):
                 page[key] = answer[key]
-        if type(answer.get("total_room_count_estimate")) is int:
+        if _is_count(answer.get("total_room_count_estimate")):
             page["total_room_count_estimate"] = answer["total_room_count_estimate"]
         return page
 
@@ -55,9 +56,13 @@ def _room(each: object) -> dict[str, Any] | None:
     members = each.get("num_joined_members")
     room: dict[str, Any] = {
         "room_id": each["room_id"],
-        "num_joined_members": members if type(members) is int and members >= 0 else 0,
+        "num_joined_members": members if _is_count(members) else 0,
         "world_readable": each.get("world_readable") is True,
         "guest_can_join": each.get("guest_can_join") is True,
     }
     room.update({key: each[key] for key in TEXTS if isinstance(each.get(key), str)})
     return room
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_INTEGER

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from homeserver.federation.client import Limits, request_uri
+from homeserver.federation.errors import BadAnswer
 from homeserver.federation.users.key_answers import read_query_answer
-from homeserver.protocol.errors import MatrixError
+from homeserver.protocol.canonical_json import encode_canonical
+from homeserver.protocol.encryption.key_objects import MAX_KEY_OBJECT_BYTES
+from homeserver.protocol.errors import BadJson, ConnectionTimeout, InvalidParam, MatrixError
 from homeserver.protocol.identifiers import server_name_of
 from homeserver.services.keys.remote import Failures, RemoteClaims, RemoteKeys, failures
 from homeserver.storage.remote_devices import RemoteDevice, RemoteDeviceList
@@ -29,11 +32,18 @@ if TYPE_CHECKING:
 
 QUERY: Final = "/_matrix/federation/v1/user/keys/query"
 CLAIM: Final = "/_matrix/federation/v1/user/keys/claim"
-MAX_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 8 * 1024 * 1024
+BYTES_OF_USER: Final = 256 * 1024
+"""An answer may be longer the more users it is about, up to MAX_BYTES."""
+MAX_BYTES_TOLD: Final = 64 * 1024 * 1024
+"""Keys of devices that one request gets together from other servers; those that answer later are among the failures."""
 DEFAULT_TIMEOUT_MS: Final = 10_000
-MAX_TIMEOUT_MS: Final = 30_000
+MAX_TIMEOUT_MS: Final = 20_000
+ROUNDS: Final = 2
 AT_ONCE: Final = 30
 """Servers that one request asks at the same time."""
+MAX_SERVERS: Final = 1_000
+"""That one request asks at all. Clients ask for some hundred users at once."""
 
 Answer = Mapping[str, Any]
 
@@ -72,18 +82,24 @@ class RemoteDeviceKeys:
         self, user_ids: Sequence[str], timeout_ms: int | None
     ) -> tuple[dict[str, list[RemoteDevice]], list[CrossSigningKey], Failures]:
         by_server = _by_server(user_ids)
-
-        def ask(server: str) -> Awaitable[Answer]:
-            body: dict[str, Any] = {"device_keys": {user_id: [] for user_id in by_server[server]}}
-            return self.client.post(server, request_uri(QUERY), body, limits=_limits(timeout_ms))
-
-        answers, failed = await _of_each(by_server, ask)
         devices: dict[str, list[RemoteDevice]] = {}
         keys: list[CrossSigningKey] = []
-        for server, answer in answers.items():
-            told, cross_signing = read_query_answer(answer, by_server[server])
-            devices |= told
-            keys += cross_signing
+        bytes_told = 0
+
+        async def ask(server: str) -> None:
+            nonlocal bytes_told
+            users = by_server[server]
+            body: dict[str, Any] = {"device_keys": {user_id: [] for user_id in users}}
+            answer = await self.client.post(server, request_uri(QUERY), body, limits=_limits(timeout_ms, len(users)))
+            # At once: what is parsed takes many times the room of what is kept of it.
+            told, cross_signing = read_query_answer(answer, users)
+            bytes_told += sum(len(device.keys) for each in told.values() for device in each)
+            if bytes_told > MAX_BYTES_TOLD:
+                raise BadAnswer("Other servers have told more keys than one request may get")
+            devices.update(told)
+            keys.extend(cross_signing)
+
+        failed = await _of_each(by_server, ask, _timeout_ms(timeout_ms))
         await self._keep(devices, keys)
         return devices, keys, failed
 
@@ -102,17 +118,18 @@ class RemoteDeviceKeys:
         """See there. A key is handed on as it came: the client checks its signature."""
         by_server = _by_server(wanted)
 
-        def ask(server: str) -> Awaitable[Answer]:
-            body = {"one_time_keys": {user_id: dict(wanted[user_id]) for user_id in by_server[server]}}
-            return self.client.post(server, request_uri(CLAIM), body, limits=_limits(timeout_ms))
+        claims = RemoteClaims()
 
-        answers, failed = await _of_each(by_server, ask)
-        claims = RemoteClaims(failures=failed)
-        for server, answer in answers.items():
-            for user_id in by_server[server]:
+        async def ask(server: str) -> None:
+            users = by_server[server]
+            body = {"one_time_keys": {user_id: dict(wanted[user_id]) for user_id in users}}
+            answer = await self.client.post(server, request_uri(CLAIM), body, limits=_limits(timeout_ms, len(users)))
+            for user_id in users:
                 keys = _claimed(answer, user_id, wanted[user_id])
                 if keys:
                     claims.one_time_keys[user_id] = keys
+
+        claims.failures = await _of_each(by_server, ask, _timeout_ms(timeout_ms))
         return claims
 
 
@@ -123,28 +140,35 @@ def _by_server(user_ids: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-async def _of_each(
-    servers: Collection[str], ask: Callable[[str], Awaitable[Answer]]
-) -> tuple[dict[str, Answer], Failures]:
-    """The answers, and who did not give one."""
+async def _of_each(servers: Collection[str], ask: Callable[[str], Awaitable[None]], timeout_ms: int) -> Failures:
+    """Who did not answer. Of many servers those behind slow ones have as long again, and no more."""
     slots = asyncio.Semaphore(AT_ONCE)
-    answers: dict[str, Answer] = {}
-    failed: Failures = {}
+    asked = list(servers)[:MAX_SERVERS]
+    failed = failures(set(servers).difference(asked), InvalidParam(f"At most {MAX_SERVERS} servers are asked at once"))
+    left = set(asked)
 
     async def one(server: str) -> None:
         async with slots:
             try:
-                answers[server] = await ask(server)
+                await ask(server)
             except MatrixError as error:
                 failed.update(failures([server], error))
+            left.discard(server)
 
-    await asyncio.gather(*map(one, servers))
-    return answers, failed
+    try:
+        async with asyncio.timeout(ROUNDS * timeout_ms / 1000):
+            await asyncio.gather(*map(one, asked))
+    except TimeoutError:
+        failed.update(failures(left, ConnectionTimeout()))
+    return failed
 
 
-def _limits(timeout_ms: int | None) -> Limits:
-    wanted = DEFAULT_TIMEOUT_MS if timeout_ms is None else timeout_ms
-    return Limits(timeout_ms=max(1_000, min(wanted, MAX_TIMEOUT_MS)), max_bytes=MAX_BYTES)
+def _timeout_ms(wanted: int | None) -> int:
+    return DEFAULT_TIMEOUT_MS if wanted is None else max(1_000, min(wanted, MAX_TIMEOUT_MS))
+
+
+def _limits(timeout_ms: int | None, users: int) -> Limits:
+    return Limits(timeout_ms=_timeout_ms(timeout_ms), max_bytes=min(MAX_BYTES, BYTES_OF_USER * (1 + users)))
 
 
 def _with_name(device: RemoteDevice) -> orjson.Fragment:
@@ -160,6 +184,18 @@ def _claimed(answer: Answer, user_id: str, wanted: Mapping[str, str]) -> dict[st
     for device_id, algorithm in wanted.items():
         keys = devices.get(device_id) if isinstance(devices, dict) else None
         for name, key in list(keys.items())[:1] if isinstance(keys, dict) else ():
-            if name.startswith(f"{algorithm}:") and isinstance(key, dict | str):
-                found[device_id] = {name: orjson.Fragment(orjson.dumps(key))}
+            encoded = _encoded(key) if name.startswith(f"{algorithm}:") else None
+            if encoded is not None:
+                found[device_id] = {name: orjson.Fragment(encoded)}
     return found
+
+
+def _encoded(key: object) -> bytes | None:
+    """None for what is no key: clients could not check its signature."""
+    if not isinstance(key, dict | str):
+        return None
+    try:
+        encoded = encode_canonical(key)
+    except BadJson:
+        return None
+    return encoded if len(encoded) <= MAX_KEY_OBJECT_BYTES else None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 QUERY: Final = "/_matrix/federation/v1/query/profile"
 LIMITS: Final = Limits(timeout_ms=10_000, max_bytes=128 * 1024)
 MAX_REMEMBERED: Final = 5_000
+MAX_REMEMBERED_BYTES: Final = 4_096
+"""Of one profile; a larger one is asked for each time."""
 FOUND_MS: Final = 5 * 60_000
 FAILED_MS: Final = 30_000
 
@@ -76,7 +78,8 @@ class AskForProfile:
         return self._remember(user_id, _usable(answer), FOUND_MS)
 
     def _remember(self, user_id: str, profile: bytes | None, for_ms: int) -> bytes | None:
-        self._memory.put(user_id, _Remembered(self.clock.now_ms() + for_ms, profile))
+        if profile is None or len(profile) <= MAX_REMEMBERED_BYTES:
+            self._memory.put(user_id, _Remembered(self.clock.now_ms() + for_ms, profile))
         return profile
 
     def memory_usage(self) -> Mapping[str, int]:

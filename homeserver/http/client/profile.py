@@ -8,7 +8,9 @@ from typing import Any
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.protocol.identifiers import parse_user_id
 from homeserver.services.profiles.profiles import Profiles
+from homeserver.services.rate_limits import AnyRateLimiter
 
 PROFILE = "/_matrix/client/v3/profile/{user_id}"
 FIELD = PROFILE + "/{key}"
@@ -21,13 +23,22 @@ class ProfileEndpoints:
     """Anybody may look; people change their own."""
 
     profiles: Profiles
+    limiter: AnyRateLimiter
+
+    def _count(self, request: Request[None]) -> None:
+        """Strangers have us ask other servers only now and then. Raises LimitExceeded, InvalidParam."""
+        is_elsewhere = parse_user_id(request.path["user_id"]).server_name != self.profiles.server_name
+        if is_elsewhere and request.optional_requester is None:
+            self.limiter.check("stranger_asks", None, request.remote_address)
 
     @endpoint("GET", PROFILE, auth=Auth.OPTIONAL, guests=True)
     async def profile(self, request: Request[None]) -> Response:
+        self._count(request)
         return await self.profiles.get(request.path["user_id"])
 
     @endpoint("GET", FIELD, auth=Auth.OPTIONAL, guests=True)
     async def field(self, request: Request[None]) -> Response:
+        self._count(request)
         return await self.profiles.get_field(request.path["user_id"], request.path["key"])
 
     @endpoint("PUT", FIELD, guests=True, body=dict, limit="profile", max_body_bytes=MAX_BODY_BYTES)

@@ -86,10 +86,7 @@ class DeviceLists:
         if observer != EVERYBODY:
             self.announcer.wake(users=[observer])
             return
-        rooms: set[str] = set()
-        for user_id in user_ids:
-            rooms |= await self.awake.joined_room_ids(user_id)
-        self.announcer.wake(users=user_ids, rooms=rooms)
+        self.announcer.wake(users=user_ids, rooms=await self.awake.rooms_of(user_ids))
 
     async def announce(self, user_id: str) -> None:
         """Record a change that is already committed: a device came, went, or was given another name."""

@@ -137,9 +137,7 @@ class Presence:
             return
         changed = list(self._untold)
         self._told_ms = self.clock.now_ms()
-        rooms: set[str] = set()
-        for user_id in changed:
-            rooms |= await self.awake.joined_room_ids(user_id)
+        rooms = await self.awake.rooms_of(changed)
         # Not before: where the database is away, they are told next time.
         for user_id in changed:
             self._untold.pop(user_id, None)

@@ -47,6 +47,8 @@ class UserPresence:
     last_active_ms: int = 0
     devices: dict[str, DevicePresence] = field(default_factory=dict)
     shown: Shown = Shown(OFFLINE, None, False)
+    heard_ms: int | None = None
+    """When another server last told of the user, who is one of its own then."""
 
     def device_says(self, device_id: str, state: str, now_ms: int) -> None:
         """A device is online, idle, or gone."""
@@ -62,7 +64,7 @@ class UserPresence:
 
     def server_says(self, state: str, status_msg: str | None, last_active_ms: int, now_ms: int) -> None:
         """The user's own server tells how present he is, all of his devices together."""
-        self.status_msg, self.last_active_ms = status_msg, last_active_ms
+        self.status_msg, self.last_active_ms, self.heard_ms = status_msg, last_active_ms, now_ms
         self.devices.clear()
         if state != OFFLINE:
             self.devices[""] = DevicePresence(state, now_ms + REMOTE_TIMEOUT_MS)
@@ -87,7 +89,11 @@ class UserPresence:
         return content
 
     def is_worth_keeping(self, now_ms: int) -> bool:
-        """Nobody learns anything from somebody who is offline for long and has nothing to say."""
+        """Nobody learns anything from somebody who is offline for long and has nothing to say. What users of other servers
+        have to say is forgotten too once they are gone for long: they are any number, and say it again.
+        """
+        if self.heard_ms is not None:
+            return bool(self.devices) or now_ms - self.heard_ms < REMEMBERED_MS
         return bool(self.devices) or self.status_msg is not None or now_ms - self.last_active_ms < REMEMBERED_MS
 
 
