@@ -8,19 +8,21 @@ from typing import Final
 from homeserver.composition.federation import FederationServices
 from homeserver.composition.foundation import Foundation
 from homeserver.federation.incoming.edus import EduReceivers
-from homeserver.federation.incoming.gaps import Gaps, StandingsOf
+from homeserver.federation.incoming.gaps import Gaps
 from homeserver.federation.incoming.incoming import Incoming, ReceiveEvents
 from homeserver.federation.incoming.patience import Patience
 from homeserver.federation.incoming.room_intake import RoomIntake
 from homeserver.federation.incoming.staging import Staging
 from homeserver.federation.incoming.supplies import StoreOutliers, Supplies
 from homeserver.federation.incoming.transactions import NoTransactions, Transactions
-from homeserver.federation.incoming.withdrawn import EndsOutside, Outside
+from homeserver.federation.incoming.withdrawn import EndsOutside
 from homeserver.federation.pdu_checks import PduChecks
 from homeserver.federation.remote_events import RemoteEvents
 from homeserver.federation.room_acl import RoomAcl
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.federation.transactions import TransactionEndpoints
+from homeserver.services.foreign_events.standings import StandingsOf
+from homeserver.services.rooms.outside import OutsideMemberships
 from homeserver.storage.pdus import Pdus
 from homeserver.storage.received_transactions import ReceivedTransactions
 from homeserver.storage.server_acls import ServerAclRows
@@ -59,7 +61,7 @@ def build_intake(
     standings: StandingsOf,
     store_outliers: StoreOutliers,
     receive: ReceiveEvents,
-    outside: Outside,
+    outside: OutsideMemberships,
 ) -> IntakeServices:
     """After what writes events of other servers."""
     acl = RoomAcl(base.cache, base.database, ServerAclRows())

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from homeserver.federation.backfill_batch import connected, open_ends, still_open
 from homeserver.federation.bounded import Bounded
+from homeserver.federation.incoming.graph import PLACED
 from homeserver.federation.remote_events import RemoteEvents
 from homeserver.federation.room_servers import RoomServers
 from homeserver.federation.single_flight import SingleFlight
 from homeserver.protocol.errors import MatrixError, NotFound
 from homeserver.protocol.events import Event, StateMap
 from homeserver.services.clock import Clock
-from homeserver.services.foreign_events.outcomes import Standing, ToldState, Verdict
+from homeserver.services.foreign_events.outcomes import ToldState, Verdict
+from homeserver.services.foreign_events.standings import StandingsOf
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.storage.timeline_gaps import Gap
@@ -30,15 +32,7 @@ MAX_OPEN_ENDS: Final = 10
 FAILED_FOR_MS: Final = 60_000
 MAX_FAILURES: Final = 1_000
 
-_THERE: Final = frozenset((Standing.IN_TIMELINE, Standing.SOFT_FAILED, Standing.REJECTED))
-
 log = logging.getLogger(__name__)
-
-
-class StandingsOf(Protocol):
-    """`Standings`."""
-
-    async def __call__(self, event_ids: Collection[str]) -> dict[str, Standing]: ...
 
 
 class Supplies(Protocol):
@@ -152,7 +146,7 @@ class Backfill:
     async def _unknown_ends(self, events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
         ends = open_ends(events)
         standings = await self.standings({prev for prevs in ends.values() for prev in prevs}) if ends else {}
-        return still_open(ends, {prev for prev, standing in standings.items() if standing in _THERE})
+        return still_open(ends, {prev for prev, standing in standings.items() if standing in PLACED})
 
     async def _told(self, name: str, room: LiveRoom, ends: Mapping[str, Sequence[str]]) -> list[ToldState]:
         """The state after what is not here is, for what is built on it, the state before that."""

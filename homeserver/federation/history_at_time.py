@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -17,8 +17,10 @@ from homeserver.federation.room_servers import RoomServers
 from homeserver.protocol.errors import MatrixError
 from homeserver.protocol.identifiers import is_event_id
 from homeserver.services.foreign_events.outcomes import Standing
+from homeserver.services.foreign_events.standings import StandingsOf
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.timeline.event_at_time import FoundEvent
+from homeserver.services.timeline.gaps import FillHistory
 from homeserver.storage.timeline_gaps import Gap
 
 PATH: Final = "/_matrix/federation/v1/timestamp_to_event"
@@ -35,18 +37,6 @@ class Client(Protocol):
     """`FederationClient`."""
 
     async def get(self, destination: str, uri: str, *, limits: Limits = ...) -> dict[str, Any]: ...
-
-
-class FillHistory(Protocol):
-    """`Backfill`."""
-
-    async def __call__(self, room: LiveRoom, high: int) -> bool: ...
-
-
-class StandingsOf(Protocol):
-    """`Standings`."""
-
-    async def __call__(self, event_ids: Collection[str]) -> dict[str, Standing]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+from homeserver.protocol.identifiers import server_name_of
 from homeserver.services.rooms.live_room import LiveRoom
 
 RetryAtMs = Callable[[str], int]
@@ -29,7 +30,7 @@ class RoomServers:
         """
         there = {name: count for name, count in room.servers.items() if name != self.server_name}
         create = room.state.get("m.room.create")
-        first = () if create is None else (server_of(create.sender),)
+        first = () if create is None else (server_name_of(create.sender),)
         both = zip(self._by_seniority(room), sorted(there, key=lambda name: -there[name]), strict=False)
         now_ms = self.now_ms()
         found: list[str] = []
@@ -46,10 +47,5 @@ class RoomServers:
         """
         members = [event for event in room.state.of_type(MEMBER).values() if event.state_key in room.joined]
         members.sort(key=lambda event: (event.position, event.depth))
-        names = (server_of(event.state_key or "") for event in members)
+        names = (server_name_of(event.state_key or "") for event in members)
         return list(dict.fromkeys(name for name in names if name != self.server_name))
-
-
-def server_of(user_id: str) -> str:
-    """What follows the first colon."""
-    return user_id.partition(":")[2]

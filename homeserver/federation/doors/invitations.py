@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
 
-from homeserver.federation.doors.contracts import Acl, Checks, OutsideMemberships
 from homeserver.federation.doors.invite_state import read_invite_state
 from homeserver.federation.doors.member_pdus import Handed, check_format, check_handed, verified
 from homeserver.federation.doors.residence import ResidentRooms
+from homeserver.federation.pdu_checks import PduChecks
+from homeserver.federation.room_acl import RoomAcl
 from homeserver.protocol.errors import Forbidden, IncompatibleRoomVersion, InvalidParam, InviteBlocked
 from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import is_user_id
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.protocol.signing import SigningKey, sign_event
 from homeserver.services.membership.invitable import InviteBlocks
+from homeserver.services.rooms.outside import OutsideMemberships
 from homeserver.storage.users import Users
 
 if TYPE_CHECKING:
@@ -68,9 +70,9 @@ class ReceiveInvitation:
     server_name: str
     signing_key: SigningKey
     rooms: ResidentRooms
-    acl: Acl
+    acl: RoomAcl
     invited: InvitedUsers
-    checks: Checks
+    checks: PduChecks
     outside: OutsideMemberships
 
     async def __call__(

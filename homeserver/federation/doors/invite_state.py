@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from homeserver.federation.doors.contracts import Checks
+from homeserver.federation.pdu_checks import PduChecks
 from homeserver.federation.travel.stripped import MAX_STRIPPED, read_stripped
 from homeserver.protocol.errors import InvalidParam
 from homeserver.protocol.events import Event
@@ -20,7 +20,7 @@ MAX_BYTES: Final = 256 * 1024
 """Of all entries as they are stored. The specification names seven types, and members besides."""
 
 
-async def read_invite_state(checks: Checks, shown: Sequence[Any], invite: Event) -> list[dict[str, Any]]:
+async def read_invite_state(checks: PduChecks, shown: Sequence[Any], invite: Event) -> list[dict[str, Any]]:
     """The entries as stripped events, the invitation itself among them. Raises InvalidParam.
 
     Whole events that fail are refused since room version 12 and left out before.
@@ -38,7 +38,7 @@ async def read_invite_state(checks: Checks, shown: Sequence[Any], invite: Event)
     return stripped
 
 
-async def _believed(checks: Checks, shown: Sequence[Any], invite: Event) -> list[Any]:
+async def _believed(checks: PduChecks, shown: Sequence[Any], invite: Event) -> list[Any]:
     whole = [each for each in shown if _is_whole(each)]
     results = await checks(whole, invite.room_version, room_id=invite.room_id)
     good = [each for each, result in zip(whole, results, strict=True) if isinstance(result, Event)]

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from homeserver.federation.doors.contracts import AuthChains, PastStates
 from homeserver.federation.doors.submissions import Submissions
 from homeserver.federation.serving.pdus import json_of_lists
 from homeserver.protocol.events import Event, StateMap
 from homeserver.protocol.pdu_bytes import encode_pdu
 from homeserver.protocol.room_versions import RoomVersion
+from homeserver.services.foreign_events.pdu_store import AuthChains
+from homeserver.services.foreign_events.room_states import RoomStates
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.sync.summary import summary_of
 
@@ -35,7 +36,7 @@ class JoinAnswers:
 
     server_name: str
     joins: Submissions
-    states: PastStates
+    states: RoomStates
     chains: AuthChains
     pdus: PduBytes
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeserver.federation.doors.contracts import Checks
 from homeserver.federation.doors.residence import check_user_of
+from homeserver.federation.pdu_checks import PduChecks
 from homeserver.protocol.errors import InvalidParam
 from homeserver.protocol.event_format import check_event_format
 from homeserver.protocol.events import Event
@@ -61,7 +61,7 @@ def check_format(handed: Handed, version: RoomVersion) -> None:
         raise InvalidParam("The hash of the event does not fit its content")
 
 
-async def verified(checks: Checks, handed: Handed, version: RoomVersion) -> Event:
+async def verified(checks: PduChecks, handed: Handed, version: RoomVersion) -> Event:
     """The event, signed by all who must. Raises InvalidParam; `check_format` has passed."""
     (result,) = await checks([handed.pdu], version, room_id=handed.room_id)
     if not isinstance(result, Event):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from homeserver.federation.doors.contracts import Acl
+from homeserver.federation.room_acl import RoomAcl
 from homeserver.protocol.errors import Forbidden, NotFound
 from homeserver.protocol.identifiers import is_user_id
 from homeserver.services.rooms.live_room import LiveRoom
@@ -16,7 +16,7 @@ class ResidentRooms:
     """One question, before all others."""
 
     cache: RoomCache
-    acl: Acl
+    acl: RoomAcl
 
     async def open_to(self, origin: str, room_id: str) -> LiveRoom:
         """The room; raises NotFound where nobody of this server is in it, Forbidden where its ACL keeps `origin` out."""

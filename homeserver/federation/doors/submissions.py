@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeserver.federation.doors.contracts import Checks, Forward, Intake, KnownEvents
+from homeserver.federation.doors.forwarding import Forwarding
 from homeserver.federation.doors.member_pdus import Handed, check_format, check_handed, check_own, verified
 from homeserver.federation.doors.residence import ResidentRooms
 from homeserver.federation.doors.vouching import Vouching, needs_voucher
+from homeserver.federation.incoming.incoming import Incoming
+from homeserver.federation.pdu_checks import PduChecks
 from homeserver.protocol.errors import Forbidden
 from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import is_user_id
 from homeserver.protocol.signing import SigningKey, sign_event
 from homeserver.services.foreign_events.outcomes import Outcome, Standing
+from homeserver.services.foreign_events.standings import StandingsOf
 from homeserver.services.rooms.live_room import LiveRoom
 
 
@@ -33,11 +36,11 @@ class Submissions:
     server_name: str
     signing_key: SigningKey
     rooms: ResidentRooms
-    checks: Checks
+    checks: PduChecks
     vouching: Vouching
-    intake: Intake
-    known: KnownEvents
-    forward: Forward
+    intake: Incoming
+    known: StandingsOf
+    forward: Forwarding
 
     async def join(self, origin: str, room_id: str, event_id: str, pdu: dict[str, Any]) -> Admitted:
         """Our signature is added: "The resident homeserver then adds its signature to this event".

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from homeserver.federation.incoming.graph import Known, ends, missing_prevs, nam
 from homeserver.federation.remote_events import RemoteEvents
 from homeserver.protocol.errors import MatrixError
 from homeserver.protocol.events import Event
-from homeserver.services.foreign_events.outcomes import Standing
+from homeserver.services.foreign_events.standings import StandingsOf
 from homeserver.services.rooms.live_room import LiveRoom
 
 MAX_CALLS: Final = 10
@@ -19,9 +19,6 @@ MAX_EVENTS: Final = 500
 """Longer gaps stay: readers fill them when they get there."""
 
 log = logging.getLogger(__name__)
-
-StandingsOf = Callable[[Collection[str]], Awaitable[dict[str, Standing]]]
-"""`Standings`."""
 
 
 @dataclass(frozen=True, slots=True)

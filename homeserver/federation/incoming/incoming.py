@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from homeserver.federation.incoming.gaps import Bridged, Gaps, StandingsOf
+from homeserver.federation.incoming.gaps import Bridged, Gaps
 from homeserver.federation.incoming.graph import Known, Receivable, missing_auth, missing_prevs, named_by, receivable
 from homeserver.federation.incoming.patience import Patience
 from homeserver.federation.incoming.supplies import Supplies
@@ -16,6 +16,7 @@ from homeserver.protocol.errors import MatrixError, Unavailable
 from homeserver.protocol.events import Event
 from homeserver.services.foreign_events.outcomes import Arrival, Outcome, ToldState, Verdict
 from homeserver.services.foreign_events.room_locks import RoomLocks
+from homeserver.services.foreign_events.standings import StandingsOf
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -18,6 +18,7 @@ from homeserver.protocol.errors import MatrixError
 from homeserver.protocol.events import Event
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.services.awake import OUTSIDE, AwakeUsers
+from homeserver.services.rooms.outside import OutsideMemberships
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.storage.events import Events
 from homeserver.storage.memberships import Membership
@@ -33,12 +34,6 @@ MAX_EVENTS: Final = 10
 log = logging.getLogger(__name__)
 
 
-class Outside(Protocol):
-    """services/rooms/outside.py."""
-
-    async def record(self, event: Event, stripped: Sequence[bytes] = ()) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class EndsOutside:
     """One verb."""
@@ -49,7 +44,7 @@ class EndsOutside:
     rooms: Rooms
     events: Events
     stripped: StrippedStates
-    outside: Outside
+    outside: OutsideMemberships
     server_name: str
 
     async def receive(self, room_id: str, pdus: Sequence[Any]) -> set[str]:

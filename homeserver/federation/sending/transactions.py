@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -17,6 +17,7 @@ from homeserver.federation.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from homeserver.federation.sending.device_updates import DeviceUpdates
+    from homeserver.services.foreign_events.pdu_store import PduStore
     from homeserver.storage.database import Queries
     from homeserver.storage.outbound import OutboundRows
 
@@ -27,12 +28,6 @@ MAX_READ_AT_ONCE: Final = 500
 MAX_MISSED_OF_ROOM: Final = 200
 """After an outage: the newest events of each room. Servers ask for what was before."""
 MAX_PDUS_IN_MEMORY: Final = 500
-
-
-class Pdus(Protocol):
-    """services/foreign_events/pdu_store.py."""
-
-    async def pdus(self, event_ids: Collection[str]) -> dict[str, dict[str, Any]]: ...
 
 
 @dataclass(slots=True)
@@ -69,7 +64,7 @@ class Transactions:
 
     queries: Queries
     rows: OutboundRows
-    pdus: Pdus
+    pdus: PduStore
     devices: DeviceUpdates
     server_name: str
     _known: Bounded[str, dict[str, Any]] = field(default_factory=_memory)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
+from homeserver.federation.room_acl import RoomAcl
 from homeserver.protocol.errors import Forbidden
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
@@ -12,20 +12,12 @@ from homeserver.services.rooms.room_cache import RoomCache
 NOT_IN_ROOM = "None of your users is in this room"
 
 
-class Acl(Protocol):
-    """`RoomAcl`."""
-
-    async def check(self, room_id: str, server_name: str) -> None:
-        """Raises Forbidden."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Admission:
     """ "The requesting host is not in the room, or is excluded from the room via `m.room.server_acl`.": 403."""
 
     cache: RoomCache
-    acl: Acl
+    acl: RoomAcl
 
     async def enter(self, room_id: str, origin: str) -> LiveRoom:
         """The room. Raises NotFound where this server does not know it, Forbidden."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from homeserver.federation.serving.admission import Admission
 from homeserver.federation.serving.past import NO_SUCH_EVENT
@@ -13,7 +13,9 @@ from homeserver.federation.serving.pdus import StoredPdus, json_of_lists
 from homeserver.federation.serving.places import is_outlier
 from homeserver.protocol.canonical_json import decode_lenient
 from homeserver.protocol.errors import LimitExceeded, NotFound
-from homeserver.protocol.events import StateMap, referenced_ids
+from homeserver.protocol.events import referenced_ids
+from homeserver.services.foreign_events.pdu_store import AuthChains
+from homeserver.services.foreign_events.room_states import RoomStates
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.storage.event_graph import EventGraph, StoredNode
 
@@ -24,22 +26,6 @@ if TYPE_CHECKING:
 
 MAX_AT_ONCE: Final = 3
 """Questions for whole states of one server that are answered at the same time."""
-
-
-class StatesBefore(Protocol):
-    """`RoomStates`."""
-
-    async def before(self, room: LiveRoom, event_id: str) -> StateMap[str]:
-        """Event ids of the state before an event of the room."""
-        ...
-
-
-class Chains(Protocol):
-    """`AuthChains`."""
-
-    async def of(self, event_ids: Sequence[str]) -> list[str]:
-        """All that these events cite, directly or not."""
-        ...
 
 
 @dataclass(slots=True)
@@ -71,8 +57,8 @@ class ServeStates:
     queries: Queries
     admission: Admission
     graph: EventGraph
-    states: StatesBefore
-    chains: Chains
+    states: RoomStates
+    chains: AuthChains
     pdus: StoredPdus
     turns: Turns = field(default_factory=Turns)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from homeserver.federation.travel.inviting import Inviting
 from homeserver.federation.travel.refusals import passed_on
@@ -12,7 +11,9 @@ from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Forbidden, MatrixError, Unavailable
 from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import server_name_of
-from homeserver.services.foreign_events.outcomes import Arrival, Outcome, Verdict
+from homeserver.services.foreign_events.outcomes import Arrival, Outcome
+from homeserver.services.foreign_events.pdu_store import PduStore
+from homeserver.services.foreign_events.receive_events import ReceiveEvents
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.stripped_state import SHOWN_TYPES
@@ -29,18 +30,6 @@ class Build(Protocol):
         ...
 
 
-class Receive(Protocol):
-    """services/foreign_events/receive_events.py."""
-
-    async def __call__(self, room_id: str, arrivals: Sequence[Arrival]) -> list[Verdict]: ...
-
-
-class Pdus(Protocol):
-    """services/foreign_events/pdu_store.py."""
-
-    async def pdus(self, event_ids: Collection[str]) -> Mapping[str, dict[str, Any]]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class InviteElsewhere:
     """One verb."""
@@ -48,8 +37,8 @@ class InviteElsewhere:
     cache: RoomCache
     appender: Build
     inviting: Inviting
-    receive: Receive
-    pdus: Pdus
+    receive: ReceiveEvents
+    pdus: PduStore
 
     async def __call__(self, room_id: str, draft: EventDraft) -> str:
         """Returns the id of the invitation. Raises Forbidden, InviteBlocked, and that the other server did not help."""

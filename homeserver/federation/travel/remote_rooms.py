@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from homeserver.federation.errors import BadAnswer
+from homeserver.federation.incoming.incoming import Incoming
 from homeserver.federation.single_flight import SingleFlight
 from homeserver.federation.travel.joining import Joining
 from homeserver.federation.travel.knocking import Knocking
@@ -22,11 +23,12 @@ from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Forbidden, MatrixError
 from homeserver.protocol.events import Event
 from homeserver.protocol.room_versions import RoomVersion
-from homeserver.services.foreign_events.outcomes import Outcome, Verdict
+from homeserver.services.foreign_events.outcomes import Outcome
 from homeserver.services.foreign_events.room_locks import RoomLocks
 from homeserver.services.membership.remote import unknown_room
 from homeserver.services.membership.whereabouts import Whereabouts
 from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.outside import OutsideMemberships
 
 LEAVING_SECONDS: Final = 30
 """For all servers together; whoever declines an invitation wants to be rid of it, whether its server answers or not."""
@@ -43,18 +45,6 @@ class Adopt(Protocol):
     ) -> LiveRoom: ...
 
 
-class Receive(Protocol):
-    """federation/incoming."""
-
-    async def receive(self, origin: str, room_id: str, events: Sequence[Event]) -> list[Verdict]: ...
-
-
-class Outside(Protocol):
-    """services/rooms/outside.py."""
-
-    async def record(self, event: Event, stripped: Sequence[bytes] = ()) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class FederatedRooms:
     """Handshakes go on when the client that asked for them goes away: the other server may count on us already."""
@@ -66,8 +56,8 @@ class FederatedRooms:
     inviting: InviteElsewhere
     withdraw: Withdraw
     adopt: Adopt
-    incoming: Receive
-    outside: Outside
+    incoming: Incoming
+    outside: OutsideMemberships
     _running: SingleFlight[str | None] = field(default_factory=SingleFlight)
     _gates: RoomLocks = field(default_factory=RoomLocks)
 

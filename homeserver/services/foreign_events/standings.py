@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ from homeserver.storage.pdus import EventMark, Pdus
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
+
+StandingsOf = Callable[[Collection[str]], Awaitable[dict[str, Standing]]]
+"""`Standings`, as others are given it."""
 
 
 @dataclass(frozen=True, slots=True)
