@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -12,7 +13,7 @@ from homeserver.protocol.sticky import sticks_until, sticky_duration
 from homeserver.services.clock import Clock
 from homeserver.services.rooms.append import Notification
 from homeserver.services.rooms.live_room import Consequences
-from homeserver.services.rooms.numbers import Numbers, Place
+from homeserver.services.rooms.numbers import Numbers, Place, forked_row
 from homeserver.services.rooms.state_entries import entries_of
 from homeserver.services.rooms.timeline_event import (
     HIGHLIGHTS,
@@ -155,11 +156,8 @@ def _foreign_rows(
     foreign, room = new.foreign, append.room
     assert foreign is not None
     if foreign.forked is not None:
-        base = foreign.forked.base_position
-        writes.forked.rows.append(
-            (stored.event_nid, place.position - 1 if base is None else base,
-             array_text(numbers.of(room, foreign.forked.instead)), array_text(numbers.of(room, foreign.forked.without)))
-        )  # fmt: skip
+        row = forked_row(foreign.forked, stored.event_nid, place.position, partial(numbers.of, room))
+        writes.forked.rows.append(row)
     entries = entries_of(foreign, stored, place, lambda event_id: numbers.event(room, event_id))
     for entry in entries:
         if entry.event is not None:

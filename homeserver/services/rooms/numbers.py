@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.auth import auth_types_for_event
+from homeserver.storage.columns import array_text
 
 if TYPE_CHECKING:
-    from homeserver.services.rooms.append import NewEvent
+    from homeserver.services.rooms.append import ForkedState, NewEvent
     from homeserver.services.rooms.live_room import LiveRoom
     from homeserver.services.rooms.timeline_event import TimelineEvent
 
@@ -21,6 +22,14 @@ class Place:
     event_nid: int
     position: int
     low: int | None = None
+
+
+def forked_row(
+    forked: ForkedState, event_nid: int, position: int, of: Callable[[Iterable[int | str]], list[int]]
+) -> tuple[int, int, str, str]:
+    """A row of `forked_states`. `of`: numbers of what is named by number or id."""
+    base = position - 1 if forked.base_position is None else forked.base_position
+    return event_nid, base, array_text(of(forked.instead)), array_text(of(forked.without))
 
 
 @dataclass(slots=True)

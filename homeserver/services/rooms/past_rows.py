@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from homeserver.services.rooms.append import FilledGap, PastEvent
 from homeserver.services.rooms.live_room import Entry, LiveRoom
+from homeserver.services.rooms.numbers import forked_row
 from homeserver.services.rooms.timeline_event import UNPLACED, TimelineEvent
 from homeserver.storage.columns import array_text
 from homeserver.storage.timeline_gaps import PastRows
@@ -75,8 +76,4 @@ def _add_event(rows: PastRows, past: PastEvent, numbers: _Numbers) -> None:
         parent_id, rel_type, aggregation_key = past.relation
         rows.relations.rows.append((nid, parent_id, rel_type, event.type, event.sender, aggregation_key))
     if past.forked is not None:
-        base = past.forked.base_position
-        rows.forked.rows.append(
-            (nid, past.place - 1 if base is None else base,
-             array_text(numbers.of(past.forked.instead)), array_text(numbers.of(past.forked.without)))
-        )  # fmt: skip
+        rows.forked.rows.append(forked_row(past.forked, nid, past.place, numbers.of))
