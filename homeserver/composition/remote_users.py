@@ -21,7 +21,6 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.federation.public_rooms import FederatedPublicRoomEndpoints
 from homeserver.http.federation.query import QueryEndpoints, Residents
 from homeserver.http.federation.users import UserEndpoints
-from homeserver.protocol.errors import NotFound
 from homeserver.services.receipts.remote import RemoteReceipts
 from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.device_changes import DeviceChangeRows
@@ -30,8 +29,6 @@ from homeserver.storage.remote_devices import RemoteDevices
 
 SECOND_MS: Final = 1_000
 DAY_MS: Final = 24 * 60 * 60_000
-MAX_SERVERS: Final = 50
-"""That an alias of ours is said to be reached through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def build_remote_users(
     is_public = settings.room_directory.public_over_federation
     endpoints = endpoints_of(
         UserEndpoints(devices, encryption.key_queries, encryption.key_claims),
-        QueryEndpoints(accounts.profiles, _residents(base, rooms), base.server_name),
+        QueryEndpoints(accounts.profiles, _residents(rooms), base.server_name),
         FederatedPublicRoomEndpoints(rooms.directory.search, is_public),
     )
     return RemoteUserServices(list(endpoints))
@@ -97,13 +94,9 @@ def _device_updates(
     return updates
 
 
-def _residents(base: Foundation, rooms: RoomServices) -> Residents:
+def _residents(rooms: RoomServices) -> Residents:
     async def residents(alias: str) -> tuple[str, list[str]]:
-        stored = await rooms.directory.alias_rows.find(base.database, alias)
-        if stored is None:
-            raise NotFound(f"There is no room with the alias {alias}")
-        room = await base.cache.get(stored.room_id)
-        others = [name for name in room.servers if name != base.server_name][: MAX_SERVERS - 1]
-        return stored.room_id, [base.server_name, *others]
+        found = await rooms.directory.resolve.alias(alias)
+        return found.room_id, list(found.servers)
 
     return residents
