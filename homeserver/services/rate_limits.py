@@ -51,6 +51,9 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "federation": Rate(burst=1_000, interval_ms=5),
     # By the server that asks: each costs the state of a room.
     "federation_join": Rate(burst=200, interval_ms=100),
+    "federation_state": Rate(burst=200, interval_ms=100),
+    # By the server that asks: each may be about thousands of users.
+    "federation_keys": Rate(burst=300, interval_ms=50),
     "federation_knock": Rate(burst=50, interval_ms=1_000),
     "federation_invite": Rate(burst=200, interval_ms=500),
     # By server and invited user; by the user, whichever servers they are.

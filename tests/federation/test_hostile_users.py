@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from config.settings import RateLimitSettings
+from config.settings import RateLimitSettings, RoomDirectorySettings
 from homeserver.federation.bounded import Bounded
+from homeserver.federation.spaces.asking import AskForSpaces
 from homeserver.federation.users import device_list_updates, remote_keys
 from homeserver.protocol.errors import BadGateway
 from homeserver.services.presence.state import REMEMBERED_MS, REMOTE_TIMEOUT_MS
@@ -276,3 +277,32 @@ async def test_large_requests_in_the_name_of_others(world: World, mallory: Forei
             await eve.ask(alpha.server, "PUT", f"{V1}/send/eve", {"pdus": []}, expect=401)
         await eve.ask(alpha.server, "PUT", f"{V1}/send/eve", large, expect=429)
         assert await mallory.send(alpha.server) == {}
+
+
+async def test_questions_that_cost_much_are_answered_less_often(world: World, mallory: ForeignServer) -> None:
+    """A search of all rooms, and keys of thousands of users, are no small questions."""
+    limits, rooms = RateLimitSettings(enabled=True), RoomDirectorySettings(public_over_federation=True)
+    async with running_home(ALPHA, 1, world, rate_limits=limits, room_directory=rooms) as alpha:
+        for path, body, free in (("publicRooms", {"limit": 1}, 50), ("user/keys/query", {"device_keys": {}}, 300)):
+            for _ in range(free):
+                await mallory.ask(alpha.server, "POST", f"{V1}/{path}", body)
+            await mallory.ask(alpha.server, "POST", f"{V1}/{path}", body, expect=429)
+        await mallory.send(alpha.server)
+
+
+async def test_she_answers_for_nobody_else(alpha: Home, mallory: ForeignServer) -> None:
+    """She puts a room of others into a space of hers. What she says of it is not shown to those who ask its servers."""
+
+    def told(asked: Asked) -> Any:
+        room = {"room_id": "!r:far.example", "num_joined_members": 3, "world_readable": True, "guest_can_join": False}
+        return {"room": {**room, "children_state": [], "name": "Buy!"}, "children": []}
+
+    mallory.peer.serves("GET", f"{V1}/hierarchy/{{room_id}}", told)
+    parts = alpha.server.application.federation
+    assert parts.client is not None
+    asking = AskForSpaces(parts.client, alpha.server.clock)
+    spoiled = await asking.ask("!r:far.example", ["peer.example"])
+    assert spoiled is not None
+    assert spoiled.room.facts.name == "Buy!"
+    assert await asking.ask("!r:far.example", ["far.example"]) is None
+    assert await asking.ask("!r:far.example", ["peer.example"]) is spoiled

@@ -37,21 +37,23 @@ class AskForSpaces:
 
     async def ask(self, room_id: str, via: Sequence[str]) -> RemoteSpace | None:
         """What the first of these servers that knows the room says; None where none does."""
-        remembered = self._memory.get(room_id, self.clock.now_ms())
+        others = [name for name in via if name != self.client.server_name][:MAX_SERVERS]
+        # By whom was asked too: who puts a room of others into a space of his own answers for nobody else's.
+        key = " ".join([room_id, *others])
+        remembered = self._memory.get(key, self.clock.now_ms())
         if remembered is not None:
             return remembered.space
-        others = [name for name in via if name != self.client.server_name][:MAX_SERVERS]
-        return await self._asking.run(room_id, lambda: self._ask(room_id, others)) if others else None
+        return await self._asking.run(key, lambda: self._ask(key, room_id, others)) if others else None
 
-    async def _ask(self, room_id: str, servers: Sequence[str]) -> RemoteSpace | None:
+    async def _ask(self, key: str, room_id: str, servers: Sequence[str]) -> RemoteSpace | None:
         for server_name in servers:
             try:
                 space, size = await self._ask_one(server_name, room_id)
             except MatrixError:
                 continue  # the next one may know, or be awake
-            self._remember(room_id, space, FOUND_MS, size)
+            self._remember(key, space, FOUND_MS, size)
             return space
-        self._remember(room_id, None, FAILED_MS, 0)
+        self._remember(key, None, FAILED_MS, 0)
         return None
 
     async def _ask_one(self, server_name: str, room_id: str) -> tuple[RemoteSpace, int]:
@@ -60,8 +62,8 @@ class AskForSpaces:
         body = await self.client.body(server_name, Call("GET", uri, limits=LIMITS))
         return read_space(decode_lenient(body), room_id), len(body)
 
-    def _remember(self, room_id: str, space: RemoteSpace | None, for_ms: int, size: int) -> None:
-        self._memory.put(room_id, Remembered(space, self.clock.now_ms() + for_ms, size))
+    def _remember(self, key: str, space: RemoteSpace | None, for_ms: int, size: int) -> None:
+        self._memory.put(key, Remembered(space, self.clock.now_ms() + for_ms, size))
 
     async def stop(self) -> None:
         """Give up what is under way."""

@@ -25,7 +25,7 @@ class Remembered:
 
 @dataclass(slots=True)
 class SpaceMemory:
-    """By room id; who was not asked for longest goes first."""
+    """By room, and who was asked about it; who was not asked for longest goes first."""
 
     held: int = 0
     _entries: OrderedDict[str, Remembered] = field(default_factory=OrderedDict)

@@ -95,16 +95,16 @@ class HistoryEndpoints:
         )
         return {"events": _fragments(events)}
 
-    @endpoint("GET", f"{ROOT}/state_ids/{{room_id}}", auth=Auth.SERVER, limit="federation")
+    @endpoint("GET", f"{ROOT}/state_ids/{{room_id}}", auth=Auth.SERVER, limit="federation_state")
     async def state_ids(self, request: Request[None]) -> Response:
         state, chain = await _of_event(self.states.ids, request)
         return {"pdu_ids": state, "auth_chain_ids": chain}
 
-    @endpoint("GET", f"{ROOT}/state/{{room_id}}", auth=Auth.SERVER, limit="federation")
+    @endpoint("GET", f"{ROOT}/state/{{room_id}}", auth=Auth.SERVER, limit="federation_state")
     async def state(self, request: Request[None]) -> Response:
         return Stream(await _of_event(self.states.whole, request), JSON)
 
-    @endpoint("GET", f"{ROOT}/event_auth/{{room_id}}/{{event_id}}", auth=Auth.SERVER, limit="federation")
+    @endpoint("GET", f"{ROOT}/event_auth/{{room_id}}/{{event_id}}", auth=Auth.SERVER, limit="federation_state")
     async def event_auth(self, request: Request[None]) -> Response:
         path = request.path
         return Stream(await self.states.event_auth(request.origin, path["room_id"], path["event_id"]), JSON)

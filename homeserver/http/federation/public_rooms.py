@@ -21,13 +21,13 @@ class FederatedPublicRoomEndpoints:
     search: SearchDirectory
     is_public: bool
 
-    @endpoint("GET", PUBLIC_ROOMS, auth=Auth.SERVER, limit="federation")
+    @endpoint("GET", PUBLIC_ROOMS, auth=Auth.SERVER, limit="directory")
     async def public_rooms(self, request: Request[None]) -> Response:
         query = request.query
         limit = query.integer("limit", DEFAULT_LIMIT, minimum=0, maximum=MAX_LIMIT)
         return await self._page(DirectoryQuery(limit or DEFAULT_LIMIT, query.string("since")))
 
-    @endpoint("POST", PUBLIC_ROOMS, auth=Auth.SERVER, body=SearchBody, limit="federation")
+    @endpoint("POST", PUBLIC_ROOMS, auth=Auth.SERVER, body=SearchBody, limit="directory")
     async def query_rooms(self, request: Request[SearchBody]) -> Response:
         body = request.body
         if body.limit is not None and body.limit < 0:

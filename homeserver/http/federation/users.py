@@ -37,7 +37,7 @@ class UserEndpoints:
         return await self.devices(request.path["user_id"])
 
     @endpoint(
-        "POST", f"{USER}/keys/query", auth=Auth.SERVER, body=KeyQueryBody, limit="federation",
+        "POST", f"{USER}/keys/query", auth=Auth.SERVER, body=KeyQueryBody, limit="federation_keys",
         max_body_bytes=MAX_BODY_BYTES,
     )  # fmt: skip
     async def query_keys(self, request: Request[KeyQueryBody]) -> Response:
@@ -49,7 +49,7 @@ class UserEndpoints:
         }
 
     @endpoint(
-        "POST", f"{USER}/keys/claim", auth=Auth.SERVER, body=KeyClaimBody, limit="federation",
+        "POST", f"{USER}/keys/claim", auth=Auth.SERVER, body=KeyClaimBody, limit="federation_keys",
         max_body_bytes=MAX_BODY_BYTES,
     )  # fmt: skip
     async def claim_keys(self, request: Request[KeyClaimBody]) -> Response:

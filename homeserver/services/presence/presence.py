@@ -135,12 +135,14 @@ class Presence:
         """Tell what changed since the last time. Called every TELL_INTERVAL_MS, and at once if that is long ago."""
         if not self._untold:
             return
-        changed = list(self._untold)
+        changed, self._untold = self._untold, {}
         self._told_ms = self.clock.now_ms()
-        rooms = await self.awake.rooms_of(changed)
-        # Not before: where the database is away, they are told next time.
-        for user_id in changed:
-            self._untold.pop(user_id, None)
+        try:
+            rooms = await self.awake.rooms_of(changed)
+        except BaseException:
+            # Where the database is away, they are told next time.
+            self._untold = {**changed, **self._untold}
+            raise
         positions = self.stream.reserve(len(changed))
         for user_id, position in zip(changed, positions, strict=True):
             self._recent.add(position, user_id)

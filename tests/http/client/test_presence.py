@@ -153,11 +153,11 @@ async def test_what_could_not_be_told_while_the_database_was_away_is_told_later(
     presence = _presence(server)
     since = presence.stream.current
 
-    async def away(awake: AwakeUsers, user_id: str) -> set[str]:
+    async def away(awake: AwakeUsers, user_ids: object) -> set[str]:
         raise Unavailable("away")
 
     with monkeypatch.context() as outage:
-        outage.setattr(AwakeUsers, "joined_room_ids", away)
+        outage.setattr(AwakeUsers, "rooms_of", away)
         await alice.put(("presence", alice.user_id, "status"), {"presence": "online"}, expect=503)
     await presence.tell()
     changed = await presence.changed(bob.user_id, since, presence.stream.current)
