@@ -14,6 +14,7 @@ import orjson
 from homeserver.federation.doors.submissions import Submissions
 from homeserver.federation.serving.pdus import json_of_lists
 from homeserver.protocol.events import Event, StateMap
+from homeserver.protocol.identifiers import server_name_of
 from homeserver.protocol.pdu_bytes import encode_pdu
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.services.foreign_events.pdu_store import AuthChains
@@ -86,7 +87,8 @@ def without_members(state: StateMap[str], room: LiveRoom, joining: str) -> dict[
 
 def servers_before(room: LiveRoom, joining: str) -> list[str]:
     """ "The servers active in the room (ie, those with joined members) before the join." """
-    return sorted({user_id.partition(":")[2] for user_id in room.joined if user_id != joining})
+    came_now = server_name_of(joining) if joining in room.joined else None
+    return sorted(name for name, users in room.servers.items() if name != came_now or users > 1)
 
 
 async def _pieces(head: bytes, lists: Mapping[str, Sequence[bytes]]) -> AsyncIterator[bytes]:
