@@ -61,10 +61,13 @@ async def test_guests_may_change_their_name_and_nothing_else(server: Server) -> 
     assert await guest.get(("profile", guest.user_id)) == {}
 
 
-@pytest.mark.parametrize("user_id", ["@nobody:test", "@nobody:elsewhere"])
-async def test_strangers_have_no_profile(server: Server, user_id: str) -> None:
-    await server.anonymous().get(("profile", user_id), expect=(404, "M_NOT_FOUND"))
-    await server.anonymous().get(("profile", user_id, "displayname"), expect=(404, "M_NOT_FOUND"))
+async def test_strangers_have_no_profile(server: Server) -> None:
+    await server.anonymous().get(("profile", "@nobody:test"), expect=(404, "M_NOT_FOUND"))
+    await server.anonymous().get(("profile", "@nobody:test", "displayname"), expect=(404, "M_NOT_FOUND"))
+
+
+async def test_a_server_that_cannot_be_reached_is_named_as_the_reason(server: Server) -> None:
+    await server.anonymous().get(("profile", "@nobody:elsewhere"), expect=(502, "M_CONNECTION_FAILED"))
 
 
 @pytest.mark.parametrize("user_id", ["alice", "@alice", "@" + "a" * 251 + ":test", "@a:te st"])
