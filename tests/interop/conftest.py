@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +12,7 @@ import pytest_asyncio
 
 from tests.interop import environments
 from tests.interop.player import Player
+from tests.interop.stage import Stage
 from tests.interop.target import Target, start_target
 
 HERE = Path(__file__).parent
@@ -69,26 +68,13 @@ async def cast(
     homeserver_under_test: Target, client_commands: Callable[[str], list[str]], tmp_path: Path
 ) -> AsyncIterator[Cast]:
     """Makes players, each a fresh account (or one more device of another player's), and sends them home afterwards."""
-    on_stage: list[Player] = []
-    numbers = itertools.count(1)
+    stage = Stage(client_commands, tmp_path)
 
     async def call(name: str, kind: str, *, as_device_of: Player | None = None) -> Player:
-        log = tmp_path / f"{next(numbers)}-{name}-{kind}.log"
-        player = await Player.start(kind, client_commands(kind), log)
-        on_stage.append(player)
-        if kind == "mautrix" and not await player.ask("can_encrypt"):
-            pytest.skip("mautrix encrypts with python-olm, which has no wheel for this Python")
-        if as_device_of is None:
-            username = f"{name}-{secrets.token_hex(4)}"
-            await player.enter("register", homeserver_under_test.base_url, username, f"password of {name}")
-        else:
-            other = as_device_of
-            await player.enter("login", homeserver_under_test.base_url, other.username, other.password)
-        return player
+        return await stage.call(homeserver_under_test.base_url, name, kind, as_device_of)
 
     yield call
-    for player in reversed(on_stage):
-        await player.close()
+    await stage.clear()
 
 
 def pytest_report_header() -> str:

@@ -17,6 +17,7 @@ from mautrix.types import (
     MediaMessageEventContent,
     MessageEvent,
     MessageType,
+    RoomID,
     TextMessageEventContent,
     TrustState,
     UserID,
@@ -120,6 +121,10 @@ class MautrixDriver:
         ciphertext = await self._client.download_media(file.url)
         plaintext = attachments.decrypt_attachment(ciphertext, file.key.key, file.hashes["sha256"], file.iv)
         return base64.b64encode(plaintext).decode()
+
+    async def discard_room_key(self, room_id: str) -> None:
+        """The next message in the room begins a new room key, which every device there must be given."""
+        await self._store.remove_outbound_group_session(RoomID(room_id))
 
     async def _on_message(self, event: MessageEvent) -> None:
         content = event.content

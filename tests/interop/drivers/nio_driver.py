@@ -103,6 +103,10 @@ class NioDriver:
         plaintext = crypto.attachments.decrypt_attachment(downloaded.body, seen["key"], seen["hash"], seen["iv"])
         return base64.b64encode(plaintext).decode()
 
+    async def discard_room_key(self, room_id: str) -> None:
+        """The next message in the room begins a new room key, which every device there must be given."""
+        self._client.invalidate_outbound_session(room_id)
+
     async def _send(self, room_id: str, content: dict[str, Any]) -> str:
         sent = await self._client.room_send(room_id, "m.room.message", content, ignore_unverified_devices=True)
         return str(checked(sent).event_id)

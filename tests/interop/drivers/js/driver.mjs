@@ -189,6 +189,18 @@ class JsDriver {
                 for (const user_id of Object.keys(users)) this.#receipts.put({ room_id: room.roomId, event_id, user_id });
     }
 
+    // -- room keys ---------------------------------------------------------------------------------------------------
+
+    /** The next message in the room begins a new room key, which every device there must be given. */
+    async discard_room_key({ room_id }) {
+        await this.#client.getCrypto().forceDiscardSession(room_id);
+    }
+
+    /** The devices of a user that were sent something encrypted since this was last asked. */
+    async devices_written_to({ user_id }) {
+        return this.#network.takeDevicesWrittenTo(user_id);
+    }
+
     // -- the network -------------------------------------------------------------------------------------------------
 
     async cut_network() {
@@ -280,6 +292,16 @@ class JsDriver {
             setupNewKeyBackup: true,
         });
         return { recovery_key: recovery.encodedPrivateKey, master_key: await crypto.getCrossSigningKeyId() };
+    }
+
+    /** A new identity in place of the old one, which nobody's trust goes over to. */
+    async reset_cross_signing({ password }) {
+        const crypto = this.#client.getCrypto();
+        await crypto.bootstrapCrossSigning({
+            setupNewCrossSigning: true,
+            authUploadDeviceSigningKeys: (makeRequest) => this.#withPassword(makeRequest, password),
+        });
+        return { master_key: await crypto.getCrossSigningKeyId() };
     }
 
     /** A new device takes the cross-signing keys out of secret storage and signs itself. */
