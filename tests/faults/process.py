@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class ServerProcess:
     port: int
     process: subprocess.Popen[bytes] | None = None
     settings: dict[str, object] = field(default_factory=dict)
+    """What is different from `_settings`."""
+    program: Sequence[str] = ("-m", "homeserver")
 
     @property
     def base_url(self) -> str:
@@ -46,7 +49,7 @@ class ServerProcess:
         config.write_text(yaml.safe_dump(_settings(self.data_dir, self.port) | self.settings))
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "homeserver", "--config", str(config)],
+                [sys.executable, *self.program, "--config", str(config)],
                 cwd=PROJECT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
