@@ -36,6 +36,12 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
+def rooms_of(answer: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Rooms of a sync that are of this kind (join, invite, knock, leave), by id; what is empty may be left out."""
+    rooms: dict[str, Any] = answer.get("rooms", {}).get(kind, {})
+    return rooms
+
+
 @dataclass(slots=True)
 class Person:
     """One device of one user."""
@@ -147,7 +153,7 @@ class Person:
         answer: dict[str, Any] = await self.get("/sync", **query)
         self.next_batch = answer["next_batch"]
         for kind in ("join", "leave"):
-            for room_id, room in answer.get("rooms", {}).get(kind, {}).items():
+            for room_id, room in rooms_of(answer, kind).items():
                 self.seen += [(room_id, event) for event in room.get("timeline", {}).get("events", [])]
         self.last = answer
         return answer
@@ -172,15 +178,19 @@ class Person:
 
     async def until_invited(self, room: str) -> list[Event]:
         def look(answer: dict[str, Any]) -> list[Event] | None:
-            invite = answer.get("rooms", {}).get("invite", {}).get(room)
+            invite = rooms_of(answer, "invite").get(room)
             return None if invite is None else invite["invite_state"]["events"]
 
         events: list[Event] = await self.until(look, f"an invitation to {room}")
         return events
 
+    async def until_out(self, room: str) -> None:
+        """Wait until sync says that the room was left: by a kick, a ban, or an invitation taken back."""
+        await self.until(lambda answer: room in rooms_of(answer, "leave"), f"the end of {room}")
+
     async def until_ephemeral(self, room: str, event_type: str, fits: Callable[[Event], Any]) -> Any:
         def look(answer: dict[str, Any]) -> Any:
-            events = answer.get("rooms", {}).get("join", {}).get(room, {}).get("ephemeral", {}).get("events", [])
+            events = rooms_of(answer, "join").get(room, {}).get("ephemeral", {}).get("events", [])
             return any(event["type"] == event_type and fits(event["content"]) for event in events)
 
         return await self.until(look, f"{event_type} in {room}")

@@ -113,6 +113,7 @@ def _voicechat(server: FederatedServer, authority: Authority, tls: TlsSettings) 
             "ip_denylist": [],
             "retry": {"initial": "1s", "max": "2s"},
         },
+        "room_directory": {"public_over_federation": True, "public_without_auth": True},
         "voice": {"bind": "127.0.0.1", "port": free_port(), "workers": 1},
     }
     file = server.folder / "homeserver.yaml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.interop.federation.conftest import MakePerson, Pair
-from tests.interop.federation.people import Person, Refused, segment
+from tests.interop.federation.people import Person, Refused, rooms_of, segment
 
 VERSIONS = [str(number) for number in range(1, 13)]
 KNOCK_SINCE, RESTRICTED_SINCE = 7, 8
@@ -57,12 +57,12 @@ async def test_a_conversation(pair: Pair, home: str, person: MakePerson, version
     await bob.until_state(room, "m.room.topic", "", lambda content: content.get("topic") == "a new one")
 
     await alice.member(room, "kick", bob.user_id)
-    await bob.until(lambda answer: room in answer["rooms"].get("leave", {}), "being kicked")
+    await bob.until_out(room)
     await bob.join(room, here.name)
     back = await alice.send(room, "welcome back")
     await bob.until_event(room, back)
     await alice.member(room, "ban", bob.user_id)
-    await bob.until(lambda answer: room in answer["rooms"].get("leave", {}), "being banned")
+    await bob.until_out(room)
     with pytest.raises(Refused):
         await bob.join(room, here.name)
     await alice.member(room, "unban", bob.user_id)
@@ -91,7 +91,7 @@ async def test_an_invitation(pair: Pair, home: str, person: MakePerson, version:
     await alice.member(room, "invite", carol.user_id)
     await carol.until_invited(room)
     await alice.member(room, "kick", carol.user_id)
-    await carol.until(lambda answer: room in answer["rooms"].get("leave", {}), "the end of the invitation")
+    await carol.until_out(room)
 
 
 @pytest.mark.parametrize("version", VERSIONS[KNOCK_SINCE - 1 :])
@@ -102,7 +102,7 @@ async def test_a_knock(pair: Pair, home: str, person: MakePerson, version: str) 
     room = await alice.create_room(version, preset="private_chat", name="knock", initial_state=[rules])
     await bob.knock(room, here.name)
     await alice.until_state(room, MEMBER, bob.user_id, says("knock"))
-    await bob.until(lambda answer: room in answer["rooms"].get("knock", {}), "his own knock")
+    await bob.until(lambda answer: room in rooms_of(answer, "knock"), "his own knock")
     await alice.member(room, "invite", bob.user_id)
     await bob.until_invited(room)
     await bob.join(room)
