@@ -139,7 +139,13 @@ def _synapse(server: FederatedServer, authority: Authority, tls: TlsSettings) ->
         "federation_client_minimum_tls_version": "1.2",
         "federation_ip_range_blacklist": [],
         "ip_range_blacklist": [],
-        "federation": {"destination_min_retry_interval": "1s", "destination_max_retry_interval": "2s"},
+        "federation": {
+            "destination_min_retry_interval": "1s",
+            "destination_max_retry_interval": "2s",
+            # Of one transaction, which it tries ten times before it counts the destination as away.
+            "max_long_retry_delay": "1s",
+            "max_long_retries": 2,
+        },
         "database": {"name": "sqlite3", "args": {"database": str(folder / "homeserver.db")}},
         "media_store_path": str(folder / "media"),
         "signing_key_path": str(folder / "signing.key"),
