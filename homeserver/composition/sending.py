@@ -12,6 +12,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.composition.readers import ReaderServices
 from homeserver.federation.sending.announcements import Announcements
+from homeserver.federation.sending.device_announcements import DeviceAnnouncements
 from homeserver.federation.sending.device_updates import DeviceUpdates
 from homeserver.federation.sending.sender import Sender
 from homeserver.federation.sending.transactions import Transactions
@@ -43,7 +44,8 @@ def build_sending(
     client = federation.client
     sender = Sender(name, database, rows, changes, transactions, client, client.pauses, base.clock)
     lists = encryption.device_lists.stream
-    announcements = Announcements(name, sender, base.cache, base.awake, database, rows, changes, devices, lists)
+    keys = DeviceAnnouncements(sender, database, changes, devices, lists)
+    announcements = Announcements(name, sender, base.cache, base.awake, database, rows, changes, keys, lists)
 
     base.announcer.on_events(announcements.events)
     doors.forwarding.on_admitted(announcements.admitted)
@@ -67,4 +69,5 @@ def build_sending(
     base.life.on_stop(sender.stop)
     base.life.on_stop(announcements.stop)
     base.life.reports_memory("sending", sender.memory_usage)
+    base.life.reports_memory("announcements", announcements.memory_usage)
     return sender

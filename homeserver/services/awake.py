@@ -114,6 +114,10 @@ class AwakeUsers:
         """Whether the user's memberships are in memory."""
         return user_id in self._users
 
+    def peek(self, user_id: str) -> AwakeUser | None:
+        """The user's memberships where they are in memory; he is not awake any longer for it."""
+        return self._users.get(user_id)
+
     def users_in_room(self, room_id: str) -> Iterable[str]:
         """Awake users who have joined the room."""
         return self._joined_by_room.get(room_id, NOBODY)
@@ -126,8 +130,8 @@ class AwakeUsers:
 
     def apply_resolved(self, resolved: Resolved) -> None:
         """Follow changes of the state by resolution. Subscribed before everybody else."""
-        for event in resolved.came:
-            if event.type == "m.room.member":
+        for event in resolved.came:  # those of a whole room, when we come into it
+            if event.type == "m.room.member" and (event.state_key in self._users or event.state_key in self._loading):
                 self._follow(event)
         for event_type, state_key in resolved.went:
             if event_type == "m.room.member":

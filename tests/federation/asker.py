@@ -14,6 +14,7 @@ from homeserver.protocol.x_matrix import sign_request
 from homeserver.services.rooms.appender import Plan
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from tests.cast import Answer, Expected, Server, check_expected
+from tests.voice.waiting import until
 
 FEDERATION = "/_matrix/federation/v1"
 
@@ -56,3 +57,9 @@ async def stores(server: Server, room_id: str, *drafts: EventDraft) -> list[Time
 
 def member(user_id: str, membership: str, sender: str | None = None) -> EventDraft:
     return EventDraft("m.room.member", sender or user_id, {"membership": membership}, state_key=user_id)
+
+
+async def all_is_told(server: Server) -> None:
+    """Whatever has happened so far was handed to the sender, with all whom it concerns."""
+    memory = server.application.base.life.memory["announcements"]
+    await until(lambda: not any(memory().values()), "that nothing waits to be told")

@@ -10,7 +10,7 @@ import pytest
 
 from homeserver.storage.database import Database
 from tests.clock import FakeClock
-from tests.federation.asker import member, stores
+from tests.federation.asker import all_is_told, member, stores
 from tests.federation.conftest import ALPHA, Home, World, running_home
 from tests.federation.foreign_servers import V1, ForeignServer
 from tests.federation.peers import Asked, Peer, Refusal
@@ -133,8 +133,7 @@ async def test_who_comes_into_a_room_brings_his_devices(alpha: Home, bobs: Forei
     _, room = await shared_room(alpha, bobs)
     dora = await alpha.server.register("dora")
     await dora.post("keys/upload", {"device_keys": device_keys(dora)})
-    database = alpha.server.application.base.database
-    await until_row(lambda: database.fetchrow("SELECT FROM device_changes WHERE user_id = $1", dora.user_id))
+    await all_is_told(alpha.server)
     await dora.join(room.room_id)
     (update,) = await until(lambda: edus(bobs, "m.device_list_update"))
     assert (update["user_id"], update["keys"]["device_id"]) == (dora.user_id, dora.device_id)

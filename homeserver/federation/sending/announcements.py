@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -13,9 +13,11 @@ from homeserver.protocol.errors import MatrixError, NotFound
 from homeserver.protocol.identifiers import server_name_of
 from homeserver.services.rooms.timeline_event import REDACTED
 from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.storage.device_changes import Newcomer
 
 if TYPE_CHECKING:
-    from homeserver.federation.sending.device_updates import DeviceUpdates
+    from homeserver.federation.sending.destination import Edu
+    from homeserver.federation.sending.device_announcements import DeviceAnnouncements
     from homeserver.federation.sending.sender import Sender
     from homeserver.services.awake import AwakeUsers
     from homeserver.services.receipts.receipt import Receipt
@@ -33,15 +35,6 @@ MAX_WAITING: Final = 10_000
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """One of our users has come into a room in which these servers are."""
-
-    user_id: str
-    room_nid: int
-    servers: Collection[str]
-
-
 @dataclass(slots=True)
 class Announcements:
     """Listeners are synchronous; what needs the database is done by one task, in order.
@@ -56,15 +49,16 @@ class Announcements:
     queries: Queries
     outbound: OutboundRows
     changes: DeviceChangeRows
-    devices: DeviceUpdates
+    devices: DeviceAnnouncements
     lists: StreamPosition
     _work: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
-    _changed_users: dict[str, None] = field(default_factory=dict)
-    _newcomers: list[Newcomer] = field(default_factory=list)
+    _presence: dict[str, Edu] = field(default_factory=dict)
+    """The newest of each user that is not told yet."""
     _homeless: dict[int, TimelineEvent] = field(default_factory=dict)
     """Events whose room is not in memory, by position."""
     _admitted: list[str] = field(default_factory=list)
     _newest: int = 0
+    _busy: bool = False
     _task: asyncio.Task[None] | None = None
 
     # --- Events ---
@@ -98,7 +92,7 @@ class Announcements:
         if not servers:
             return
         if self._is_ours(event.state_key or "") and event.membership == "join" and _moves(event):
-            self._newcomers.append(Newcomer(event.state_key or "", event.room_nid, servers))
+            self.devices.came(Newcomer(event.state_key or "", event.room_nid, event.position, servers))
             self._put("look", None)
             if room.joined_local == {event.state_key}:
                 # Nobody of ours was there before: whoever let him in tells the others.
@@ -139,9 +133,10 @@ class Announcements:
 
     def presence(self, user_id: str, content: dict[str, Any]) -> None:
         """Others are shown something new about a user."""
-        if self._is_ours(user_id):
+        if self._is_ours(user_id) and (len(self._presence) < MAX_WAITING or user_id in self._presence):
             push = {"user_id": user_id, "last_active_ago": 0, **content}
-            self._put("presence", (user_id, {"edu_type": "m.presence", "content": {"push": [push]}}))
+            self._presence[user_id] = {"edu_type": "m.presence", "content": {"push": [push]}}
+            self._put("presence", None)
 
     def to_device(self, destinations: Collection[str]) -> None:
         """Messages for devices of these servers have been stored."""
@@ -152,7 +147,7 @@ class Announcements:
     def keys(self, user_id: str) -> None:
         """Something about a user's devices or keys has changed, or may have."""
         if self._is_ours(user_id):
-            self._changed_users[user_id] = None
+            self.devices.changed([user_id])
             self._put("look", None)
 
     # --- One after the other ---
@@ -168,8 +163,9 @@ class Announcements:
         """Begin to work. `before`: where the last start ended; keys that were changed since may not be recorded."""
         self._newest = before.events
         if before.lists < self.lists.current:
-            for user_id in await self.changes.unrecorded(self.queries, before.lists):
-                self.keys(user_id)
+            changed = await self.changes.unrecorded(self.queries, before.lists)
+            self.devices.changed(filter(self._is_ours, changed))
+            self._put("look", None)
         self._task = asyncio.create_task(self._run(), name="tell-other-servers")
 
     async def stop(self) -> None:
@@ -186,12 +182,15 @@ class Announcements:
     async def _run(self) -> None:
         while True:
             kind, what = await self._work.get()
+            self._busy = True
             try:
                 await self._do(kind, what)
             except MatrixError as error:
                 log.info("other servers were not told of %s: %s", kind, error)
             except Exception:
                 log.exception("other servers could not be told of %s", kind)
+            finally:
+                self._busy = False
 
     async def _do(self, kind: str, what: Any) -> None:
         if kind == "look":
@@ -200,18 +199,29 @@ class Announcements:
             room_id, key, edu = what
             self.sender.say((await self.cache.get(room_id)).servers, key, edu)
         elif kind == "presence":
-            user_id, edu = what
-            self.sender.say(await self._servers_around(user_id), ("m.presence", user_id), edu)
+            await self._tell_presence()
 
-    async def _servers_around(self, user_id: str) -> Collection[str]:
-        """No statement where the user and his rooms are in memory."""
-        servers: set[str] = set()
-        for room_id in await self.awake.joined_room_ids(user_id):
-            room = self.cache.peek(room_id)
-            if room is None:
-                return await self.changes.sharing_servers(self.queries, user_id)
-            servers.update(room.servers)
-        return servers
+    async def _tell_presence(self) -> None:
+        """Of everybody of whom there is something new; at most one statement."""
+        shown, self._presence = self._presence, {}
+        around = await self._servers_around(shown)
+        for user_id, edu in shown.items():
+            self.sender.say(around.get(user_id, ()), ("m.presence", user_id), edu)
+
+    async def _servers_around(self, user_ids: Collection[str]) -> Mapping[str, Collection[str]]:
+        """By user. No statement where the users and their rooms are in memory."""
+        around: dict[str, Collection[str]] = {}
+        for user_id in user_ids:
+            servers = self._remembered_servers(user_id)
+            if servers is not None:
+                around[user_id] = servers
+        unknown = [user_id for user_id in user_ids if user_id not in around]
+        return around | await self.changes.sharing_servers(self.queries, unknown) if unknown else around
+
+    def _remembered_servers(self, user_id: str) -> Collection[str] | None:
+        user = self.awake.peek(user_id)
+        rooms = [self.cache.peek(room_id) for room_id in user.with_membership("join")] if user is not None else [None]
+        return None if None in rooms else {name for room in rooms if room is not None for name in room.servers}
 
     async def _look(self) -> None:
         """Everything that must not be lost."""
@@ -225,36 +235,16 @@ class Announcements:
                 self._send_out(event, await self.cache.get(event.room_id))
             del self._homeless[position]
             self._pass()
-        while self._newcomers:
-            await self._introduce(self._newcomers[0])
-            del self._newcomers[0]
-        await self._tell_keys()
+        await self.devices.tell()
 
-    async def _introduce(self, newcomer: Newcomer) -> None:
-        """Servers that share no other room with the user get his devices.
-
-        "When that user joins a room which contains servers which are not already receiving updates".
-        """
-        user_id = newcomer.user_id
-        strangers = await self.changes.strangers(self.queries, newcomer.servers, user_id, newcomer.room_nid)
-        numbers = await self.changes.renumber(self.queries, user_id) if strangers else None
-        if numbers is not None:
-            self.sender.want_devices(strangers, *numbers)
-
-    async def _tell_keys(self) -> None:
-        while self._changed_users:
-            user_id = next(iter(self._changed_users))
-            del self._changed_users[user_id]
-            try:
-                numbers = await self.devices.record(user_id)
-                if numbers is not None:
-                    servers = await self.changes.sharing_servers(self.queries, user_id)
-                    self.sender.want_devices(servers, *numbers)
-            except BaseException:
-                self._changed_users[user_id] = None
-                raise
-        # Whoever changed keys up to here has been put into the list before, and is not in it any more.
-        self.sender.lists_passed(self.lists.current)
+    def memory_usage(self) -> dict[str, int]:
+        """What is not told yet, and what is being done about it."""
+        return {
+            "work": self._work.qsize() + self._busy,
+            "events": len(self._homeless),
+            "presence": len(self._presence),
+            "devices": self.devices.waiting,
+        }
 
 
 def _moves(event: TimelineEvent) -> bool:

@@ -7,6 +7,7 @@ Source: server-server API, "Device Management".
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from homeserver.storage.device_changes import CROSS_SIGNING, DeviceChange
 if TYPE_CHECKING:
     from homeserver.storage.cross_signing import CrossSigningKey, CrossSigningKeys
     from homeserver.storage.database import Queries
-    from homeserver.storage.device_changes import DeviceChangeRows
+    from homeserver.storage.device_changes import DeviceChangeRows, Numbers
     from homeserver.storage.device_keys import DeviceKeys, StoredDeviceKeys
     from homeserver.storage.outbound import DestinationRow
 
@@ -32,15 +33,18 @@ class DeviceUpdates:
     device_keys: DeviceKeys
     cross_signing: CrossSigningKeys
 
-    async def record(self, user_id: str) -> tuple[int, int] | None:
-        """Look at all that a user has; first and last number of what changed, None where others see no change."""
-        devices = (await self.device_keys.of_users(self.queries, [user_id])).get(user_id, [])
-        digests = {each.device_id: hashlib.sha256(each.keys).digest() for each in devices}
-        keys = _public(await self.cross_signing.of_users(self.queries, [user_id]))
-        if keys:
+    async def record(self, user_ids: Collection[str]) -> dict[str, Numbers]:
+        """Look at all that these users have; who has no change that others see is left out. Three statements."""
+        users = list(user_ids)
+        found = await self.device_keys.of_users(self.queries, users)
+        devices = [(user, each.device_id, _digest(each.keys)) for user, all_ in found.items() for each in all_]
+        signing: dict[str, list[CrossSigningKey]] = {}
+        for key in _public(await self.cross_signing.of_users(self.queries, users)):
+            signing.setdefault(key.user_id, []).append(key)
+        for user, keys in signing.items():
             whole = b"".join(key.key for key in sorted(keys, key=lambda key: key.usage))
-            digests[CROSS_SIGNING] = hashlib.sha256(whole).digest()
-        return await self.rows.record(self.queries, user_id, list(digests), list(digests.values()))
+            devices.append((user, CROSS_SIGNING, _digest(whole)))
+        return await self.rows.record(self.queries, users, devices)
 
     async def edus(self, row: DestinationRow, limit: int) -> tuple[list[Edu], int]:
         """EDUs for a server, and up to which change they go. Three statements."""
@@ -64,6 +68,10 @@ class DeviceUpdates:
             else:
                 edus.append(_device(change, by_name.get((change.user_id, change.device_id))))
         return edus, max(up_to, changes[-1].stream_id)
+
+
+def _digest(keys: bytes) -> bytes:
+    return hashlib.sha256(keys).digest()
 
 
 def _public(keys: list[CrossSigningKey]) -> list[CrossSigningKey]:

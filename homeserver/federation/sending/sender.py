@@ -198,10 +198,10 @@ class Sender:
             self._open(name).say(key, edu)
             self._start(name)
 
-    def want_devices(self, destinations: Iterable[str], first: int, last: int) -> None:
-        """Changes of devices for these servers, newer than all before."""
+    def want_devices(self, newest: Mapping[str, int], first: int, last: int) -> None:
+        """Changes of devices, newer than all before: `first` to `last`, and to each of these servers up to another one."""
         self._devices = max(self._devices, last)
-        self.want_devices_of(dict.fromkeys(destinations, last), first - 1)
+        self.want_devices_of(newest, first - 1)
 
     def want_devices_of(self, newest: Mapping[str, int], before: int) -> None:
         """The same, to each server up to another change."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cast import Client, Server
 from tests.signers import DeviceSigner, bootstrap, device_of, publish, unpadded
+from tests.voice.waiting import until
 
 Keys = dict[str, Any]
 
@@ -254,6 +255,8 @@ async def test_queries_and_claims_cost_the_same_for_one_and_for_a_hundred(server
     others = [await server.register(f"user{number}") for number in range(100)]
     await asyncio.gather(*(publish(other, one_time_keys=2) for other in others))
     await asyncio.gather(*(bootstrap(other) for other in (*others[:20], alice)))
+    announcements = server.application.base.life.memory["announcements"]
+    await until(lambda: not any(announcements().values()), "that other servers are told of all these keys")
     costs = {"query": set[int](), "claim": set[int]()}
     for count in (1, 100):
         asked = others[:count]
