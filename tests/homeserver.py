@@ -59,6 +59,7 @@ async def running_homeserver(
     dns: FakeDns | None = None,
     signing_key: SigningKey = SIGNING_KEY,
     old_keys: Sequence[ServerKey] = (),
+    public_baseurl: str = "http://localhost:8008",
 ) -> AsyncIterator[Server]:
     """Start, serve, stop. The first listener is the one that clients of the test use. Other servers: `dns` knows them."""
     database = Database(dsn, PoolLimits(max_connections=5, wait_seconds=5))
@@ -66,7 +67,7 @@ async def running_homeserver(
         settings,
         database,
         signing_key,
-        public_baseurl="http://localhost:8008",
+        public_baseurl=public_baseurl,
         clock=clock,
         sfu=sfu,
         dns=dns or FakeDns(),

@@ -17,7 +17,7 @@ from homeserver.protocol.voice_channel import VOICE_CHANNEL
 from homeserver.services.calls.channel_options import options_of
 from homeserver.services.calls.identities import MAX_SEATS_OF_USER
 from homeserver.services.calls.permissions import DECIDES, rights_in_call
-from homeserver.services.calls.tokens import CallTokens, grant_of
+from homeserver.services.calls.tokens import CallTokens
 from voice.sfu.backend import Grant, Joined, SfuBackend, SfuEvent, SfuUnavailable
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Revocation:
             rights = rights_in_call(room, known.user_id, known.slot_id)
         except Forbidden:
             return None
-        return grant_of(known, rights, self.tokens.is_local(known.user_id))
+        return self.tokens.grant(known, rights)
 
     async def _put_out(self, known: VoiceIdentity) -> None:
         # Noted before it is awaited: a token that is made meanwhile says otherwise, and is newer.

@@ -103,7 +103,7 @@ class CallTokens:
         known = await self.identities.remember(identity_of(member))
         # From here on nothing is awaited: who lost his rights meanwhile is refused, who loses them later is found.
         room = self.cache.peek(member.room_id) or await self._room(member.room_id)
-        grant = grant_of(known, rights_in_call(room, member.user_id, member.slot_id), self.is_local(member.user_id))
+        grant = self.grant(known, rights_in_call(room, member.user_id, member.slot_id))
         jwt = self._mint(grant)
         self.identities.note_grant(known.key, grant)
         return CallToken(url, jwt)
@@ -122,8 +122,25 @@ class CallTokens:
         return any(server_name_of(user_id) == server_name for user_id in room.joined)
 
     def is_local(self, user_id: str) -> bool:
-        """Whether he is one of ours: only those publish here (MSC4195), and open calls."""
+        """Whether he is one of ours: only those open calls."""
         return server_name_of(user_id) == self.server_name
+
+    def grant(self, known: VoiceIdentity, rights: Rights) -> Grant:
+        """What the SFU is told that he may do.
+
+        MSC4195: `canPublish` is "true if the token was requested by a local user". The generation before it, which
+        knows no member ids, has one SFU for a call, that of its oldest membership: there everybody publishes.
+        """
+        publishes = known.member_id is None or self.is_local(known.user_id)
+        sources = rights.sources if publishes else ()
+        return Grant(
+            room=known.sfu_room,
+            identity=known.identity,
+            can_publish=bool(sources),
+            sources=sources,
+            can_publish_data=publishes,
+            priority_speaker=publishes and rights.priority,
+        )
 
     async def _room(self, room_id: str) -> LiveRoom:
         """Raises Forbidden also where there is no such room: who is not in a room learns nothing of it."""
@@ -160,19 +177,6 @@ class CallTokens:
             return self.backend.mint_token(grant)
         except SfuUnavailable as error:
             raise Unavailable("Calls do not work at the moment; try again") from error
-
-
-def grant_of(known: VoiceIdentity, rights: Rights, is_local: bool) -> Grant:
-    """What the SFU is told that he may do. MSC4195: `canPublish` is "true if the token was requested by a local user"."""
-    sources = rights.sources if is_local else ()
-    return Grant(
-        room=known.sfu_room,
-        identity=known.identity,
-        can_publish=bool(sources),
-        sources=sources,
-        can_publish_data=is_local,
-        priority_speaker=is_local and rights.priority,
-    )
 
 
 def identity_of(member: CallMember) -> VoiceIdentity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from homeserver.protocol.errors import Forbidden
-from homeserver.services.calls.tokens import by_device
+from homeserver.services.calls.tokens import by_device, by_device_and_member
 from tests.cast import Server
 from tests.clock import FakeClock
 from tests.voice.callers import SERVICE, SFU_URL, ask_homeserver, get_token, openid, sfu_get
@@ -196,7 +196,8 @@ async def test_mallory_cannot_take_the_name_of_another_server(server: Server, sf
     assert identities.find(tokens.sfu_room(room_id), "@mallory:test:8448:X").user_id == "@mallory:test:8448"
 
 
-async def test_remote_users_listen_to_calls_that_one_of_ours_opened(server: Server) -> None:
+async def test_remote_users_come_into_calls_that_one_of_ours_opened(server: Server) -> None:
+    """With state events all publish at one SFU; with a member id everybody does so at that of his own server."""
     alice = await server.register("alice")
     room_id = await alice.create_room()
     room = await server.application.base.cache.get(room_id)
@@ -205,9 +206,13 @@ async def test_remote_users_listen_to_calls_that_one_of_ours_opened(server: Serv
     with pytest.raises(Forbidden):
         await issuer.issue(by_device("@bob:elsewhere.example", room_id, "X"))
     await sfu_get(alice, room_id)
-    video = read_token((await issuer.issue(by_device("@bob:elsewhere.example", room_id, "X"))).jwt).video
-    assert video is not None
-    assert (video.can_publish, video.can_subscribe) == (False, True)
+    slot = ("m.call#ROOM", "X", "m1")
+    listens = by_device_and_member("@bob:elsewhere.example", room_id, *slot)
+    for member, publishes in ((by_device("@bob:elsewhere.example", room_id, "X"), True), (listens, False)):
+        video = read_token((await issuer.issue(member)).jwt).video
+        assert video is not None
+        assert (video.can_publish, video.can_subscribe) == (publishes, True)
+        assert bool(video.can_publish_data) == publishes
 
 
 async def test_the_homeservers_own_endpoint_checks_the_address(server: Server) -> None:
