@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from config.settings import Settings, VoiceSettings
+from config.settings import ListenerSettings, Settings, VoiceSettings
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.voice_addresses import sfu_url, turn_access
 from homeserver.http.endpoint import Endpoint, endpoints_of
@@ -45,7 +46,14 @@ def build_voice_backend(
         return VoiceBackend()
     if settings.voice.backend == "livekit":
         return _livekit(base, settings.voice)
+    if not _is_reachable(settings.listeners):
+        return VoiceBackend()
     return _embedded(base, settings.voice, public_baseurl)
+
+
+def _is_reachable(listeners: Iterable[ListenerSettings]) -> bool:
+    """Workers whose signalling no listener serves can carry no call: then they need not take a port either."""
+    return any("voice" in listener.resources for listener in listeners)
 
 
 # --- our own ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import LiveKitSettings, Settings, VoiceSettings
+from config.settings import ListenerSettings, LiveKitSettings, Settings, VoiceSettings
 from tests.cast import Server
 from tests.homeserver import server_settings
 
@@ -14,7 +14,7 @@ SIGNALLING, WEBHOOK = "/livekit/sfu/0/rtc/v1/validate", "/livekit/sfu_webhook"
 CLUSTER = LiveKitSettings(url="ws://127.0.0.1:9", api_key="k", api_secret="a secret of at least thirty-two bytes")
 
 
-@pytest.fixture(params=["embedded", "livekit", "off"])
+@pytest.fixture(params=["embedded", "livekit", "off", "nowhere"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -26,7 +26,11 @@ def settings(kind: str, tmp_path: Path) -> Settings:
         "livekit": VoiceSettings(backend="livekit", livekit=(CLUSTER,)),
         "off": VoiceSettings(enabled=False),
     }
-    return server_settings(tmp_path, voice=voice[kind])
+    if kind != "nowhere":
+        return server_settings(tmp_path, voice=voice[kind])
+    # An address that is not ours: whoever listened there would fail.
+    deaf = ListenerSettings(port=0, resources=("client", "federation", "keys", "media", "admin"))
+    return server_settings(tmp_path, voice=VoiceSettings(workers=0, port=0, bind="192.0.2.1"), listeners=(deaf,))
 
 
 async def test_only_the_chosen_one_answers(server: Server, kind: str) -> None:
@@ -38,6 +42,7 @@ async def test_only_the_chosen_one_answers(server: Server, kind: str) -> None:
         "embedded": ("M_NOT_FOUND", "M_UNRECOGNIZED"),
         "livekit": ("M_UNRECOGNIZED", "M_UNAUTHORIZED"),
         "off": ("M_UNRECOGNIZED", "M_UNRECOGNIZED"),
+        "nowhere": ("M_UNRECOGNIZED", "M_UNRECOGNIZED"),
     }
     assert (signalling["errcode"], webhook["errcode"]) == expected[kind]
     alice = await server.register("alice")
