@@ -11,6 +11,7 @@ from homeserver.federation.incoming.gaps import MAX_CALLS
 from homeserver.protocol.events import Event
 from homeserver.protocol.hashing import encode_base64
 from homeserver.protocol.signing import sign_event
+from homeserver.services.foreign_events.outcomes import Standing
 from tests.cast import Client
 from tests.clock import START_MS, FakeClock
 from tests.federation.asker import member, stores
@@ -36,9 +37,11 @@ async def bodies(alice: Client, room: ForeignRoom) -> list[Any]:
 
 
 async def refused(mallory: ForeignServer, alpha: Home, *events: Event | dict[str, Any]) -> None:
-    """Each of them is answered with an error, or not at all."""
+    """Each of them is answered with an error, or not at all; or it is not allowed, which needs no answer."""
     answer = await mallory.send(alpha.server, events)
-    assert all(each.get("error") for each in answer.values()), answer
+    handled = [event_id for event_id, each in answer.items() if not each.get("error")]
+    standings = await alpha.server.application.foreign.standings(handled)
+    assert all(standings.get(each, Standing.REJECTED) is Standing.REJECTED for each in handled), (answer, standings)
 
 
 # --- Whose events ---

@@ -167,9 +167,9 @@ async def test_one_that_cannot_be_helped_harms_no_other(story: Story) -> None:
     on_top = story.room.build(MALLORY, "m.room.message", {}, prev=[lost.event_id], depth=5)
     unauthorised = story.room.build(MALLORY, "m.room.message", {}, auth=["$nothing:peer.example"])
     verdicts = await story.receive(lost, on_top, ok, unauthorised)
-    expected = [Outcome.REJECTED, Outcome.REJECTED, Outcome.ACCEPTED, Outcome.REJECTED]
+    expected = [Outcome.UNDECIDED, Outcome.UNDECIDED, Outcome.ACCEPTED, Outcome.UNDECIDED]
     assert [each.outcome for each in verdicts] == expected
-    assert all(each.reason for each in verdicts if each.outcome is Outcome.REJECTED)
+    assert all(each.reason for each in verdicts if each.outcome is Outcome.UNDECIDED)
 
 
 async def test_a_chain_without_end_ends(short: Story) -> None:
@@ -191,7 +191,7 @@ async def test_a_chain_without_end_ends(short: Story) -> None:
 
     short.mallory.peer.serves("POST", f"{V1}/get_missing_events/{{room_id}}", answer)
     verdicts = await short.receive(chain[-1])
-    assert outcomes(verdicts) == {Outcome.REJECTED}
+    assert outcomes(verdicts) == {Outcome.UNDECIDED}
     assert short.asked("get_missing_events") == MAX_CALLS
     assert len(short.mallory.peer.heard) < MAX_CALLS + 5
     assert short.memory.arrived == []
@@ -211,7 +211,7 @@ async def test_a_server_that_does_not_answer_holds_up_its_own_events_only(short:
     fine = short.room.build(MALLORY, "m.room.message", {"body": "fine"}, prev=tip)
     assert outcomes(await short.receive(fine)) == {Outcome.ACCEPTED}
     (verdict,) = await hanging
-    assert (verdict.outcome, verdict.reason) == (Outcome.REJECTED, "What it is built on could not be had in time")
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, "What it is built on could not be had in time")
     never.set()
 
 
@@ -222,7 +222,7 @@ async def test_who_makes_us_ask_in_vain_is_not_followed_for_a_while(short: Story
     for _ in range(FREE):
         await short.receive(lost())
     heard = len(short.mallory.peer.heard)
-    assert outcomes(await short.receive(lost())) == {Outcome.REJECTED}
+    assert outcomes(await short.receive(lost())) == {Outcome.UNDECIDED}
     assert len(short.mallory.peer.heard) == heard
     # What needs nothing is received all the same.
     assert outcomes(await short.receive(short.room.send(MALLORY, "plain"))) == {Outcome.ACCEPTED}
@@ -238,7 +238,7 @@ async def test_circles_are_received_by_nobody(us: Us, peer: Peer, clock: FakeClo
     one = story.room.build(MALLORY, "m.room.message", {}, prev=["$two:peer.example"], depth=9)
     other = story.room.build(MALLORY, "m.room.message", {}, prev=[one.event_id], depth=9)
     other = renamed(other, "$two:peer.example", signing_key(2))
-    assert outcomes(await story.receive(one, other)) == {Outcome.REJECTED}
+    assert outcomes(await story.receive(one, other)) == {Outcome.UNDECIDED}
     assert story.memory.arrived == []
 
 
@@ -260,7 +260,7 @@ async def test_a_told_state_that_is_none_is_not_believed(story: Story) -> None:
         story.mallory.peer.says(f"{V1}/state_ids/{story.room.room_id}", answer)
         story.incoming.patience.of_use(PEER, story.room.room_id)
         event = story.room.build(MALLORY, "m.room.message", {}, prev=[missing.event_id])
-        assert outcomes(await story.receive(event)) == {Outcome.REJECTED}, answer
+        assert outcomes(await story.receive(event)) == {Outcome.UNDECIDED}, answer
     assert story.memory.arrived == []
 
 
@@ -270,7 +270,7 @@ async def test_a_giant_state_is_refused(story: Story) -> None:
     giant = {"pdu_ids": [f"${number}:peer.example" for number in range(50_000)], "auth_chain_ids": []}
     story.mallory.peer.says(f"{V1}/state_ids/{story.room.room_id}", giant)
     (verdict,) = await story.receive(story.room.build(MALLORY, "m.room.message", {}, prev=[missing.event_id]))
-    assert verdict.outcome is Outcome.REJECTED
+    assert verdict.outcome is Outcome.UNDECIDED
     assert (story.asked("state"), story.asked("event")) == (0, 0)
 
 
@@ -293,4 +293,4 @@ async def test_a_server_that_gives_nothing(story: Story) -> None:
         story.mallory.peer.serves(method, f"{V1}/{what}/{{room_id}}", refuse)
     missing = story.room.send(MALLORY, "withheld")
     event = story.room.build(MALLORY, "m.room.message", {}, prev=[missing.event_id])
-    assert outcomes(await story.receive(event)) == {Outcome.REJECTED}
+    assert outcomes(await story.receive(event)) == {Outcome.UNDECIDED}

@@ -51,7 +51,7 @@ class Incoming:
     _fetching: RoomLocks = field(default_factory=RoomLocks)
 
     async def receive(self, origin: str, room_id: str, events: Sequence[Event]) -> list[Verdict]:
-        """A verdict for each, in the order given. REJECTED with a reason: what it is built on could not be had, too.
+        """A verdict for each, in the order given. UNDECIDED: what it is built on could not be had.
 
         `origin` is who is asked for what is missing. Raises NotFound where this server does not know the room.
         """
@@ -74,7 +74,7 @@ class Incoming:
         verdicts = await self._accept(room, Receivable(first.ready, {}), {})
         rest = {event_id: new[event_id] for event_id in first.stuck}
         if not self.patience.is_left(origin, room.room_id):
-            return verdicts | {each: Verdict(each, Outcome.REJECTED, IMPATIENT) for each in rest}
+            return verdicts | {each: Verdict(each, Outcome.UNDECIDED, IMPATIENT) for each in rest}
         return verdicts | await self._fetch_and_accept(origin, room, rest)
 
     async def _fetch_and_accept(self, origin: str, room: LiveRoom, rest: dict[str, Event]) -> dict[str, Verdict]:
@@ -104,11 +104,11 @@ class Incoming:
 
     def _refused(self, origin: str, room: LiveRoom, rest: Mapping[str, Event], why: str) -> dict[str, Verdict]:
         log.info("%s sent %d events of %s: %s", origin, len(rest), room.room_id, why)
-        return {each: Verdict(each, Outcome.REJECTED, why) for each in rest}
+        return {each: Verdict(each, Outcome.UNDECIDED, why) for each in rest}
 
     def _judge(self, origin: str, room: LiveRoom, verdicts: Sequence[Verdict]) -> None:
         """Nothing at all came of it: whoever does that again and again is not followed any more."""
-        if verdicts and all(each.outcome is Outcome.REJECTED for each in verdicts):
+        if verdicts and all(each.outcome in (Outcome.REJECTED, Outcome.UNDECIDED) for each in verdicts):
             self.patience.in_vain(origin, room.room_id)
         else:
             self.patience.of_use(origin, room.room_id)
@@ -150,5 +150,5 @@ class Incoming:
             for event in receivable.ready
         ]
         verdicts = await self.accept(room.room_id, arrivals) if arrivals else []
-        stuck = {each: Verdict(each, Outcome.REJECTED, why) for each, why in receivable.stuck.items()}
+        stuck = {each: Verdict(each, Outcome.UNDECIDED, why) for each, why in receivable.stuck.items()}
         return {**{each.event_id: each for each in verdicts}, **stuck}

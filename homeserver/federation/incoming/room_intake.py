@@ -112,7 +112,7 @@ class RoomIntake:
         try:
             return await self.incoming.receive(origin, room.room_id, events)
         except NotFound:
-            return [Verdict(event.event_id, Outcome.REJECTED, NOT_HERE) for event in events]
+            return [Verdict(event.event_id, Outcome.UNDECIDED, NOT_HERE) for event in events]
         finally:
             self._at_work[room.room_id] -= len(events)
             if not self._at_work[room.room_id]:
@@ -152,7 +152,7 @@ def _refused(pdus: Iterable[Any], version: RoomVersion, why: str) -> Answers:
 
 
 def _answers(verdicts: Iterable[Verdict]) -> Answers:
-    """ "If no error is present, the PDU can be considered successfully handled": what is kept aside was handled too."""
-    return {
-        each.event_id: (each.reason or "Not allowed") if each.outcome is Outcome.REJECTED else "" for each in verdicts
-    }
+    """ "If no error is present, the PDU can be considered successfully handled": what is kept aside was handled too, and
+    a rejected event is nothing its sender can do anything about. Errors are for what he may send again.
+    """
+    return {each.event_id: each.reason if each.outcome is Outcome.UNDECIDED else "" for each in verdicts}

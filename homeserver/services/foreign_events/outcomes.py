@@ -16,6 +16,8 @@ class Outcome(Enum):
     """Allowed where it stands in the graph, but not by the room's current state (6): not shown, not built on."""
     REJECTED = "rejected"
     """Not allowed by its auth events (4) or by the state before it (5): kept so that it is not asked for again."""
+    UNDECIDED = "undecided"
+    """What it is built on could not be had: it is not kept, and may be sent again."""
     KNOWN = "known"
     """It is here already; nothing was done."""
     OUTLIER = "outlier"
