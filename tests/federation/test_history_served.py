@@ -185,6 +185,8 @@ async def test_missing_events_are_oldest_first(alpha: Home, asker: Asker, alice:
         body = {"earliest_events": earliest, "latest_events": latest, **more}
         return ids((await asker.post("get_missing_events", room_id, body=body))["events"])
 
+    assert await asker.post("get_missing_events", room_id, body={}) == {"events": []}
+
     assert await missing([said[2]], [said[9]]) == said[3:9]
     assert await missing([], [said[39]]) == said[29:39]
     assert await missing([], [said[39]], limit=1000) == said[19:39]

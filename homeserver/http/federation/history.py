@@ -46,8 +46,9 @@ class EventAtTime(Protocol):
 
 
 class MissingEventsBody(msgspec.Struct):
-    earliest_events: list[str]
-    latest_events: list[str]
+    # Required, but other servers take them for empty where they are left out.
+    earliest_events: list[str] = []
+    latest_events: list[str] = []
     limit: int = DEFAULT_MISSING
     min_depth: int = 0
 

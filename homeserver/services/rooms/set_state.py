@@ -7,6 +7,7 @@ from typing import Any
 
 from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import BadJson, Forbidden, NotFound
+from homeserver.protocol.identifiers import parse_server_name
 from homeserver.protocol.server_acl import check_server_acl, server_is_allowed
 from homeserver.services.membership.by_state import SetMembership
 from homeserver.services.membership.content import check_joined
@@ -93,5 +94,10 @@ class SetState:
             check_power_levels(content, room.version)
         elif event_type == "m.room.server_acl":
             check_server_acl(content)
-            if not server_is_allowed(self.server_name, content):
+            # Lists name hosts. Where we share ours with other servers, as a port in our name says, those may be meant.
+            if not _has_port(self.server_name) and not server_is_allowed(self.server_name, content):
                 raise BadJson("This would shut this server out of the room")
+
+
+def _has_port(server_name: str) -> bool:
+    return parse_server_name(server_name).port is not None
