@@ -33,7 +33,12 @@ _SERVER: Mapping[str, str] = {
     "log_line_prefix": "%m [%p] ",
 }
 
-_FORGETFUL: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FORGETFUL: Mapping[str, str] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "96MB",  # the files may be in memory
+}
 
 
 def command_line_options(*, durable: bool) -> list[str]:
