@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.protocol.events import StateKey
     from homeserver.services.awake import AwakeUsers
-    from homeserver.services.rooms.live_room import Consequences, LiveRoom
+    from homeserver.services.rooms.live_room import Entry
     from homeserver.services.rooms.timeline_event import TimelineEvent
 
 log = logging.getLogger(__name__)
@@ -30,20 +30,18 @@ class Resolved:
     """In force from their `position` on, which is not that of the event in the timeline, if it is there at all."""
     went: Sequence[StateKey]
     """Keys that are empty now."""
-
-    @property
-    def keys(self) -> list[StateKey]:
-        """All keys that have changed."""
-        return [*((event.type, event.state_key or "") for event in self.came), *self.went]
+    keys: Sequence[StateKey]
+    """All keys that have changed."""
 
     @staticmethod
-    def of(room: LiveRoom, event: TimelineEvent, consequences: Consequences) -> Resolved | None:
+    def of(room_id: str, event: TimelineEvent, entries: Iterable[Entry]) -> Resolved | None:
         """What came with an event beside itself; None for nothing."""
         # One key may change twice where there is a hole before the event: what counts is the last.
-        last = {entry.key: entry.event for entry in consequences.entries}
+        last = {entry.key: entry.event for entry in entries}
+        keys = [key for key, holder in last.items() if holder is not event]
         came = [holder for holder in last.values() if holder is not None and holder is not event]
         went = [key for key, holder in last.items() if holder is None]
-        return Resolved(room.room_id, came, went) if came or went else None
+        return Resolved(room_id, came, went, keys) if keys else None
 
 
 EventsListener = Callable[[Sequence["TimelineEvent"]], None]

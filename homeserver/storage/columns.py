@@ -19,6 +19,11 @@ class Columns:
     width: int
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
+    def parts(self, size: int) -> list[Columns]:
+        """The same rows in pieces of at most `size`; one that is empty where there are none."""
+        starts = range(0, max(1, len(self.rows)), size)
+        return [Columns(self.width, self.rows[start : start + size]) for start in starts]
+
     def arrays(self) -> list[list[Any]]:
         return (
             [list(column) for column in zip(*self.rows, strict=True)] if self.rows else [[] for _ in range(self.width)]

@@ -19,6 +19,9 @@ from homeserver.storage.columns import Columns
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
+ENTRIES_PER_STATEMENT = 1_000
+"""A room that we come into has tens of thousands; while arguments are encoded nobody else runs."""
+
 MOVED = """
 moved AS (
     UPDATE rooms r SET tip_version = t.new_version, depth = t.depth,
@@ -196,14 +199,29 @@ class EventWrites:
     has_members: bool = False
     has_gone: bool = False
 
+    @property
+    def takes_several(self) -> bool:
+        """Whether there is more than one statement to send: only in a transaction are they written together."""
+        return len(self.entries.rows) > ENTRIES_PER_STATEMENT
+
     async def write(self, q: Queries) -> set[int]:
         """Write everything; returns the room_nids whose tip had not moved. Of other rooms nothing is written.
 
         Raises TransactionTakenError or EventStoredError, and then nothing at all is written.
         """
+        first, *more = self.entries.parts(ENTRIES_PER_STATEMENT)
+        moved = await self._write_first(q, first)
+        for part in more if moved else ():
+            await q.execute(_compose_more(*self._membership_parts()), list(moved), *part.arrays())
+        return moved
+
+    def _membership_parts(self) -> tuple[str, ...]:
+        return (MEMBERS,) * self.has_members + (GONE,) * self.has_gone
+
+    async def _write_first(self, q: Queries, entries: Columns) -> set[int]:
         optional = [
             (PLACED, self.placed),
-            (STATE, self.entries),
+            (STATE, entries),
             (FORKED, self.forked),
             (GAPS, self.gaps),
             (RELATIONS, self.relations),
@@ -216,7 +234,7 @@ class EventWrites:
         arguments = [*self.tips.arrays(), *self.events.arrays()]
         for _, columns in present:
             arguments += columns.arrays()
-        plain = (MEMBERS,) * self.has_members + (GONE,) * self.has_gone
+        plain = self._membership_parts() if entries.rows else ()
         statement = _compose(tuple((part, columns.width) for part, columns in present), plain)
         try:
             return {row[0] for row in await q.fetch(statement, *arguments)}
@@ -240,3 +258,10 @@ def _compose(parts: Sequence[tuple[str, int]], plain: Sequence[str]) -> str:
         texts.append(part.format(*range(number, number + width)))
         number += width
     return "WITH " + ",".join([*texts, *plain]) + "\nSELECT room_nid FROM moved"
+
+
+@lru_cache(maxsize=8)
+def _compose_more(*plain: str) -> str:
+    """The statement for further entries of rooms that have moved: $1."""
+    texts = ["moved AS (SELECT unnest($1::int[]) AS room_nid)", STATE.format(*range(2, 9)), *plain]
+    return "WITH " + ",".join(texts) + "\nSELECT count(*) FROM last"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from homeserver.protocol.client_event import split
 from homeserver.protocol.errors import UnsupportedRoomVersion
@@ -26,9 +26,12 @@ from homeserver.storage.positions import StreamPosition
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
 INLINE_EVENTS = 50
 """Fewer events than this are checked at once; more of them in a thread."""
-ROWS_PER_STATEMENT = 2_000
+ROWS_PER_STATEMENT = 500
 """What a statement's arguments take to encode is time in which nobody else runs: some 10 ms."""
 
 
@@ -61,7 +64,7 @@ class StoreOutliers:
         )
         if stored_version != version.version:
             raise UnsupportedRoomVersion(f"The room {room_id} has version {stored_version} here")
-        verdicts = {event.event_id: _unusable(event, room_id, version) for event in events}
+        verdicts = await _beside(len(events), _look_over, events, room_id, version)
         candidates = {event.event_id: event for event in events if verdicts[event.event_id] is None}
         marks = await self.pdus.marks(self.queries, _named(candidates, room_id, version))
         for event_id in [event_id for event_id in candidates if event_id in marks]:
@@ -84,10 +87,7 @@ class StoreOutliers:
         known = await self.store.events(cited) if cited else {}
         rejected = {event_id for event_id in cited if marks[event_id].flags & REJECTED}
         checks = AuthChecks(room_id, version, known, rejected)
-        if len(candidates) < INLINE_EVENTS:
-            judged, refused, halves = _judge_and_split(checks, candidates)
-        else:
-            judged, refused, halves = await asyncio.to_thread(_judge_and_split, checks, candidates)
+        judged, refused, halves = await _beside(len(candidates), _judge_and_split, checks, candidates)
         await self._insert(room_nid, judged, halves, {event_id: mark.event_nid for event_id, mark in marks.items()})
         return _verdicts(candidates, judged, refused)
 
@@ -102,6 +102,15 @@ class StoreOutliers:
             part = slice(start, start + ROWS_PER_STATEMENT)
             rows = [_row(each, half, numbers) for each, half in zip(judged[part], halves[part], strict=True)]
             await self.rows.insert(self.queries, room_nid, rows)
+
+
+async def _beside(count: int, work: Callable[Given, Made], /, *args: Given.args, **kwargs: Given.kwargs) -> Made:
+    """What work with so many events makes; where they are many it is done in a thread."""
+    return work(*args, **kwargs) if count < INLINE_EVENTS else await asyncio.to_thread(work, *args, **kwargs)
+
+
+def _look_over(events: Sequence[Event], room_id: str, version: RoomVersion) -> dict[str, Verdict | None]:
+    return {event.event_id: _unusable(event, room_id, version) for event in events}
 
 
 def _judge_and_split(

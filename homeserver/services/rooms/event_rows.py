@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from homeserver.protocol.sticky import sticks_until, sticky_duration
+from homeserver.services.announcer import Resolved
 from homeserver.services.clock import Clock
 from homeserver.services.rooms.append import Notification
 from homeserver.services.rooms.live_room import Consequences
 from homeserver.services.rooms.numbers import Numbers, Place, forked_row
-from homeserver.services.rooms.state_entries import entries_of
+from homeserver.services.rooms.state_entries import entries_of, whole_room
 from homeserver.services.rooms.timeline_event import (
     HIGHLIGHTS,
     NOTIFIES,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from homeserver.services.rooms.append import Append, NewEvent, NotificationRules, Transaction
 
 NOBODY = Notification()
+MANY_CHANGES = 500
+"""More than this comes with an event: the state of a room that we come into, above all. It is made ready in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ class EventRows:
         _event_row(writes, room.room_nid, new, stored, numbers.of_auth_events(room, new), is_placed=is_placed)
         if is_placed:
             self._beside(writes, new, stored, notification)
-        if foreign is not None:
+        if foreign is not None and len(foreign.changes) > MANY_CHANGES:
+            await asyncio.to_thread(_foreign_rows, writes, append, new, place, stored, numbers)
+        elif foreign is not None:
             _foreign_rows(writes, append, new, place, stored, numbers)
         elif stored.state_key is not None:
             _entry_row(writes, room.room_nid, (stored.type, stored.state_key), place.position, stored)
@@ -168,7 +174,9 @@ def _foreign_rows(
     if place.low is not None:
         gap = Gap(place.low, place.position, tuple(foreign.missing))
         writes.gaps.rows.append((room.room_nid, gap.low, gap.high, orjson.dumps(gap.missing).decode()))
-    append.consequences[place.position] = Consequences(entries, gap)
+    resolved = Resolved.of(room.room_id, stored, entries)
+    whole = whole_room(room, entries) if len(entries) > MANY_CHANGES else None
+    append.consequences[place.position] = Consequences(entries, gap, resolved, whole)
 
 
 def _entry_row(

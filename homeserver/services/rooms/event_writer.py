@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import MatrixError, Unavailable
-from homeserver.services.announcer import Announcer, Resolved
+from homeserver.services.announcer import Announcer
 from homeserver.services.clock import Clock
 from homeserver.services.rooms.append import Append, FilledGap, NotificationRules, TipMoved
 from homeserver.services.rooms.event_rows import EventRows
@@ -165,11 +165,11 @@ class EventWriter:
 
     async def _write(self, writes: EventWrites, batch: list[Append]) -> set[int]:
         also = batch[0].also
-        if also is None:
+        if also is None and not writes.takes_several:
             return await writes.write(self._database)
         async with self._database.transaction() as tx:
             moved = await writes.write(tx)
-            if moved:
+            if moved and also is not None:
                 await also(tx)
             return moved
 
@@ -188,9 +188,8 @@ class EventWriter:
         for append in committed:
             for event in append.stored:
                 consequences = append.consequences.get(event.position)
-                resolved = None if consequences is None else Resolved.of(append.room, event, consequences)
-                if resolved is not None:
-                    self._announcer.announce_resolved(resolved)
+                if consequences is not None and consequences.resolved is not None:
+                    self._announcer.announce_resolved(consequences.resolved)
         events = [event for append in committed for event in append.stored if not event.flags & UNPLACED]
         if events:
             self._announcer.announce_events(events)

@@ -13,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -22,6 +22,9 @@ from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.storage.timeline_gaps import Gap
+
+if TYPE_CHECKING:
+    from homeserver.services.announcer import Resolved
 
 RECENT_EVENTS = 64
 # Parsed auth events kept per room: create, power levels, join rules and the members who speak.
@@ -47,10 +50,16 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What a committed event of another server changes beside itself. `entries`: its own is the last, where it has one."""
+    """What a committed event of another server changes beside itself.
+
+    `entries`: its own is the last, where it has one. `resolved`: those that are not its own. `whole`: the room with all of
+    them, made beforehand where it is large and there was nothing before.
+    """
 
     entries: Sequence[Entry]
     gap: Gap | None = None
+    resolved: Resolved | None = None
+    whole: LiveRoom | None = None
 
 
 class CurrentState:
@@ -80,6 +89,11 @@ class CurrentState:
         else:
             self.weight -= replaced.weight
         return replaced
+
+    def become(self, other: CurrentState) -> None:
+        """Have what another one has, which is not used any longer."""
+        self._by_type, self.count, self.weight = other._by_type, other.count, other.weight
+        self.changes += other.changes
 
     def take_away(self, key: StateKey) -> TimelineEvent | None:
         """Resolution leaves a key empty; returns what was there."""
@@ -206,15 +220,24 @@ class LiveRoom:
             self._put(event)
 
     def _follow(self, event: TimelineEvent, consequences: Consequences) -> None:
-        for key, position, holder in consequences.entries:
-            if holder is None:
-                self._take_away(key)
-            else:
-                self._put(holder)
-            if holder is not event:
-                self.resolved_at = max(self.resolved_at, position)
+        if consequences.whole is not None:
+            self._become(consequences.whole)
+        else:
+            for key, _, holder in consequences.entries:
+                if holder is None:
+                    self._take_away(key)
+                else:
+                    self._put(holder)
+        if consequences.resolved is not None:
+            others = (position for _, position, holder in consequences.entries if holder is not event)
+            self.resolved_at = max(self.resolved_at, *others)
         if consequences.gap is not None:
             self.gaps.append(consequences.gap)
+
+    def _become(self, whole: LiveRoom) -> None:
+        self.state.become(whole.state)
+        self.joined, self.joined_local, self.invited = whole.joined, whole.joined_local, whole.invited
+        self.servers = whole.servers
 
     def _put(self, event: TimelineEvent) -> None:
         self.state.put(event)

@@ -59,7 +59,8 @@ class OutsideMemberships:
     async def forget(self, user_id: str, room_id: str) -> None:
         """An invitation or knock is void, without an event that ends it: the room is as unknown to the user as before."""
         await self.rows.forget(self.queries, user_id, room_id)
-        self.announcer.announce_resolved(Resolved(room_id, (), [("m.room.member", user_id)]))
+        went = [("m.room.member", user_id)]
+        self.announcer.announce_resolved(Resolved(room_id, (), went, went))
 
 
 def _row(event: Event, room_nid: int, number: int, stripped: Sequence[bytes]) -> OutsideRow:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from homeserver.services.rooms.live_room import Entry
+from homeserver.services.rooms.live_room import CurrentState, Entry, LiveRoom
 from homeserver.services.rooms.numbers import Place
 from homeserver.services.rooms.timeline_event import UNPLACED, TimelineEvent
 
@@ -32,3 +32,18 @@ def entries_of(
     if foreign.self_key is not None:
         entries.append(Entry(foreign.self_key, place.position, event))
     return entries
+
+
+def whole_room(room: LiveRoom, entries: Sequence[Entry]) -> LiveRoom | None:
+    """The room as these entries make it; None where it has something already."""
+    events = [entry.event for entry in entries if entry.event is not None]
+    if len(room.state) or len(events) < len(entries):
+        return None
+    return LiveRoom(
+        room_id=room.room_id,
+        room_nid=room.room_nid,
+        version=room.version,
+        server_name=room.server_name,
+        tip=room.tip,
+        state=CurrentState(events),
+    )

@@ -10,8 +10,11 @@ import pytest
 from homeserver.protocol.errors import BadGateway, Forbidden, MatrixError, UnsupportedRoomVersion
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.services.foreign_events.outcomes import Outcome, Standing
+from homeserver.services.rooms import event_rows
+from homeserver.storage import event_writes
 from homeserver.storage.database import Database
 from tests.federation.foreign_rooms import MALLORY, ForeignRoom
+from tests.federation.peers import signing_key
 from tests.services.foreign_events.houses import BOB, OURS, House
 
 ALICE = "@alice:peer.example"
@@ -59,6 +62,32 @@ async def test_back_after_all_of_us_had_left(house: House, version: str) -> None
     assert await house.before(room.room_id, left.event_id) == room.state_before(
         room.events[left.event_id].prev_event_ids
     )
+
+
+async def test_a_large_room_is_made_ready_aside(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_rows, "MANY_CHANGES", 10)
+    monkeypatch.setattr(event_writes, "ENTRIES_PER_STATEMENT", 7)
+    room = ForeignRoom.create("10")
+    room.keys.update((f"peer{number}.example", signing_key(20 + number)) for number in range(3))
+    for number in range(20):
+        room.member(f"@user{number}:peer{number % 3}.example", "join")
+    room.member("@user4:peer1.example", "leave")
+    room.member("@eve:peer.example", "ban", sender=MALLORY)
+    room.member("@carol:ours.example", "invite", sender=MALLORY)
+    for _ in range(2):  # for the first time, and once more
+        live = await house.adopt(room)
+        assert await house.state(room.room_id) == room.state == await house.stored_state(room.room_id)
+        known = (live.joined, live.joined_local, live.invited, live.servers, live.state.count, live.state.weight)
+        await house.forget_rooms()
+        again = await house.base.cache.get(room.room_id)
+        loaded = (again.joined, again.joined_local, again.invited, again.servers, again.state.count, again.state.weight)
+        assert known == loaded
+        assert len(live.joined) == 21
+        left = await house.send(room.room_id, BOB, "m.room.member", {"membership": "leave"}, BOB)
+        room.accept((await house.foreign.pdus.pdus([left.event_id]))[left.event_id])
+        for number in range(5, 20):
+            room.member(f"@user{number}:peer{number % 3}.example", "leave")
+            room.member(f"@user{number}:peer.example", "join")
 
 
 async def test_a_join_that_the_state_does_not_allow_is_no_way_in(house: House, database: Database) -> None:
