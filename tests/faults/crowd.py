@@ -27,9 +27,10 @@ class Sender:
         number = 0
         while not enough.is_set():
             number += 1
-            await self._send(f"{self.client.user_id}-{number}")
+            await self.send(f"{self.client.user_id}-{number}")
 
-    async def _send(self, txn_id: str) -> None:
+    async def send(self, txn_id: str) -> None:
+        """Until it is acknowledged."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (event_id := await self.attempt(txn_id)) is None:
                 await asyncio.sleep(0.05)

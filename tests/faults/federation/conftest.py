@@ -1,4 +1,4 @@
-"""One town for all stories of this folder: to start three servers takes longer than most of them."""
+"""One town for all stories of this folder, which use rooms and people of their own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pytest
 from tests.cast import Server
 from tests.faults.federation.town import NAMES, Town
 from tests.federation.authority import Authority
+from tests.postgres import TestServer
 
-SEED = int(os.environ.get("VOICECHAT_FAULTS_SEED", "4"))
+SEED = int(os.environ.get("VOICECHAT_TEST_SEED", "4"))
 
 
 @pytest.fixture(scope="session")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    town = Town(tmp_path_factory.mktemp("town"), Authority(tmp_path_factory.mktemp("town-authority")), SEED)
+def town(tmp_path_factory: pytest.TempPathFactory, postgres_server: TestServer) -> Iterator[Town]:
+    authority = Authority(tmp_path_factory.mktemp("town-authority"))
+    town = Town(tmp_path_factory.mktemp("town"), authority, postgres_server, SEED)
     try:
         town.start()
         yield town

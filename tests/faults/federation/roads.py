@@ -2,7 +2,7 @@
 
 A way is a TCP relay. While it is cut, nothing gets through and nobody is told: whoever connects waits, whoever has a
 connection hears nothing more. When it is open again, some of the old connections go on where they were (as TCP does, which
-sends again), the others break.
+sends again) and the others break; or all of them stay dead without a word, as where a firewall has forgotten them.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ class Road:
     carried: int = 0
     """Bytes that the asked one has sent since `stop_answers_after`."""
     answer_limit: int | None = None
-    _open: asyncio.Event = field(default_factory=asyncio.Event)
+    _gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """Of all connections made since the last silent heal."""
     _server: asyncio.Server | None = None
     _connections: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self) -> None:
-        self._open.set()
+        self._gate.set()
         self._server = await asyncio.start_server(self._accepted, LOOPBACK, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -51,17 +52,27 @@ class Road:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def cut(self) -> None:
-        self._open.clear()
+        self._gate.clear()
 
-    def heal(self) -> None:
-        """Connections that were made before, or tried meanwhile, go on or break."""
-        if self._open.is_set():
-            return
+    @property
+    def is_open(self) -> bool:
+        return self._gate.is_set()
+
+    def heal(self, silent: bool) -> None:
+        """Connections that were made before, or tried meanwhile, go on or break; `silent`: they are dead."""
         self.answer_limit = None
+        if self.is_open:
+            return
+        if silent:
+            self._gate = asyncio.Event()
+        else:
+            self._break_some()
+        self._gate.set()
+
+    def _break_some(self) -> None:
         for task in list(self._connections):
             if self.chance.random() >= GOES_ON:
                 task.cancel()
-        self._open.set()
 
     def stop_answers_after(self, size: int) -> None:
         """So many more bytes of the asked one arrive; then the way is cut."""
@@ -72,32 +83,36 @@ class Road:
         assert task is not None
         self._connections.add(task)
         try:
-            await self._connect(reader, writer)
+            await self._connect(reader, writer, self._gate)
         except (asyncio.CancelledError, OSError):
             pass
         finally:
             self._connections.discard(task)
             writer.transport.abort()
 
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._open.wait()
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
+        await gate.wait()
         there_reader, there_writer = await asyncio.open_connection(LOOPBACK, self.asked_port)
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._carry(reader, there_writer, self._nothing))
-                both.create_task(self._carry(there_reader, writer, self._answered))
+                both.create_task(self._carry(reader, there_writer, gate, self._asked))
+                both.create_task(self._carry(there_reader, writer, gate, self._answered))
         except* OSError:
-            await self._open.wait()  # one end is gone; the other hears of that like of everything else
+            await gate.wait()  # one end is gone; the other hears of that like of everything else
         finally:
             there_writer.transport.abort()
 
     async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, on_piece: Callable[[int], None]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        gate: asyncio.Event,
+        on_piece: Callable[[int], None],
     ) -> None:
         while True:
             piece = await reader.read(PIECE)
             on_piece(len(piece))
-            await self._open.wait()
+            await gate.wait()
             if not piece:
                 with suppress(OSError, NotImplementedError):
                     writer.write_eof()
@@ -105,7 +120,7 @@ class Road:
             writer.write(piece)
             await writer.drain()
 
-    def _nothing(self, size: int) -> None:
+    def _asked(self, size: int) -> None:
         """What is asked is not counted."""
 
     def _answered(self, size: int) -> None:
@@ -151,15 +166,16 @@ class Roads:
         apart = [road for pair, road in self._roads.items() if not any(set(pair) <= group for group in groups)]
         self._call(lambda: [road.cut() for road in apart])
 
-    def heal(self) -> None:
-        """All ways are open."""
-        self._call(lambda: [road.heal() for road in self._roads.values()])
+    def heal(self, *, silent: bool = False) -> None:
+        """All ways are open; `silent`: old connections are dead, and nobody was told."""
+        self._call(lambda: [road.heal(silent) for road in self._roads.values()])
 
     def stop_answers_after(self, asker: str, asked: str, size: int) -> None:
         self._call(lambda: self._roads[(asker, asked)].stop_answers_after(size))
 
     def is_open(self, asker: str, asked: str) -> bool:
-        return self._roads[(asker, asked)]._open.is_set()
+        """Not any more, once enough of the answers has arrived."""
+        return self._roads[(asker, asked)].is_open
 
     def _call(self, what: Callable[[], object]) -> None:
         async def call() -> None:

@@ -1,10 +1,13 @@
-"""Three of our servers, each a process with a database, a certificate and a name; between them ways that can be cut."""
+"""Three of our servers, each a process with a database, a certificate and a name; between them ways that can be cut.
+
+The databases are in one PostgreSQL, which nobody kills: `tests/faults/test_kills.py` does, and three of them take long to start.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +21,7 @@ from tests.faults.process import ServerProcess, free_port
 from tests.federation.asker import Asker
 from tests.federation.authority import Authority
 from tests.interop.target import COMPLAINT
+from tests.postgres import TestServer
 
 ALPHA, BETA, GAMMA = NAMES = ("alpha.test", "beta.test", "gamma.test")
 LAUNCHER = "tests.faults.federation.split_dns"
@@ -29,7 +33,9 @@ class Town:
 
     folder: Path
     authority: Authority
+    postgres: TestServer
     seed: int
+    databases: dict[str, str] = field(default_factory=dict)
     roads: Roads = field(init=False)
     processes: dict[str, ServerProcess] = field(default_factory=dict)
 
@@ -38,6 +44,7 @@ class Town:
         ports = {name: free_port() for name in NAMES}
         self.roads.start(ports)
         for name, port in ports.items():
+            self.databases[name] = asyncio.run(self.postgres.clone())
             self.processes[name] = self._process(name, port)
         with ThreadPoolExecutor() as threads:
             list(threads.map(ServerProcess.start, self.processes.values()))
@@ -53,6 +60,7 @@ class Town:
         others = {"bind": LOOPBACK, "port": federation_port, "resources": ["federation", "keys"], "tls": certificate}
         settings: dict[str, object] = {
             "server_name": name,
+            "database": {"url": self.dsn(name)},
             "listeners": [here, others],
             # How long a server that failed is left alone is what it is at home: the heal has to be quick with that.
             "federation": {"ca_file": str(self.authority.ca_file), "ip_denylist": []},
@@ -66,6 +74,12 @@ class Town:
         with ThreadPoolExecutor() as threads:
             list(threads.map(ServerProcess.stop, self.processes.values()))
         self.roads.stop()
+        for database in self.databases.values():
+            asyncio.run(self.postgres.drop(database))
+
+    def dsn(self, name: str) -> str:
+        """The database of a server."""
+        return self.postgres.dsn_of(self.databases[name])
 
     def server(self, name: str, session: aiohttp.ClientSession) -> Server:
         """For its users."""
@@ -80,6 +94,3 @@ class Town:
         lines = [line for each in self.processes.values() for line in each.log.read_text(errors="replace").splitlines()]
         return [line for line in lines if COMPLAINT.match(line)]
 
-
-def seconds_since(start: float) -> float:
-    return time.monotonic() - start
