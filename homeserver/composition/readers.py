@@ -110,7 +110,7 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
 
 def _build_account_data(base: Foundation) -> _AccountData:
     rows, rule_rows = AccountDataRows(), PushRuleRows()
-    stream = AccountDataStream(base.database, rows, base.announcer)
+    stream = AccountDataStream(base.database, base.announcer)
     ignored = IgnoredUsers(base.database, rows)
     rulesets = Rulesets(base.database, rule_rows)
     base.life.on_start(stream.load)

@@ -15,10 +15,6 @@ EVERYWHERE = ""
 """As a room id: global account data."""
 
 # Push rules are account data to clients, so both tables share one stream.
-LAST_POSITION = """
-SELECT greatest((SELECT max(position) FROM account_data), (SELECT max(position) FROM push_rules))
-"""
-
 GET = "SELECT content, position, deleted FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3"
 
 # Only while the user has fewer than $6 others, and not more than $7 bytes with them; one that was overtaken by a later
@@ -102,10 +98,6 @@ class AccountDataLimits:
 
 class AccountDataRows:
     """Statements over account_data."""
-
-    async def last_position(self, q: Queries) -> int:
-        """Where the stream of account data and push rules stands; the newest row is never deleted."""
-        return await q.fetchval(LAST_POSITION) or 0
 
     async def get(self, q: Queries, user_id: str, room_id: str, event_type: str) -> Stored | None:
         """One entry, also one that was deleted."""

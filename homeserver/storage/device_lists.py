@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 EVERYBODY = ""
 """As an observer: all who share a room with the user."""
 
-LAST_POSITION = "SELECT max(position) FROM device_list_changes"
-
 RECORD = """
 INSERT INTO device_list_changes (user_id, observer, position)
 SELECT DISTINCT user_id, $2, $3::bigint FROM unnest($1::text[]) AS user_id
@@ -27,10 +25,6 @@ WHERE position > $1 AND position <= $2 AND observer IN ('', $3)
 
 class DeviceListChanges:
     """Statements over device_list_changes. One row for each user and observer: only the newest change matters."""
-
-    async def last_position(self, q: Queries) -> int:
-        """Where the stream stands; 0 if nothing ever changed. Rows are never deleted, so this survives restarts."""
-        return await q.fetchval(LAST_POSITION) or 0
 
     async def record(self, q: Queries, user_ids: Sequence[str], position: int, observer: str = EVERYBODY) -> None:
         """Write that these users' keys changed at `position`, for everybody or for one observer."""

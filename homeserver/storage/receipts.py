@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 UNTHREADED = ""
 """As a thread id: the receipt is about the whole room."""
 
-LAST_POSITION = "SELECT max(position) FROM receipts"
-
 # Backfilled events (position < 0) are older than every receipt and may be read too.
 EVENTS = """
 SELECT event_id, position, thread_of(event_nid) AS thread_id FROM events
@@ -141,10 +139,6 @@ class NewReceipt:
 
 class ReceiptRows:
     """Statements over receipts and read positions."""
-
-    async def last_position(self, q: Queries) -> int:
-        """Where the stream stands; rows only ever move forwards and the newest stays, so this survives restarts."""
-        return await q.fetchval(LAST_POSITION) or 0
 
     async def events(self, q: Queries, room_nid: int, event_ids: Collection[str]) -> list[Record]:
         """(event_id, position, thread_id) of those events that are in the room's timeline."""

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-NEXT_START = "SELECT nextval('to_device_starts')"
-
 # $1 digest and $2 time of the request; $3 position; $4 users, $5 devices, $6 messages; $7 destinations, $8 EDU contents.
 # One statement for the whole request: the transaction id, the messages of all recipients (a device named on its own
 # gets that message instead of the one for '*'), and what leaves for other servers. Who is unknown drops out in the join.
@@ -81,11 +79,6 @@ class Delivery:
 
 class ToDeviceMessages:
     """Statements over the letterboxes."""
-
-    async def first_position(self, q: Queries) -> int:
-        """A position that no earlier start of the server has reached; call once a start."""
-        start: int = await q.fetchval(NEXT_START)
-        return start << 32
 
     async def send(
         self,

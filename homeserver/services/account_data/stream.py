@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.recent import RecentChanges
+from homeserver.storage.stream_starts import first_position
 
 if TYPE_CHECKING:
     from homeserver.services.announcer import Announcer
@@ -50,14 +50,13 @@ class AccountDataStream:
     """Positions and newest changes; wakes the user's syncs."""
 
     queries: Queries
-    rows: AccountDataRows
     announcer: Announcer
     position: StreamPosition = field(default_factory=lambda: StreamPosition("account_data"))
     recent: RecentChanges[RecentEntry] = field(default_factory=RecentChanges)
 
     async def load(self) -> None:
-        """Continue after the last stored change; once, before the first request."""
-        position = await self.rows.last_position(self.queries)
+        """Begin at a position that no token of an earlier start has reached; once, before the first request."""
+        position = await first_position(self.queries)
         self.position.load(position)
         self.recent.load(position)
 

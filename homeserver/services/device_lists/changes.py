@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from homeserver.storage.device_lists import EVERYBODY, DeviceListChanges
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.recent import RecentChanges
+from homeserver.storage.stream_starts import first_position
 
 if TYPE_CHECKING:
     from homeserver.services.announcer import Announcer
@@ -55,8 +56,8 @@ class DeviceLists:
     _listeners: list[ChangeListener] = field(default_factory=list)
 
     async def load(self) -> None:
-        """Continue after the last stored change; once, before the first request."""
-        position = await self.changes.last_position(self.queries)
+        """Begin at a position that no token of an earlier start has reached; once, before the first request."""
+        position = await first_position(self.queries)
         self.stream.load(position)
         self._recent.load(position)
 

@@ -13,6 +13,7 @@ from homeserver.services.text_limits import is_storable
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.receipts import UNTHREADED, NewReceipt, ReceiptRows
 from homeserver.storage.recent import RecentChanges
+from homeserver.storage.stream_starts import first_position
 
 if TYPE_CHECKING:
     from homeserver.services.announcer import Announcer
@@ -73,8 +74,8 @@ class Receipts:
     _listeners: list[Callable[[Receipt], None]] = field(default_factory=list)
 
     async def load(self) -> None:
-        """Continue after the last stored receipt; once, before the first request."""
-        position = await self.rows.last_position(self.queries)
+        """Begin at a position that no token of an earlier start has reached; once, before the first request."""
+        position = await first_position(self.queries)
         self.stream.load(position)
         self.recent.load(position)
 

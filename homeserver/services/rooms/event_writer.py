@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 MAX_EVENTS_PER_COMMIT = 256
 # Free positions below an event whose past is not here: more than any room has history.
 HOLE = 2**30
+# Free positions above the last event that is stored, when the server starts: the last start may have handed out and told
+# some more, for events that were not written in the end or are deleted by now. A new event there would be news to nobody.
+BETWEEN_STARTS = 4 * HOLE
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +73,9 @@ class EventWriter:
         self._committing = False
 
     async def start(self) -> None:
-        """Continue after the last stored event, and begin to commit."""
-        last = await self._events.last(self._database)
+        """Continue well after the last stored event, and begin to commit."""
+        stored = await self._events.last(self._database)
+        last = stored + BETWEEN_STARTS if stored else 0
         self.position.load(last)
         self.recent.load(last)
         self._task = asyncio.create_task(self._run(), name="event-writer")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from homeserver.services.sync.sources import Letters
 from homeserver.services.to_device.letterboxes import MAX_MESSAGES, DeviceName, Letterbox, Letterboxes
 from homeserver.storage.positions import StreamPosition
+from homeserver.storage.stream_starts import first_position
 from homeserver.storage.to_device import ToDeviceMessages
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Deliveries:
 
     async def load(self) -> None:
         """Begin at a position that no token of an earlier start has reached; once, before the first request."""
-        self.stream.load(await self.messages.first_position(self.queries))
+        self.stream.load(await first_position(self.queries))
 
     async def pending(self, user_id: str, device_id: str, since: int, to: int, limit: int = 100) -> Letters:
         """What waits in `(since, to]`, oldest first; from memory where the device has asked before."""
