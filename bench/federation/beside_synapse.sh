@@ -22,3 +22,7 @@ for round in $(seq "$ROUNDS"); do
          --scenario federation --state "$folder/state" --out "$OUT")
    done
 done
+# A room of 10,000 of another server is joined, MEMBERS where given.
+for kind in synapse voicechat; do
+   PYTHONPATH=$project:$MXBENCH "$HOMESERVER_PYTHON" -m bench.federation.big_join "$kind" "$BENCH_DIR/federation/$kind" "${MEMBERS:-10000}" | tee -a "$OUT"
+done
