@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -35,20 +36,13 @@ async def couple(stage: Stage, pair: Pair, home: str, of_alice: str, of_bob: str
     return alice, await stage.call(there.base_url, "bob", of_bob)
 
 
-async def until_gone(watcher: Player, device: Player) -> None:
-    """Until the watcher has been told that the device is no more."""
+async def until_answer(wanted: object, player: Player, question: str, **arguments: Any) -> None:
+    """Asks again until the answer is this one."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while await watcher.ask("knows_device", user_id=device.user_id, device_id=device.device_id):
+    while (answer := await player.ask(question, **arguments)) != wanted:
         assert time.monotonic() < deadline, (
-            f"{watcher} still knows {device}, which has logged out; its log: {watcher.log}"
+            f"{player}: {question}({arguments}) stayed {answer!r}; its log: {player.log}"
         )
-        await asyncio.sleep(0.1)
-
-
-async def until_master_key(watcher: Player, owner: Player, key: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (seen := await watcher.ask("master_key", user_id=owner.user_id)) != key:
-        assert time.monotonic() < deadline, f"{watcher} still sees the master key {seen} of {owner}, not {key}"
         await asyncio.sleep(0.1)
 
 
@@ -79,7 +73,7 @@ async def test_a_device_hears_from_its_login_to_its_logout(stage: Stage, pair: P
     await say(bob, room_id, "both devices hear this", alice, phone)
 
     await phone.ask("logout")
-    await until_gone(bob, phone)
+    await until_answer(False, bob, "knows_device", user_id=alice.user_id, device_id=phone.device_id)
     await bob.ask("devices_written_to", user_id=alice.user_id)
     await say(bob, room_id, "and the first one goes on hearing", alice)
     assert await bob.ask("devices_written_to", user_id=alice.user_id) == [alice.device_id]
@@ -123,8 +117,8 @@ async def test_two_people_come_to_trust_each_other(stage: Stage, pair: Pair, hom
         await eventually(other, "is_verified", user_id=phone.user_id, device_id=phone.device_id)
 
     renewed = await bob.ask("reset_cross_signing", password=bob.password)
-    await until_master_key(alice, bob, renewed["master_key"])
-    assert not await alice.ask("is_user_verified", user_id=bob.user_id)
+    await until_answer(renewed["master_key"], alice, "master_key", user_id=bob.user_id)
+    await until_answer(False, alice, "is_user_verified", user_id=bob.user_id)
 
 
 @pytest.mark.parametrize("of_alice, of_bob", [("js", "mautrix"), ("mautrix", "js")])
