@@ -258,7 +258,7 @@ class Client:
         raise AssertionError(f"no sync in {tries} was what the test waits for")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Server:
     """A running homeserver. The `server` fixture makes one; `application` is whatever app.py built."""
 

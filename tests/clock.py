@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 START_MS = 1_700_000_000_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class FakeClock:
-    """`clock.advance(ms=…)` moves time and wakes whoever slept long enough; nothing else does."""
+    """`clock.advance(ms=…)` moves time and wakes whoever slept long enough; nothing else does.
+
+    Without a repr of its own: it would be that of all tasks of a server, and asyncio asks each fixture for its repr twice.
+    """
 
     current_ms: int = START_MS
     _sleepers: list[tuple[int, int, asyncio.Future[None]]] = field(default_factory=list)

@@ -80,7 +80,7 @@ async def peer(authority: Authority, dns: FakeDns) -> AsyncIterator[Peer]:
         yield peer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Home:
     """A homeserver that other servers can talk to, and its SFU."""
 

@@ -40,7 +40,7 @@ class SentData:
     identities: Sequence[str]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class RecordingBackend:
     """`SfuBackend` in memory. `join` with a token, `change` and `leave` are what clients do; lists are what we did."""
 
