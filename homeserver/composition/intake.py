@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from homeserver.composition.federation import FederationServices
@@ -28,6 +29,7 @@ from homeserver.storage.received_transactions import ReceivedTransactions
 from homeserver.storage.server_acls import ServerAclRows
 from homeserver.storage.staged_pdus import StagedPdus
 from homeserver.storage.stripped_states import StrippedStates
+from homeserver.storage.timeline_gaps import arrival_depth
 
 HOUR_MS: Final = 60 * 60_000
 STAGED_INTERVAL_MS: Final = 60_000
@@ -71,7 +73,8 @@ def build_intake(
     checks = PduChecks(federation.keyring)
     remote = RemoteEvents(federation.client, checks)
     supplies = Supplies(remote, store_outliers, base.database, Pdus())
-    incoming = Incoming(base.cache, standings, Gaps(remote, standings), supplies, receive, Patience(base.clock))
+    gaps = Gaps(remote, standings, partial(arrival_depth, base.database))
+    incoming = Incoming(base.cache, standings, gaps, supplies, receive, Patience(base.clock))
     staging = _staging(base, incoming)
     ends = EndsOutside(
         base.database, checks, base.awake, base.rooms, base.events, StrippedStates(), outside, base.server_name

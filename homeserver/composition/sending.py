@@ -15,11 +15,13 @@ from homeserver.federation.sending.announcements import Announcements
 from homeserver.federation.sending.device_announcements import DeviceAnnouncements
 from homeserver.federation.sending.device_updates import DeviceUpdates
 from homeserver.federation.sending.sender import Sender
+from homeserver.federation.sending.sticky_backlog import StickyBacklog
 from homeserver.federation.sending.transactions import Transactions
 from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.device_changes import DeviceChangeRows
 from homeserver.storage.device_keys import DeviceKeys
 from homeserver.storage.outbound import OutboundRows, Progress
+from homeserver.storage.sticky_events import StickyEventRows
 
 SECOND_MS: Final = 1_000
 DAY_MS: Final = 24 * 60 * 60_000
@@ -45,7 +47,8 @@ def build_sending(
     sender = Sender(name, database, rows, changes, transactions, client, client.pauses, base.clock)
     lists = encryption.device_lists.stream
     keys = DeviceAnnouncements(sender, database, changes, devices, lists)
-    announcements = Announcements(name, sender, base.cache, base.awake, database, rows, changes, keys, lists)
+    sticky = StickyBacklog(name, sender, base.cache, database, StickyEventRows(), base.clock)
+    announcements = Announcements(name, sender, base.cache, base.awake, database, rows, changes, keys, lists, sticky)
 
     base.announcer.on_events(announcements.events)
     doors.forwarding.on_admitted(announcements.admitted)

@@ -62,6 +62,7 @@ def build_travel(
         adopt=foreign.adopt,
         incoming=parts.incoming,
         outside=kernel.outside,
+        arrivals=parts.rooms.arrivals,
     )  # fmt: skip
     aliases = AskForAlias(client, base.clock)
     base.life.on_stop(rooms.stop)

@@ -39,6 +39,16 @@ JOIN events e ON e.event_nid = s.event_nid
 ORDER BY e.event_nid
 """
 
+# What was redacted, soft-failed or rejected does not go to other servers either.
+OF_SERVER = """
+SELECT newest.* FROM unnest($1::int[]) AS wanted(room_nid) CROSS JOIN LATERAL (
+    SELECT s.room_nid, e.position, e.event_id
+    FROM sticky_events s JOIN events e ON e.event_nid = s.event_nid AND e.flags & 14 = 0
+    WHERE s.room_nid = wanted.room_nid AND s.expires_ms > $3 AND right(e.sender, length($2) + 1) = ':' || $2
+    ORDER BY s.event_nid DESC LIMIT $4
+) newest ORDER BY newest.position
+"""
+
 FORGET_EXPIRED = "DELETE FROM sticky_events WHERE expires_ms <= $1"
 
 
@@ -63,6 +73,15 @@ class StickyEventRows:
         """
         columns = [list(column) for column in zip(*spans, strict=True)]
         return await q.fetch(IN_SPANS, *columns, now_ms, limit)
+
+    async def of_server(
+        self, q: Queries, room_nids: Sequence[int], server_name: str, now_ms: int, limit: int
+    ) -> list[tuple[int, int, str]]:  # fmt: skip
+        """(room, position, event id) of what a server's users have said that sticks still: oldest first, of each room the
+        newest `limit`.
+        """
+        rows = await q.fetch(OF_SERVER, room_nids, server_name, now_ms, limit)
+        return [(row[0], row[1], row[2]) for row in rows]
 
     async def forget_expired(self, q: Queries, now_ms: int) -> None:
         """Housekeeping."""

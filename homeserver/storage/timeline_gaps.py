@@ -92,6 +92,22 @@ WHERE m.room_nid = $1 AND m.position = $2 AND g.type = 'm.room.member' AND m.use
 """
 
 
+# Where the beginning of the room is not here, the oldest hole is the one that we came in above.
+ARRIVAL_DEPTH = """
+SELECT e.depth FROM timeline_gaps g JOIN events e ON e.room_nid = g.room_nid AND e.position = g.high
+WHERE g.room_nid = $1 AND NOT EXISTS (
+    SELECT FROM current_state c JOIN events created USING (event_nid)
+    WHERE c.room_nid = $1 AND c.type = 'm.room.create' AND c.state_key = '' AND created.position IS NOT NULL
+)
+ORDER BY g.high LIMIT 1
+"""
+
+
+async def arrival_depth(q: Queries, room_nid: int) -> int:
+    """Below this depth a room's history is not here, as it was before we came; 0 where all of it is."""
+    return await q.fetchval(ARRIVAL_DEPTH, room_nid) or 0
+
+
 class Gap(NamedTuple):
     """Positions low < p < high are free for the past of the event at `high`, of whose prev_events `missing` are not here."""
 

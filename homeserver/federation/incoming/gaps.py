@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,15 @@ MAX_CALLS: Final = 10
 MAX_EVENTS: Final = 500
 """Longer gaps stay: readers fill them when they get there."""
 
+FloorOf = Callable[[int], Awaitable[int]]
+"""By room_nid: the depth above which all is here or to be had. What is deeper down is from before we came."""
+
 log = logging.getLogger(__name__)
+
+
+async def no_floor(room_nid: int) -> int:
+    """Of rooms in which we have been from the beginning."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +44,21 @@ class Gaps:
 
     remote: RemoteEvents
     standings: StandingsOf
+    floor: FloorOf = no_floor
 
     async def bridge(self, origin: str, room: LiveRoom, came: Mapping[str, Event], known: Known) -> Bridged:
-        """Ask until nothing is missing, nothing new comes, or the bounds are reached."""
+        """Ask until nothing is missing, nothing new comes, or the bounds are reached.
+
+        Never for what was before we came: events that are built on it would bring all of it, as if it were new.
+        """
         events, standings = dict(came), dict(known.standings)
+        floor = await self.floor(room.room_nid)
         for _ in range(MAX_CALLS):
             missing = missing_prevs(events, Known(standings))
             if not missing or len(events) - len(came) >= MAX_EVENTS:
                 break
-            found = await self._ask(origin, room, events, missing)
+            latest = [each for each in ends(events, missing) if events[each].depth > floor]
+            found = await self._ask(origin, room, events, latest, floor) if latest else {}
             if not found:
                 break
             events |= found
@@ -56,14 +70,14 @@ class Gaps:
         return Bridged(events, Known(standings), missing_prevs(events, Known(standings)))
 
     async def _ask(
-        self, origin: str, room: LiveRoom, events: Mapping[str, Event], missing: Collection[str]
+        self, origin: str, room: LiveRoom, events: Collection[str], latest: Sequence[str], floor: int
     ) -> dict[str, Event]:
         """Nothing where the other server gives nothing: there is the state still, which is another question."""
         try:
             found = await self.remote.missing_events(
-                origin, room.room_id, room.version, earliest=room.tip.extremities, latest=ends(events, missing)
+                origin, room.room_id, room.version, earliest=room.tip.extremities, latest=latest, min_depth=floor
             )
         except MatrixError as error:
             log.info("%s did not give what is missing in %s: %s", origin, room.room_id, error)
             return {}
-        return {event.event_id: event for event in found if event.event_id not in events}
+        return {each.event_id: each for each in found if each.event_id not in events and each.depth >= floor}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -73,10 +74,11 @@ def receivable(events: Mapping[str, Event], known: Known, told: Collection[str])
         for each in unmet:
             dependents.setdefault(each, []).append(event_id)
     stuck = {event_id: why for event_id, event in events.items() if (why := _lacks(event, events, known, told))}
-    free = [event_id for event_id, unmet in waiting.items() if not unmet and event_id not in stuck]
+    # In the order in which they came, where nothing speaks against it.
+    free = deque(event_id for event_id, unmet in waiting.items() if not unmet and event_id not in stuck)
     ready: list[Event] = []
     while free:
-        event_id = free.pop()
+        event_id = free.popleft()
         ready.append(events[event_id])
         for dependent in dependents.get(event_id, ()):
             waiting[dependent].discard(event_id)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from homeserver.federation.incoming.arrivals import Arrivals
 from homeserver.federation.incoming.incoming import Incoming
 from homeserver.federation.incoming.staging import Staging, Work
 from homeserver.federation.incoming.withdrawn import EndsOutside
@@ -47,6 +48,7 @@ class RoomIntake:
     incoming: Incoming
     staging: Staging
     outside: EndsOutside
+    arrivals: Arrivals = field(default_factory=Arrivals)
     answer_seconds: float = ANSWER_SECONDS
     _at_work: dict[str, int] = field(default_factory=dict)
     _tasks: set[Work] = field(default_factory=set)
@@ -82,6 +84,7 @@ class RoomIntake:
             return dict.fromkeys(_written_ids(pdus), "Something went wrong here")
 
     async def _receive(self, origin: str, room_id: str, pdus: Sequence[Any]) -> Answers:
+        await self.arrivals.settled(room_id)
         try:
             room = await self.cache.get(room_id)
         except NotFound:

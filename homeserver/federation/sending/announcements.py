@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from homeserver.federation.sending.destination import Edu
     from homeserver.federation.sending.device_announcements import DeviceAnnouncements
     from homeserver.federation.sending.sender import Sender
+    from homeserver.federation.sending.sticky_backlog import StickyBacklog
     from homeserver.services.awake import AwakeUsers
     from homeserver.services.receipts.receipt import Receipt
     from homeserver.services.rooms.live_room import LiveRoom
@@ -51,6 +52,7 @@ class Announcements:
     changes: DeviceChangeRows
     devices: DeviceAnnouncements
     lists: StreamPosition
+    sticky: StickyBacklog
     _work: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
     _presence: dict[str, Edu] = field(default_factory=dict)
     """The newest of each user that is not told yet."""
@@ -70,6 +72,8 @@ class Announcements:
                 self._distribute(event)
             if event.flags & REDACTED:
                 self.sender.transactions.forget([event.event_id])
+        if self.sticky.note(events):
+            self._put("look", None)
         self._newest = max(self._newest, *(event.position for event in events))
         self._pass()
 
@@ -235,6 +239,7 @@ class Announcements:
                 self._send_out(event, await self.cache.get(event.room_id))
             del self._homeless[position]
             self._pass()
+        await self.sticky.tell()
         await self.devices.tell()
 
     def memory_usage(self) -> dict[str, int]:
@@ -244,6 +249,7 @@ class Announcements:
             "events": len(self._homeless),
             "presence": len(self._presence),
             "devices": self.devices.waiting,
+            "sticky": self.sticky.waiting,
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from homeserver.storage.outbound import DestinationRow
 
 MAX_QUEUED: Final = 500
 """Events kept in memory for one server; what is beyond is read from the database when its turn comes."""
+MAX_LATE: Final = 500
 MAX_EPHEMERAL: Final = 1000
 MAX_KEPT: Final = 50
 """Receipts for a server that cannot be reached."""
@@ -31,6 +33,8 @@ class Destination:
     """While it is behind: what was read from the database and is not sent yet."""
     missed_up_to: int = 0
     """`missed` has everything up to here; 0: nothing was read."""
+    late: list[tuple[int, str]] = field(default_factory=list)
+    """Events from before it came into their room, which it gets all the same (sticky_backlog.py); they go first."""
     to_device: bool = False
     """Messages for its devices wait in the database."""
     ephemeral: dict[tuple[str, ...], Edu] = field(default_factory=dict)
@@ -56,6 +60,10 @@ class Destination:
         else:
             insort(self.queued, (position, event_id))
 
+    def want_late(self, events: Sequence[tuple[int, str]]) -> None:
+        """Older events, in order; `row` says nothing of them."""
+        self.late = [*self.late, *(each for each in events if each not in self.late)][-MAX_LATE:]
+
     def fall_behind(self) -> None:
         """What is wanted is read from the database."""
         self.queued.clear()
@@ -79,5 +87,10 @@ class Destination:
     def has_something(self) -> bool:
         row = self.row
         return bool(
-            self.behind or self.queued or self.to_device or self.ephemeral or row.wanted_devices > row.sent_devices
+            self.behind
+            or self.queued
+            or self.late
+            or self.to_device
+            or self.ephemeral
+            or row.wanted_devices > row.sent_devices
         )

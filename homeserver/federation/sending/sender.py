@@ -11,7 +11,7 @@ import heapq
 import itertools
 import logging
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -187,6 +187,11 @@ class Sender:
                 self._changed[name] = destination.row
             self._start(name)
 
+    def want_late(self, name: str, events: Sequence[tuple[int, str]]) -> None:
+        """Events from before this server came into their room. Not kept over a restart."""
+        self._open(name).want_late(events)
+        self._start(name)
+
     def say(self, destinations: Collection[str], key: tuple[str, ...], edu: Edu) -> None:
         """Something ephemeral; the newest with the same key counts. Not kept for servers that cannot be reached."""
         now_ms = self.clock.now_ms()
@@ -342,7 +347,7 @@ class Sender:
         destinations = self._destinations.values()
         return {
             "destinations": len(self._destinations),
-            "events": sum(len(each.queued) for each in destinations),
+            "events": sum(len(each.queued) + len(each.late) for each in destinations),
             "ephemeral": sum(len(each.ephemeral) for each in destinations),
             "sending": sum(each.task is not None for each in destinations),
         }

@@ -27,6 +27,8 @@ MAX_READ_AT_ONCE: Final = 500
 """Missed events of a server, by id."""
 MAX_MISSED_OF_ROOM: Final = 200
 """After an outage: the newest events of each room. Servers ask for what was before."""
+MAX_LATE_AT_ONCE: Final = 10
+"""What each is built on is unknown to the other server, which has to ask for the state before it."""
 MAX_PDUS_IN_MEMORY: Final = 500
 
 
@@ -39,7 +41,7 @@ class Outgoing:
     sent_position: int = 0
     events: Sequence[tuple[int, str]] = ()
     missed: bool = False
-    """They are of `missed`, not of `queued`."""
+    """They are of `missed`, not of `queued`, unless they are of `late`."""
     to_device: Sequence[int] = ()
     sent_devices: int = 0
     said: list[tuple[tuple[str, ...], Edu]] = field(default_factory=list)
@@ -93,13 +95,14 @@ class Transactions:
         if destination.behind and not destination.missed:
             await self._read_missed(destination)
         waiting = destination.missed if outgoing.missed else destination.queued
-        batch = waiting[: destination.limit]
-        outgoing.events = batch
+        late = destination.late[: min(destination.limit, MAX_LATE_AT_ONCE)]
+        batch = waiting[: destination.limit - len(late)]
+        outgoing.events = [*late, *batch]
         if outgoing.missed and len(batch) == len(waiting):
             outgoing.sent_position = destination.missed_up_to
         elif batch:
             outgoing.sent_position = batch[-1][0]
-        outgoing.pdus = await self._pdus([event_id for _, event_id in batch])
+        outgoing.pdus = await self._pdus([event_id for _, event_id in outgoing.events])
 
     async def _read_missed(self, destination: Destination) -> None:
         row, up_to = destination.row, destination.row.wanted_position
@@ -152,6 +155,7 @@ class Transactions:
         row.sent_position = max(row.sent_position, outgoing.sent_position)
         row.sent_devices = max(row.sent_devices, outgoing.sent_devices)
         sent = set(outgoing.events)
+        destination.late = [each for each in destination.late if each not in sent]
         if outgoing.missed:
             destination.missed = [each for each in destination.missed if each not in sent]
             destination.behind = bool(destination.missed) or row.wanted_position > row.sent_position

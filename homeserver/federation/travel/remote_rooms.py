@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 from homeserver.federation.errors import BadAnswer
+from homeserver.federation.incoming.arrivals import Arrivals
 from homeserver.federation.incoming.incoming import Incoming
 from homeserver.federation.single_flight import SingleFlight
 from homeserver.federation.travel.joining import Joining
@@ -58,6 +59,7 @@ class FederatedRooms:
     adopt: Adopt
     incoming: Incoming
     outside: OutsideMemberships
+    arrivals: Arrivals
     _running: SingleFlight[str | None] = field(default_factory=SingleFlight)
     _gates: RoomLocks = field(default_factory=RoomLocks)
 
@@ -76,8 +78,9 @@ class FederatedRooms:
         return await self._running.run(f"join {user_id} {room_id}", come_in)
 
     async def _enter(self, resident: str, wish: MemberWish) -> str:
-        told = await self.joining.enter(resident, wish)
-        await self.adopt(wish.room_id, told.join.room_version, told.join, told.state, told.auth_chain)
+        with self.arrivals.coming_into(wish.room_id):
+            told = await self.joining.enter(resident, wish)
+            await self.adopt(wish.room_id, told.join.room_version, told.join, told.state, told.auth_chain)
         return told.join.event_id
 
     async def join_vouched(
