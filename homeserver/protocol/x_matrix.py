@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from homeserver.protocol.canonical_json import encode_canonical
-from homeserver.protocol.errors import Unauthorized
+from homeserver.protocol.errors import InvalidParam, Unauthorized
 from homeserver.protocol.hashing import decode_base64, encode_base64
 from homeserver.protocol.identifiers import is_server_name
 from homeserver.protocol.signing import ALGORITHM, SIGNATURE_BYTES, SigningKey
@@ -48,7 +48,9 @@ def is_x_matrix(header: str) -> bool:
 
 
 def parse_x_matrix(header: str) -> XMatrix:
-    """The claims of one Authorization header. Raises Unauthorized for what is not well formed."""
+    """The claims of one Authorization header. Raises Unauthorized for what is not well formed, InvalidParam for an origin
+    that is no server name.
+    """
     if not is_x_matrix(header) or len(header) > MAX_HEADER_CHARACTERS:
         raise Unauthorized("This is not an X-Matrix Authorization header")
     values = _parameters(header[len(SCHEME) :])
@@ -59,7 +61,8 @@ def parse_x_matrix(header: str) -> XMatrix:
     except ValueError:
         raise Unauthorized("The signature in the X-Matrix header is not base64") from None
     if not is_server_name(origin):
-        raise Unauthorized("The origin in the X-Matrix header is not a server name")
+        # Not a question of who it is: there can be no such server.
+        raise InvalidParam("The origin in the X-Matrix header is not a server name")
     if not key_id.startswith(f"{ALGORITHM}:") or len(key_id) > MAX_KEY_ID_CHARACTERS:
         raise Unauthorized("The key in the X-Matrix header is not an ed25519 key")
     if len(signature) != SIGNATURE_BYTES:

@@ -169,7 +169,7 @@ async def test_we_sign_invitations_and_nothing_else(alpha: Home, mallory: Foreig
         (changed(room_id=other.room_id), {"room_id": room.room_id}, WRONG),
         (event, {"room_id": other.room_id}, WRONG),
         (event, {"event_id": "$" + "a" * 43}, WRONG),
-        (event, {"pdu": {**event.pdu, "signatures": {}}}, WRONG),
+        (event, {"pdu": {**event.pdu, "signatures": {}}}, REFUSED),
         (event, {"pdu": {**event.pdu, "content": {"membership": "invite", "displayname": "Boss"}}}, WRONG),
         (event, {"pdu": {**event.pdu, "depth": -1}}, "M_BAD_JSON"),
         (event, {"pdu": {}}, WRONG),
@@ -258,7 +258,7 @@ async def test_a_room_that_we_are_in_gets_the_event_on_the_ordinary_way(
     assert not await is_invited(dora, room_id)
     assert await mallory.send(alpha.server, [signed]) == {event.event_id: {}}
     assert await is_invited(dora, room_id)
-    await invite(mallory, alpha, invitation(room, dora.user_id), [], version="11", expect=WRONG)
+    await invite(mallory, alpha, invitation(room, dora.user_id), [], version="11", expect=REFUSED)
 
 
 async def test_the_acl_of_a_room_of_ours_counts(alpha: Home, mallory: ForeignServer, alice: Client) -> None:

@@ -74,6 +74,19 @@ async def test_an_alias_of_another_server_is_a_way_in(alpha: Home, beta: Home, d
     assert mine["servers"] == [ALPHA, BETA]
 
 
+async def test_who_joins_by_alias_comes_where_it_points_now(alpha: Home, beta: Home) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    old, new = [await alice.create_room(preset="public_chat") for _ in range(2)]
+    path, hall = ("directory", "room", f"#hall:{ALPHA}"), ("join", f"#hall:{ALPHA}")
+    await alice.put(path, {"room_id": old})
+    assert (await bob.get(path))["room_id"] == old
+    await alice.delete(path)
+    await alice.put(path, {"room_id": new})
+    assert await bob.post(hall) == {"room_id": new}
+    # Everybody who looks is told what was found last.
+    assert (await bob.get(path))["room_id"] == new
+
+
 async def test_who_is_not_let_in_hears_why(alpha: Home, beta: Home) -> None:
     alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
     closed = await alice.create_room(preset="private_chat")

@@ -73,6 +73,7 @@ async def test_alpha_vouches_for_the_key_of_beta(alpha: Home, beta: Home, dns: F
     verify_key = signing_key(11, "key1").verify_key
     body = {"server_keys": {BETA: {}, ALPHA: {}, "nobody.example": {}, "no name/": {}}}
     answers = [await ask.post("/_matrix/key/v2/query", body), await ask.get(f"/_matrix/key/v2/query/{BETA}")]
+    answers.append(await ask.get(f"/_matrix/key/v2/query/{BETA}/ed25519:any"))
     dns.hosts.clear()  # beta is gone
     clock.advance(days=2)
     answers.append(await ask.get(f"/_matrix/key/v2/query/{BETA}"))

@@ -197,6 +197,15 @@ async def test_keys_that_are_none_are_left_out(alpha: Home, bobs: ForeignServer)
     assert await keys_of_bob(alice) == {}
 
 
+async def test_a_device_with_half_its_keys_is_there(alpha: Home, bobs: ForeignServer) -> None:
+    alice, _ = await shared_room(alpha, bobs)
+    has_devices(bobs, PHONE)
+    bobs.peer.says(f"{V1}/user/keys/query", {"device_keys": {BOB: {"BARE": {}, "PHONE": PHONE}}})
+    keys = await keys_of_bob(alice)
+    assert set(keys) == {"BARE", "PHONE"}
+    assert (keys["BARE"]["user_id"], keys["BARE"]["device_id"], keys["BARE"]["keys"]) == (BOB, "BARE", {})
+
+
 async def test_a_server_that_does_not_answer_is_among_the_failures(alpha: Home) -> None:
     alice = await alpha.server.register("alice")
     answer = await alice.post("keys/query", {"device_keys": {"@eve:nowhere.example": []}})

@@ -12,7 +12,7 @@ from typing import Any
 
 from homeserver.federation.doors.residence import check_user_of
 from homeserver.federation.pdu_checks import PduChecks
-from homeserver.protocol.errors import InvalidParam
+from homeserver.protocol.errors import Forbidden, InvalidParam
 from homeserver.protocol.event_format import check_event_format
 from homeserver.protocol.events import Event
 from homeserver.protocol.hashing import has_valid_content_hash
@@ -62,10 +62,10 @@ def check_format(handed: Handed, version: RoomVersion) -> None:
 
 
 async def verified(checks: PduChecks, handed: Handed, version: RoomVersion) -> Event:
-    """The event, signed by all who must. Raises InvalidParam; `check_format` has passed."""
+    """The event, signed by all who must. Raises InvalidParam, Forbidden where it is not; `check_format` has passed."""
     (result,) = await checks([handed.pdu], version, room_id=handed.room_id)
     if not isinstance(result, Event):
-        raise InvalidParam(result.reason)
+        raise Forbidden(result.reason)
     if result.event_id != handed.event_id:
         raise InvalidParam("The event has another id than the path")
     return result

@@ -46,9 +46,14 @@ class AskForAlias:
     _asking: SingleFlight[FoundRoom] = field(default_factory=SingleFlight)
     _memory: Bounded[str, _Remembered] = field(default_factory=_memory)
 
-    async def find(self, server_name: str, alias: str) -> FoundRoom:
-        """The room, by the word of the alias' own server. Raises NotFound, ConnectionFailed, ConnectionTimeout, BadGateway."""
+    async def find(self, server_name: str, alias: str, *, newest: bool = False) -> FoundRoom:
+        """The room, by the word of the alias' own server. `newest`: found rooms are asked for again, failures are not.
+
+        Raises NotFound, ConnectionFailed, ConnectionTimeout, BadGateway.
+        """
         remembered = self._memory.get(alias)
+        if newest and remembered is not None and isinstance(remembered.found, FoundRoom):
+            remembered = None
         if remembered is None or self.clock.now_ms() >= remembered.until_ms:
             return await self._asking.run(alias, lambda: self._ask(server_name, alias))
         if isinstance(remembered.found, MatrixError):

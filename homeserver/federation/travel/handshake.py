@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from homeserver.federation.client import Call, request_uri
-from homeserver.federation.errors import BadAnswer
+from homeserver.federation.errors import BadAnswer, RemoteRefused
 from homeserver.federation.travel.paths import TEMPLATE_LIMITS, V1
+from homeserver.federation.travel.refusals import of_template
 from homeserver.federation.travel.template import MemberWish, read_template
 from homeserver.protocol.builder import hash_and_sign
 from homeserver.protocol.errors import MatrixError
@@ -36,12 +37,15 @@ class Handshake:
     async def make(self, resident: str, wish: MemberWish) -> Event:
         """Our member event, signed by us, at the place that `resident` gives it.
 
-        Raises BadAnswer, IncompatibleRoomVersion, and as `FederationClient.call`.
+        Raises BadAnswer, IncompatibleRoomVersion, what the other server says of our wish, and as `FederationClient.call`.
         """
         # "The room versions the sending server has support for": of no use for leaving.
         query = VERSIONS if wish.membership != "leave" else None
         uri = request_uri(f"{V1}/{_MAKE[wish.membership]}", wish.room_id, wish.user_id, query=query)
-        answer = await self.client.call(resident, Call("GET", uri, limits=TEMPLATE_LIMITS))
+        try:
+            answer = await self.client.call(resident, Call("GET", uri, limits=TEMPLATE_LIMITS))
+        except RemoteRefused as error:
+            raise of_template(error) from error
         template = read_template(answer, wish, resident, self.clock.now_ms())
         try:
             event = hash_and_sign(template.pdu, template.version, self.server_name, self.signing_key)

@@ -12,7 +12,8 @@ from homeserver.federation.keyring import WantedKey
 from homeserver.federation.pdu_checks import MAX_KEYS_OF_A_SERVER, Keys
 from homeserver.federation.travel.paths import SIGNED_LIMITS, V1, V2
 from homeserver.federation.travel.refusals import is_unknown_endpoint
-from homeserver.protocol.errors import InvalidSignature
+from homeserver.protocol.canonical_json import encode_canonical
+from homeserver.protocol.errors import BadJson, InvalidSignature
 from homeserver.protocol.events import Event
 from homeserver.protocol.room_versions import V1 as FIRST
 from homeserver.protocol.room_versions import V2 as SECOND
@@ -38,6 +39,7 @@ class Inviting:
         pdu = answer.get("event")
         if not isinstance(pdu, dict):
             raise BadAnswer("The other server did not give the invitation back")
+        _check_is_json(pdu)
         signatures = await self._added_signatures(server_name, invite, pdu)
         both = {**invite.pdu, "signatures": {**invite.pdu["signatures"], server_name: signatures}}
         return Event.from_pdu(both, invite.room_version, invite.event_id)
@@ -71,6 +73,14 @@ class Inviting:
         if not fitting:
             raise BadAnswer("The other server did not sign the invitation")
         return fitting
+
+
+def _check_is_json(pdu: dict[str, Any]) -> None:
+    """Raises BadJson, which the inviting client hears: the other server means another event, and asking again is no use."""
+    try:
+        encode_canonical(pdu)
+    except BadJson as error:
+        raise BadJson(f"The other server gave back an event that cannot be: {error.message}") from error
 
 
 def _fits(signed: dict[str, Any], invite: Event, wanted: WantedKey, key: bytes) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from homeserver.federation.errors import RemoteRefused
 from homeserver.protocol.errors import (
+    ERRORS_BY_ERRCODE,
     BadGateway,
     ConnectionFailed,
     ConnectionTimeout,
@@ -40,13 +42,33 @@ _PASSED_ON: Final[tuple[type[StandardError], ...]] = (
     NotFound,
 )
 
+_ERRCODE: Final = re.compile(r"[A-Za-z0-9_.]{1,100}")
+
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
+
+
+class Passed(MatrixError):  # noqa: N818  (of errors.py: names of the protocol, not of Python)
+    """The other server's own error, of a request whose errors are for the client."""
+
+
+def of_template(error: RemoteRefused) -> MatrixError:
+    """make_join, 400: "The error should be passed through to clients so that they may give better feedback to users."
+
+    Those that are about the room are passed on in any case. Of the others those of the specification say that we did
+    something wrong, which our client did not.
+    """
+    remote = error.remote
+    if remote.status != 400 or remote.errcode in ERRORS_BY_ERRCODE or not _ERRCODE.fullmatch(remote.errcode):
+        return error
+    return Passed(remote.errcode, 400, remote.message[:MAX_MESSAGE_CHARACTERS])
 
 
 def passed_on(error: MatrixError) -> MatrixError:
     """What the client is told: the other server's own words where they are about the room, else that it failed."""
     remote = error.remote if isinstance(error, RemoteRefused) else error
+    if isinstance(remote, Passed):
+        return remote
     for kind in _PASSED_ON:
         if isinstance(remote, kind) and 400 <= remote.status < 500:
             return _retold(kind, remote)
@@ -78,7 +100,7 @@ class _Refusals:
         return sum(isinstance(each, Forbidden) for each in self.errors) >= MAX_SAME_REFUSALS
 
     def most_telling(self) -> MatrixError:
-        for kind in _PASSED_ON:
+        for kind in (*_PASSED_ON, Passed):
             for error in reversed(self.errors):
                 if isinstance(error, kind):
                     return error

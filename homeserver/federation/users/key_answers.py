@@ -19,7 +19,7 @@ MAX_NAME_CHARACTERS: Final = 255
 
 
 def read_device(user_id: str, device_id: object, keys: object, name: object) -> RemoteDevice | None:
-    """One device; None where it is not one of this user, or its keys are none."""
+    """One device; None where it is not one of this user, or has no keys."""
     if not isinstance(device_id, str) or not is_storable(device_id, MAX_DEVICE_ID_CHARACTERS):
         return None
     if not isinstance(keys, dict):
@@ -28,8 +28,10 @@ def read_device(user_id: str, device_id: object, keys: object, name: object) -> 
     if name is None and isinstance(unsigned, dict):
         name = unsigned.get("device_display_name")
     plain = {key: value for key, value in keys.items() if key != "unsigned"}
+    # What is left out is empty: such a device can read nothing, but it is there, and clients show it.
+    whole = {"user_id": user_id, "device_id": device_id, "algorithms": [], "keys": {}, "signatures": {}, **plain}
     try:
-        stored = encode_canonical(check_device_keys(plain, user_id, device_id))
+        stored = encode_canonical(check_device_keys(whole, user_id, device_id))
     except MatrixError:
         return None
     known = name if isinstance(name, str) and is_storable(name, MAX_NAME_CHARACTERS) else None

@@ -75,6 +75,13 @@ class RoomEventEndpoints:
         event_id = await self.set_state(request.requester, room_id, event_type, state_key, request.body)
         return {"event_id": event_id}
 
+    @endpoint("POST", ROOM + "/redact/{event_id}", body=dict, empty_body=True, limit="message")
+    async def redact_without_transaction(self, request: Request[dict[str, Any]]) -> Response:
+        """From before the specification, as `send_another_event`."""
+        room_id, event_id = request.path["room_id"], request.path["event_id"]
+        txn_id = secrets.token_urlsafe(TXN_ID_BYTES)
+        return {"event_id": await self.redact(request.requester, room_id, event_id, request.body, txn_id)}
+
     @endpoint("PUT", ROOM + "/redact/{event_id}/{txn_id}", body=dict, empty_body=True, limit="message")
     async def redact_event(self, request: Request[dict[str, Any]]) -> Response:
         path = request.path

@@ -39,12 +39,18 @@ class KeyEndpoints:
     own_document: Callable[[], dict[str, Any]]
     notary: KeyNotary
 
-    # The second is from before v1.6: "Querying for a specific key" was removed, and servers still ask.
+    # The second, here and below, is from before v1.6: "Querying for a specific key" was removed, and servers still ask.
     @endpoint("GET", f"{ROOT}/server", f"{ROOT}/server/{{key_id}}", auth=Auth.NONE)
     async def server_keys(self, request: Request[None]) -> Response:
         return self.own_document()
 
-    @endpoint("GET", f"{ROOT}/query/{{server_name}}", auth=Auth.NONE, limit="key_query")
+    @endpoint(
+        "GET",
+        f"{ROOT}/query/{{server_name}}",
+        f"{ROOT}/query/{{server_name}}/{{key_id}}",
+        auth=Auth.NONE,
+        limit="key_query",
+    )
     async def query_one(self, request: Request[None]) -> Response:
         until_ms = request.query.integer("minimum_valid_until_ts", minimum=0)
         return {"server_keys": await self.notary.documents({request.path["server_name"]: until_ms})}

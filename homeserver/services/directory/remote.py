@@ -20,8 +20,11 @@ class FoundRoom:
 class RemoteAliases(Protocol):
     """Asks the server whose alias it is."""
 
-    async def find(self, server_name: str, alias: str) -> FoundRoom:
-        """Raises NotFound, and errors of the connection where nobody answers."""
+    async def find(self, server_name: str, alias: str, *, newest: bool = False) -> FoundRoom:
+        """`newest`: what it answered a while ago will not do.
+
+        Raises NotFound, and errors of the connection where nobody answers.
+        """
         ...
 
 
@@ -29,5 +32,5 @@ class RemoteAliases(Protocol):
 class NoRemoteAliases:
     """Federation is switched off."""
 
-    async def find(self, server_name: str, alias: str) -> FoundRoom:
+    async def find(self, server_name: str, alias: str, *, newest: bool = False) -> FoundRoom:
         raise NotFound(f"There is no room with the alias {alias}")

@@ -28,22 +28,25 @@ class ResolveRoom:
     server_name: str
 
     async def room(self, room: str) -> FoundRoom:
-        """The room of an alias or of an id. Raises InvalidParam for neither, else as `alias`."""
+        """The room of an alias or of an id, for somebody who wants to go there: not where the alias pointed before.
+
+        Raises InvalidParam for neither, else as `alias`.
+        """
         if room.startswith("#"):
-            return await self.alias(room)
+            return await self.alias(room, newest=True)
         if room.startswith("!"):
             parse_room_id(room)
             return FoundRoom(room)
         raise InvalidParam("This is neither a room id nor a room alias")
 
-    async def alias(self, alias: str) -> FoundRoom:
-        """Where an alias points; other servers are asked for theirs.
+    async def alias(self, alias: str, *, newest: bool = False) -> FoundRoom:
+        """Where an alias points; other servers are asked for theirs, now (`newest`) or a few minutes ago.
 
         Raises InvalidParam, NotFound, and as `RemoteAliases.find`.
         """
         server_name = parse_room_alias(alias).server_name
         if server_name != self.server_name:
-            return await self.remote.find(server_name, alias)
+            return await self.remote.find(server_name, alias, newest=newest)
         found = await self.aliases.find(self.queries, alias)
         if found is None:
             raise NotFound(f"There is no room with the alias {alias}")

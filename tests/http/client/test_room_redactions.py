@@ -20,6 +20,14 @@ async def event(client: Client, room_id: str, event_id: str, expect: Any = 200) 
     return found
 
 
+async def test_a_redaction_of_an_old_client_has_no_transaction(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    event_id = await alice.send(room_id, "a secret")
+    redaction = await alice.post(("rooms", room_id, "redact", event_id), {"reason": "oops"})
+    assert (await event(alice, room_id, event_id))["unsigned"]["redacted_because"]["event_id"] == redaction["event_id"]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_redacted_message_says_why(server: Server, version: str) -> None:
     alice = await server.register("alice")
