@@ -123,7 +123,7 @@ class Decider:
             raise Refused(reason)
 
     def _told(self, arrival: Arrival) -> dict[str, View]:
-        """States after prev events that are not here. Every other prev event is."""
+        """States after prev events that are not here; every other one is. Raises Lacking, Refused."""
         told = {each.after_event_id: each.state for each in arrival.told}
         views: dict[str, View] = {}
         # One who comes in is told one state, whatever number of prev events his join has.
@@ -131,6 +131,8 @@ class Decider:
         for event_id in arrival.event.prev_event_ids:
             if self.has_state(event_id):
                 continue
+            if event_id in self.known.tip:
+                raise Lacking(places={event_id})
             if event_id not in told:
                 raise Refused(f"Its prev event {event_id} is not here")
             state = told[event_id]

@@ -37,6 +37,7 @@ class Lacking(Exception):  # noqa: N818  (an outcome rather than a mistake)
         self,
         *,
         events: set[str] | None = None,
+        places: set[str] | None = None,
         links: set[str] | None = None,
         states: set[str] | None = None,
         entries: set[str] | None = None,
@@ -46,6 +47,8 @@ class Lacking(Exception):  # noqa: N818  (an outcome rather than a mistake)
         super().__init__("not all of it is loaded")
         self.events = events or set()
         """Events with all their fields."""
+        self.places = places or set()
+        """Events that were the room's tip, and are that no more."""
         self.links = links or set()
         """Events whose auth chains are not in the auth graph."""
         self.states = states or set()
@@ -61,18 +64,24 @@ class Lacking(Exception):  # noqa: N818  (an outcome rather than a mistake)
 @dataclass(slots=True)
 class Knowledge:
     """Filled by the loader, read by the decider. What depends on the room's state holds for that which `marker` names:
-    `places` (whether they are settled), `after`, `before`, `resolved`.
+    `places` (whether they are settled), `after`, `before`, `resolved`, `absent`.
     """
 
     auth: KnownAuth
     prepared: bool = False
     """Whether what is needed in any case has been loaded."""
     places: dict[str, Place] = field(default_factory=dict)
+    tip: frozenset[str] = frozenset()
+    """The room's extremities when that was done, which are not looked up. Own sends move the tip without changing the
+    state: that these are not among `places` says nothing.
+    """
     redacted_by: dict[str, list[str]] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
     absent: set[str] = field(default_factory=set)
-    """Events that were looked for in vain: a state that was told may name what nobody has."""
+    """Events that were looked for in vain: a state that was told may name what nobody has. One that is being committed is
+    among them for a moment.
+    """
     numbers: dict[str, int] = field(default_factory=dict)
     entries: dict[str, TimelineEvent] = field(default_factory=dict)
     targets: dict[str, RedactionTarget] = field(default_factory=dict)
@@ -93,5 +102,6 @@ class Knowledge:
             self.after.clear()
             self.before.clear()
             self.resolved.clear()
+            self.absent.clear()
             self.linked = None
             self.marker = marker

@@ -57,7 +57,7 @@ class Loader:
         """
         if known.prepared:
             return
-        known.prepared = True
+        known.prepared, known.tip = True, frozenset(room.tip.extremities)
         wanted = {event_id for event_id in (*_named(room, arrivals), *also) if askable(event_id)}
         known.places, known.redacted_by = await self.places.places(self.queries, wanted)
         await self._load_targets(known, {arrival.event.redacts for arrival in arrivals if arrival.event.redacts})
@@ -66,6 +66,8 @@ class Loader:
 
     async def load(self, room: LiveRoom, known: Knowledge, arrivals: Sequence[Arrival], lacking: Lacking) -> None:
         """What was found to be lacking, and what is likely to be found next."""
+        if lacking.places:
+            await self._load_places(known, lacking.places)
         if lacking.states:
             await self._load_states(room, known, arrivals)
         if lacking.links:
@@ -125,6 +127,11 @@ class Loader:
         await self._load_events(known, wanted)
 
     # -- what is lacking ---------------------------------------------------------------------------
+
+    async def _load_places(self, known: Knowledge, event_ids: set[str]) -> None:
+        places, _ = await self.places.places(self.queries, event_ids)
+        known.places.update(places)
+        known.tip -= event_ids
 
     async def _load_states(self, room: LiveRoom, known: Knowledge, arrivals: Sequence[Arrival]) -> None:
         ids = {event_id for arrival in arrivals for event_id in arrival.event.prev_event_ids} | {*room.tip.extremities}

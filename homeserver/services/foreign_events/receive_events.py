@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from homeserver.services.foreign_events.auth_graphs import AuthGraphs
 from homeserver.services.foreign_events.decider import Decider
 from homeserver.services.foreign_events.knowledge import Knowledge, Lacking
 from homeserver.services.foreign_events.loader import Loader
-from homeserver.services.foreign_events.outcomes import Arrival, Verdict
+from homeserver.services.foreign_events.outcomes import Arrival, Outcome, Verdict
 from homeserver.services.foreign_events.room_locks import RoomLocks
 from homeserver.services.foreign_events.room_states import marker_of
 from homeserver.services.rooms.append import Also, Append, NewEvent, TipMoved
@@ -31,6 +32,8 @@ MAX_TRIES = 20
 """Of deciding again because something was lacking, or because the room has moved meanwhile; more where each of many
 arrivals joins long forks.
 """
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class ReceiveEvents:
                 except TipMoved:
                     continue
                 if verdicts is not None:
+                    _tell_rejected(room_id, verdicts)
                     return verdicts
         raise Unavailable("The room is too busy, try again")
 
@@ -79,6 +83,14 @@ class ReceiveEvents:
             self.writer.submit(append)
             await asyncio.shield(append.done)
         return decider.verdicts
+
+
+def _tell_rejected(room_id: str, verdicts: Sequence[Verdict]) -> None:
+    """One line for a call, whatever it brought."""
+    rejected = [verdict for verdict in verdicts if verdict.outcome is Outcome.REJECTED]
+    if rejected:
+        log.info("%s: %d of %d events were rejected, the first of them %s: %s",
+                 room_id, len(rejected), len(verdicts), rejected[0].event_id, rejected[0].reason)  # fmt: skip
 
 
 def prepare_append(room: LiveRoom, decider: Decider, rows: EventStates) -> Append | None:
