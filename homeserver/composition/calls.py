@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class CallServices:
     tokens: CallTokens | None = None
     well_known: Mapping[str, Any] = field(default_factory=dict)
     """Further keys of /.well-known/matrix/client."""
+    addresses: Collection[str] = ()
+    """By which memberships name our SFU."""
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -64,7 +66,7 @@ def build_calls(
         TokenServiceEndpoints(visitors, tokens, identities, delegations),
     )
     well_known = {"org.matrix.msc4143.rtc_foci": transports.by_service}
-    return CallServices(identities, tokens, well_known, [*turn, *endpoints])
+    return CallServices(identities, tokens, well_known, transports.addresses, [*turn, *endpoints])
 
 
 def _live(

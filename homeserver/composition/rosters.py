@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from homeserver.composition.calls import CallServices
@@ -74,7 +75,7 @@ def build_rosters(
     base.life.reports_memory("voice_places", places.memory_usage)
     backend.on_event(rosters.on_sfu_event)
     _tell_spaces(base, rosters, spaces)
-    reaper = _build_reaper(base, rooms, rosters)
+    reaper = _build_reaper(base, rooms, rosters, calls.addresses)
     _recover(base, calls.identities, rosters, spaces, reaper)
     moves = Moves(backend, rosters, encryption.sending.send, base.clock)
     base.life.on_stop(moves.stop)
@@ -94,9 +95,9 @@ def _tell_spaces(base: Foundation, rosters: Rosters, spaces: SpaceChannels) -> N
     base.life.on_stop(spaces.stop)
 
 
-def _build_reaper(base: Foundation, rooms: RoomServices, rosters: Rosters) -> Reaper:
-    sticky = EndStickyMemberships(base.database, CallMembershipRows(), rooms.send, base.clock)
-    end = EndMembership(base.cache, rooms.set_state, sticky)
+def _build_reaper(base: Foundation, rooms: RoomServices, rosters: Rosters, ours: Collection[str]) -> Reaper:
+    sticky = EndStickyMemberships(base.database, CallMembershipRows(), rooms.send, base.clock, ours)
+    end = EndMembership(base.cache, rooms.set_state, sticky, ours)
     reaper = Reaper(rosters, end, base.clock, base.server_name)
     rosters.on_seated.append(reaper.seated)
     rosters.on_departure.append(reaper.departed)

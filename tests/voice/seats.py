@@ -46,16 +46,17 @@ class Caller:
     def state_key(self) -> str:
         return f"_{self.client.user_id}_{self.client.device_id}_m.call"
 
-    async def announce(self) -> None:
-        """The call membership, as Element Call sends it."""
+    async def announce(self, service_url: str | None = None, selection: str = "multi_sfu") -> None:
+        """The call membership, as Element Call sends it; `service_url`: where he publishes."""
+        focus = {"type": "livekit", "livekit_service_url": service_url, "livekit_alias": self.room_id}
         content = {
             "application": "m.call",
             "call_id": "",
             "scope": "m.room",
             "device_id": self.client.device_id,
             "expires": 14_400_000,
-            "focus_active": {"type": "livekit", "focus_selection": "multi_sfu"},
-            "foci_preferred": [],
+            "focus_active": {"type": "livekit", "focus_selection": selection},
+            "foci_preferred": [] if service_url is None else [focus],
         }
         await self.client.set_state(self.room_id, CALL_MEMBER, content, self.state_key)
 

@@ -34,6 +34,11 @@ class RtcTransports:
     sfu_urls: Sequence[str]
 
     @property
+    def addresses(self) -> Collection[str]:
+        """All that clients may write into their memberships to say that they publish here."""
+        return frozenset(each.rstrip("/") for each in (self.service_url, *self.sfu_urls))
+
+    @property
     def by_service(self) -> list[dict[str, Any]]:
         """As clients of today read it, and the well-known of before MSC4143's endpoint."""
         return [{"type": "livekit", "livekit_service_url": self.service_url}]

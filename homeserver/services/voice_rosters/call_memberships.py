@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from homeserver.services.voice_rosters.foci import is_elsewhere
 from homeserver.services.voice_rosters.seat import Member
 
 if TYPE_CHECKING:
@@ -22,14 +23,22 @@ class Ending(NamedTuple):
     announced_ms: int
 
 
-def endings(room: LiveRoom, member: Member) -> Iterator[Ending]:
-    """What has to be set so that this device is in no call of the room, by the committed state."""
-    for state_key, event in room.state.of_type(CALL_MEMBER).items():
+def endings(room: LiveRoom, member: Member, ours: Collection[str], now_ms: int) -> Iterator[Ending]:
+    """What has to be set so that this device is in no call of the room at `ours` (`foci.py`), by the committed state."""
+    all_of_room = room.state.of_type(CALL_MEMBER)
+    for state_key, event in all_of_room.items():
         if event.sender != member.user_id:
             continue
         content = without_device(event.content, member.device_id)
-        if content is not None:
+        own = _of_device(event.content, member.device_id)
+        if content is not None and not is_elsewhere(own, all_of_room.values(), ours, now_ms):
             yield Ending(state_key, content, event.origin_server_ts)
+
+
+def _of_device(content: Mapping[str, Any], device_id: str) -> Mapping[str, Any]:
+    memberships = content.get("memberships")
+    listed = memberships if isinstance(memberships, list) else []
+    return next((each for each in listed if isinstance(each, dict) and each.get("device_id") == device_id), content)
 
 
 def without_device(content: Mapping[str, Any], device_id: str) -> dict[str, Any] | None:

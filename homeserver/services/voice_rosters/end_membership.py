@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,11 +31,15 @@ class StickyMemberships(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EndMembership:
-    """One verb. Done twice, it does nothing the second time."""
+    """One verb. Done twice, it does nothing the second time.
+
+    Who publishes at an SFU that is none of `ours` is in the call though he left ours; his client ends that itself.
+    """
 
     cache: RoomCache
     set_state: SetRoomState
     sticky: StickyMemberships
+    ours: Collection[str]
 
     async def __call__(self, member: Member, left_ms: int, *, device_is_back: bool) -> int | None:
         """End what was announced until `left_ms`. A newer one is a new attempt to join: returns when it was made.
@@ -51,7 +55,7 @@ class EndMembership:
             return None  # who is not in the room is in no call of it, and may say nothing there
         newer = [] if member.member_id is None else [await self.sticky.end(member, left_ms)]
         if not device_is_back:
-            standing = list(endings(room, member))
+            standing = list(endings(room, member, self.ours, left_ms))
             await self._set(member, [each for each in standing if each.announced_ms <= left_ms])
             newer += [each.announced_ms for each in standing if each.announced_ms > left_ms]
         return max((each for each in newer if each is not None), default=None)

@@ -7,13 +7,14 @@ In encrypted rooms clients may encrypt theirs: those we cannot see, and only a l
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.protocol.sticky import MAX_STICKY_MS
 from homeserver.services.requester import Requester
 from homeserver.services.voice_rosters.end_membership import on_behalf_of
+from homeserver.services.voice_rosters.foci import is_elsewhere
 from homeserver.services.voice_rosters.seat import Member
 from homeserver.storage.call_memberships import CallMembershipRows, StickyMembership
 
@@ -36,6 +37,7 @@ class EndStickyMemberships:
     rows: CallMembershipRows
     send: SendSticky
     clock: Clock
+    ours: Collection[str]
 
     async def end(self, member: Member, left_ms: int) -> int | None:
         """End the one of this joining, if it was announced until `left_ms`; the time of a newer one."""
@@ -43,6 +45,8 @@ class EndStickyMemberships:
         last = _last_of(events, member.member_id)
         if last is None or "application" not in last.content:
             return None  # MSC4143: what says no application is the end of a membership
+        if is_elsewhere(last.content, (), self.ours, left_ms):
+            return None
         if last.sent_ms > left_ms:
             return last.sent_ms
         key = next(key for key in KEYS if key in last.content)

@@ -201,3 +201,51 @@ async def test_a_sticky_membership_ends_as_well(server: Server, sfu: RecordingBa
     clock.advance(minutes=1)
     await tasks_done()
     assert not (await alice.sync()).timeline(room_id)
+
+
+ELSEWHERE = "https://beta.example/livekit/jwt"
+
+
+@pytest.mark.parametrize("selection", ["multi_sfu", "oldest_membership"])
+async def test_who_publishes_at_another_servers_sfu_may_leave_ours(
+    server: Server, sfu: RecordingBackend, clock: FakeClock, selection: str
+) -> None:
+    """With several SFUs he only listens here; with one it is that of the oldest membership, whatever his own prefers."""
+    here = server.application.calls.well_known["org.matrix.msc4143.rtc_foci"][0]["livekit_service_url"]
+    caller, bob = await lounge(server, sfu, clock), await server.register("bob")
+    await bob.join(caller.room_id)
+    his = await sit(bob, caller.room_id, sfu)
+    oldest, own = (ELSEWHERE, here) if selection == "oldest_membership" else (here, ELSEWHERE)
+    await caller.announce(oldest, selection)
+    clock.advance(seconds=1)
+    await his.announce(own, selection)
+    clock.advance(minutes=1)
+    his.leave()
+    clock.advance(seconds=3)
+    assert await stands(his)
+    clock.advance(minutes=1)
+    assert await stands(his)
+    assert not server.application.base.life.memory["absent_from_calls"]()["absent"]
+
+    await his.join()
+    await caller.announce(here, selection)
+    await his.announce(here, selection)
+    clock.advance(minutes=1)
+    his.leave()
+    clock.advance(seconds=3)
+    assert await ended(his)
+
+
+async def test_an_oldest_membership_that_has_expired_decides_nothing(
+    server: Server, sfu: RecordingBackend, clock: FakeClock
+) -> None:
+    caller, ghost = await lounge(server, sfu, clock), await server.register("ghost")
+    await ghost.join(caller.room_id)
+    await Caller(ghost, caller.room_id, sfu).announce(ELSEWHERE, "oldest_membership")
+    clock.advance(hours=5)
+    here = server.application.calls.well_known["org.matrix.msc4143.rtc_foci"][0]["livekit_service_url"]
+    await caller.announce(here, "oldest_membership")
+    clock.advance(minutes=1)
+    caller.leave(LeaveReason.VANISHED)
+    clock.advance(seconds=1)
+    assert await ended(caller)
