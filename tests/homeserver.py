@@ -29,6 +29,8 @@ from tests.dns import FakeDns
 from voice.sfu.backend import SfuBackend
 
 SERVER_NAME = "test"
+PATIENCE = aiohttp.ClientTimeout(total=60)
+"""The clock stands still: a long poll that nobody wakes would wait for ever."""
 SIGNING_KEY = SigningKey.from_seed("a_test", bytes(32))
 
 
@@ -76,7 +78,7 @@ async def running_homeserver(
     await application.start()
     listeners = await open_listeners(application)
     try:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=PATIENCE) as session:
             base_url = f"http://127.0.0.1:{listeners.ports[0]}"
             yield Server(session, base_url, settings.server_name, application, clock, listeners.ports)
     finally:

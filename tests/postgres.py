@@ -25,6 +25,7 @@ EXTERNAL_URL = "VOICECHAT_TEST_DATABASE_URL"
 MEMORY = Path("/dev/shm")
 """A file system in memory, on Linux. In containers it is often too small."""
 ENOUGH_MEMORY = 1024 * 1024 * 1024
+FOLDER_PREFIX = "voicechat-test-"
 
 
 @dataclass(slots=True)
@@ -78,7 +79,9 @@ def running_server() -> Iterator[TestServer]:
     if url := os.environ.get(EXTERNAL_URL):
         yield from _with_template(TestServer(url))
         return
-    with TemporaryDirectory(prefix="voicechat-test-", dir=_memory(), ignore_cleanup_errors=True) as folder:
+    _clear_memory()
+    prefix = f"{FOLDER_PREFIX}{os.getpid()}-"
+    with TemporaryDirectory(prefix=prefix, dir=_memory(), ignore_cleanup_errors=True) as folder:
         postgres = EmbeddedPostgres(Path(folder), durable=False)
         asyncio.run(postgres.start())
         try:
@@ -92,6 +95,24 @@ def _memory() -> Path | None:
     """Where files are only in memory; None (the usual folder) where there is no such place, or no room in it."""
     usable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_MEMORY
     return MEMORY if usable else None
+
+
+def _clear_memory() -> None:
+    """What runs that were killed have left there goes: memory is not the disk."""
+    for folder in MEMORY.glob(f"{FOLDER_PREFIX}*-*"):
+        owner = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _with_template(server: TestServer) -> Iterator[TestServer]:

@@ -161,6 +161,7 @@ async def test_one_device_after_the_other(alpha: Home, mallory: ForeignServer, m
     alice, _ = await shared_room(alpha, mallory)
     monkeypatch.setattr(device_list_updates, "MAX_DEVICES", 3)
     asked = has_devices(mallory, PHONE, stream_id=5)
+    await alice.sync()
     await mallory.send(alpha.server, edus=[edu("m.device_list_update", user_id=BOB, device_id="X", stream_id=5)])
     await until(lambda: asked == ["devices"])
     await alice.sync_until(lambda sync: sync.get("device_lists"))
