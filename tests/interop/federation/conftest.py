@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +13,15 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.faults.federation.roads import Roads
 from tests.federation.authority import Authority
 from tests.interop import environments
 from tests.interop.federation.people import Person
-from tests.interop.federation.servers import FederatedServer, make_server
+from tests.interop.federation.servers import HOSTS, FederatedServer, make_server
+from tests.interop.target import free_port
 
+SEED = 4
+"""Which connections outlive a time apart."""
 MakePerson = Callable[[str, FederatedServer], Awaitable[Person]]
 
 
@@ -24,9 +31,19 @@ class Pair:
 
     ours: FederatedServer
     theirs: FederatedServer
+    roads: Roads
 
     def home_and_away(self, home: str) -> tuple[FederatedServer, FederatedServer]:
         return (self.ours, self.theirs) if home == "ours" else (self.theirs, self.ours)
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Meanwhile neither hears of the other, and connections just hang."""
+        self.roads.part(["voicechat"], ["synapse"])
+        try:
+            yield
+        finally:
+            self.roads.heal()
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +58,21 @@ def pair(tmp_path_factory: pytest.TempPathFactory, interop_authority: Authority)
         environments.synapse_python()
     except environments.Unavailable as error:
         pytest.skip(str(error))
-    servers = [make_server(kind, folder / kind, interop_authority) for kind in ("voicechat", "synapse")]
-    for server in servers:
-        server.start()
-    yield Pair(*servers)
-    for server in servers:
-        server.stop()
-    assert servers[0].complaints() == []
+    roads = Roads(random.Random(SEED))
+    ports = {kind: free_port() for kind in HOSTS}
+    roads.start(ports)
+    leads_to = {"voicechat": roads.ports_of("synapse")["voicechat"], "synapse": roads.ports_of("voicechat")["synapse"]}
+    servers = [make_server(kind, folder / kind, interop_authority, ports[kind], leads_to[kind]) for kind in HOSTS]
+    ours, theirs = servers
+    try:
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(FederatedServer.start, servers))
+        yield Pair(ours, theirs, roads)
+    finally:
+        for server in servers:
+            server.stop()
+        roads.stop()
+    assert ours.complaints() == []
 
 
 @pytest_asyncio.fixture

@@ -7,7 +7,7 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 WAIT_SECONDS = 30.0
+PASSWORD = "correct horse battery staple"
 V3 = "/_matrix/client/v3"
 Event = dict[str, Any]
 
@@ -86,8 +87,16 @@ class Person:
     # --- Verbs ---
 
     async def register(self, name: str) -> None:
-        body = {"username": f"{name}-{secrets.token_hex(4)}", "password": "correct horse battery staple"}
-        answer = await self.post("/register", {**body, "auth": {"type": "m.login.dummy"}})
+        body = {"username": f"{name}-{secrets.token_hex(4)}", "password": PASSWORD}
+        self._enter(await self.post("/register", {**body, "auth": {"type": "m.login.dummy"}}))
+
+    async def log_in(self, user_id: str) -> None:
+        """A new device of somebody who has registered."""
+        identifier = {"type": "m.id.user", "user": user_id}
+        body = {"type": "m.login.password", "identifier": identifier, "password": PASSWORD}
+        self._enter(await self.post("/login", body))
+
+    def _enter(self, answer: dict[str, Any]) -> None:
         self.user_id, self.device_id = answer["user_id"], answer["device_id"]
         self.access_token = answer["access_token"]
 
@@ -129,6 +138,25 @@ class Person:
     async def event(self, room: str, event_id: str) -> Event:
         found: Event = await self.get(f"/rooms/{segment(room)}/event/{segment(event_id)}")
         return found
+
+    async def upload(self, data: bytes, content_type: str, filename: str) -> str:
+        """The mxc URI."""
+        headers = {"Authorization": f"Bearer {self.access_token}", "Content-Type": content_type}
+        url = f"{self.base_url}/_matrix/media/v3/upload"
+        async with self.session.post(url, params={"filename": filename}, data=data, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            return str((await response.json())["content_uri"])
+
+    async def download(self, uri: str, what: str = "download", **query: str) -> tuple[Mapping[str, str], bytes]:
+        """Headers and body of the file, or of its `thumbnail`. Raises Refused."""
+        server, _, media_id = uri.removeprefix("mxc://").partition("/")
+        path = f"{self.base_url}/_matrix/client/v1/media/{what}/{segment(server)}/{media_id}"
+        headers = {"Authorization": f"Bearer {self.access_token}"}
+        url = aiohttp.client.URL(path, encoded=True).update_query(query)
+        async with self.session.get(url, headers=headers) as response:
+            if response.status != 200:
+                raise Refused(response.status, await response.json())
+            return response.headers, await response.read()
 
     async def history(self, room: str, pages: int = 30) -> list[Event]:
         """Newest first, as far back as the server goes."""
@@ -211,3 +239,16 @@ class Person:
                 content = {"refused": refused.body}
             await asyncio.sleep(0.1)
         raise AssertionError(f"{event_type} {state_key} of {room} stayed {content} at {self.server_name}")
+
+    async def until_devices(self, user_id: str, device_ids: set[str], seconds: float = WAIT_SECONDS) -> None:
+        """Wait until sync says that the user's devices changed, and exactly these have keys."""
+        deadline = time.monotonic() + seconds
+        found: set[str] = set()
+        while time.monotonic() < deadline:
+            changed = (await self.sync(1000)).get("device_lists", {}).get("changed", [])
+            if user_id in changed:
+                answer = await self.post("/keys/query", {"device_keys": {user_id: []}})
+                found = set(answer["device_keys"].get(user_id, {}))
+                if found == device_ids:
+                    return
+        raise AssertionError(f"{user_id} has the devices {found} for {self.server_name}, not {device_ids}")

@@ -20,25 +20,30 @@ from tests.federation.authority import Authority
 from tests.interop.environments import PROJECT, synapse_python
 from tests.interop.target import COMPLAINT, free_port
 
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
+HOSTS = {"voicechat": "localhost", "synapse": "127.0.0.1"}
+"""What servers are called before the colon. Not the same: the list of servers that a room lets in knows no ports."""
 STOP_SECONDS = 30.0
 MakeCommand = Callable[["FederatedServer", Authority, TlsSettings], list[str]]
 
 
 @dataclass(slots=True)
 class FederatedServer:
-    """One homeserver with a client port and a federation port of its own. Its name has the port, so nobody asks DNS."""
+    """One homeserver. Its name has the port of the road that leads to it, so nobody asks DNS."""
 
     kind: str
     folder: Path
+    federation_port: int
+    """Where it listens for other servers."""
+    road_port: int
+    """Where they find it."""
     client_port: int = field(default_factory=free_port)
-    federation_port: int = field(default_factory=free_port)
     command: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def name(self) -> str:
-        return f"localhost:{self.federation_port}"
+        return f"{HOSTS[self.kind]}:{self.road_port}"
 
     @property
     def base_url(self) -> str:
@@ -86,12 +91,12 @@ class FederatedServer:
         return [line for line in lines if COMPLAINT.match(line)]
 
 
-def make_server(kind: str, folder: Path, authority: Authority) -> FederatedServer:
+def make_server(kind: str, folder: Path, authority: Authority, federation_port: int, road_port: int) -> FederatedServer:
     """`voicechat` or `synapse`, configured and not yet started."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = FederatedServer(kind, folder)
+    server = FederatedServer(kind, folder, federation_port, road_port)
     make: dict[str, MakeCommand] = {"voicechat": _voicechat, "synapse": _synapse}
-    server.command = make[kind](server, authority, authority.issue("localhost"))
+    server.command = make[kind](server, authority, authority.issue(HOSTS[kind]))
     return server
 
 

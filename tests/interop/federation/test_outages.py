@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.interop.federation.conftest import MakePerson, Pair
+from tests.interop.federation.scenes import meet
 from tests.interop.federation.servers import FederatedServer
-from tests.interop.federation.test_rooms import meet
 
 
 async def outage(pair: Pair, person: MakePerson, away: FederatedServer, home: str, messages: int) -> None:

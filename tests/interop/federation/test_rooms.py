@@ -5,25 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.interop.federation.conftest import MakePerson, Pair
-from tests.interop.federation.people import Person, Refused, rooms_of, segment
+from tests.interop.federation.people import Refused, rooms_of, segment
+from tests.interop.federation.scenes import EVERYDAY, MEMBER, VERSIONS, appoint, meet, says, until_same_state
 
-VERSIONS = [str(number) for number in range(1, 13)]
 KNOCK_SINCE, RESTRICTED_SINCE = 7, 8
-MEMBER = "m.room.member"
-
-
-def says(membership: str) -> object:
-    return lambda content: content.get("membership") == membership
-
-
-async def meet(pair: Pair, home: str, person: MakePerson, version: str) -> tuple[Person, Person, str]:
-    """Alice's public room, where she lives; Bob, of the other server, has come in."""
-    here, there = pair.home_and_away(home)
-    alice, bob = await person("alice", here), await person("bob", there)
-    room = await alice.create_room(version)
-    await bob.join(room, here.name)
-    await alice.until_state(room, MEMBER, bob.user_id, says("join"))
-    return alice, bob, room
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -48,6 +33,8 @@ async def test_a_conversation(pair: Pair, home: str, person: MakePerson, version
     edited = await bob.send(room, {**edit, "m.relates_to": {"rel_type": "m.replace", "event_id": answer}})
     relation = (await alice.until_event(room, edited))["content"]["m.relates_to"]
     assert relation == {"rel_type": "m.replace", "event_id": answer}
+    relations = (await alice.event(room, answer))["unsigned"]["m.relations"]
+    assert relations["m.replace"]["event_id"] == edited
     redaction = await bob.redact(room, answer)
     await alice.until_event(room, redaction)
     assert (await alice.event(room, answer))["content"] == {}
@@ -109,6 +96,51 @@ async def test_a_knock(pair: Pair, home: str, person: MakePerson, version: str) 
     await alice.until_state(room, MEMBER, bob.user_id, says("join"))
 
 
+@pytest.mark.parametrize("version", [str(KNOCK_SINCE), "12"])
+async def test_a_knock_is_taken_back(pair: Pair, person: MakePerson, version: str) -> None:
+    """By Bob, who is ours. Synapse neither takes back the knocks of its users nor tells other servers that it turned one
+    down.
+    """
+    alice, bob = await person("alice", pair.theirs), await person("bob", pair.ours)
+    rules = {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}
+    room = await alice.create_room(version, preset="private_chat", initial_state=[rules])
+    with pytest.raises(Refused):
+        await bob.join(room, alice.server_name)
+    await bob.knock(room, alice.server_name)
+    await alice.until_state(room, MEMBER, bob.user_id, says("knock"))
+    await bob.leave(room)
+    await alice.until_state(room, MEMBER, bob.user_id, says("leave"))
+    await bob.until_out(room)
+    await bob.knock(room, alice.server_name)
+    await alice.until_state(room, MEMBER, bob.user_id, says("knock"))
+
+
+@pytest.mark.parametrize("version", EVERYDAY)
+async def test_a_club_with_a_door_bell(pair: Pair, home: str, person: MakePerson, version: str) -> None:
+    """knock_restricted, since version 10: who is in the club comes in, others knock."""
+    here, there = pair.home_and_away(home)
+    alice, bob, carol = await person("alice", here), await person("bob", there), await person("carol", there)
+    club = await alice.create_room(version)
+    allow = [{"type": "m.room_membership", "room_id": club}]
+    content = {"join_rule": "knock_restricted", "allow": allow}
+    rules = {"type": "m.room.join_rules", "state_key": "", "content": content}
+    room = await alice.create_room(version, preset="private_chat", initial_state=[rules])
+    await bob.join(club, here.name)
+    await alice.until_state(club, MEMBER, bob.user_id, says("join"))
+    await bob.join(room, here.name)
+    await alice.until_state(room, MEMBER, bob.user_id, says("join"))
+    with pytest.raises(Refused):
+        await carol.join(room, here.name)
+    await carol.knock(room, here.name)
+    await alice.until_state(room, MEMBER, carol.user_id, says("knock"))
+    await alice.member(room, "invite", carol.user_id)
+    await carol.until_invited(room)
+    # Carol's server is told twice, and goes by what it is told as one of those in the room.
+    await bob.until_state(room, MEMBER, carol.user_id, says("invite"))
+    await carol.join(room)
+    await alice.until_state(room, MEMBER, carol.user_id, says("join"))
+
+
 @pytest.mark.parametrize("version", VERSIONS[RESTRICTED_SINCE - 1 :])
 async def test_a_restricted_room(pair: Pair, home: str, person: MakePerson, version: str) -> None:
     """Who is in the club may come in; the host's server vouches for him. Others may not."""
@@ -129,6 +161,28 @@ async def test_a_restricted_room(pair: Pair, home: str, person: MakePerson, vers
     await bob.until_event(room, hello)
 
 
+@pytest.mark.parametrize("version", EVERYDAY)
+async def test_a_guest_invites(pair: Pair, home: str, person: MakePerson, version: str) -> None:
+    """Bob asks somebody of the room's own server into the private room, and somebody of his own; to talk with directly."""
+    here, there = pair.home_and_away(home)
+    alice, bob = await person("alice", here), await person("bob", there)
+    carol, dave = await person("carol", here), await person("dave", there)
+    room = await alice.create_room(version, preset="private_chat", is_direct=True, invite=[bob.user_id])
+    invitation = next(event for event in await bob.until_invited(room) if event.get("state_key") == bob.user_id)
+    assert invitation["content"]["is_direct"] is True
+    await bob.join(room)
+    for guest in (carol, dave):
+        await bob.member(room, "invite", guest.user_id)
+        await guest.until_invited(room)
+        for resident in (alice, bob):
+            await resident.until_state(room, MEMBER, guest.user_id, says("invite"))
+        await guest.join(room)
+    for reader in (alice, bob):
+        for member in (carol, dave):
+            await reader.until_state(room, MEMBER, member.user_id, says("join"))
+    await until_same_state(room, alice, bob)
+
+
 @pytest.mark.parametrize("version", ["6", "10", "11", "12"])
 async def test_an_upgrade(pair: Pair, home: str, person: MakePerson, version: str) -> None:
     alice, bob, room = await meet(pair, home, person, version)
@@ -140,37 +194,33 @@ async def test_an_upgrade(pair: Pair, home: str, person: MakePerson, version: st
     await alice.until_event(new, hello)
 
 
-async def test_coming_back(pair: Pair, home: str, person: MakePerson) -> None:
-    """While nobody of Bob's server is in the room, things go on; back in it he sees them."""
+@pytest.mark.parametrize("version", EVERYDAY)
+async def test_an_upgrade_by_a_guest(pair: Pair, home: str, person: MakePerson, version: str) -> None:
+    """The new room is made where Bob lives; Alice, whose room it was, comes after him."""
     alice, bob, room = await meet(pair, home, person, "10")
-    await bob.leave(room)
-    await alice.until_state(room, MEMBER, bob.user_id, says("leave"))
-    missed = [await alice.send(room, f"missed {number}") for number in range(25)]
-    await alice.set_state(room, "m.room.topic", {"topic": "changed meanwhile"})
-    await bob.join(room, alice.server_name)
-    assert (await bob.state(room))[("m.room.topic", "")]["content"]["topic"] == "changed meanwhile"
-    history = [event["event_id"] for event in await bob.history(room)]
-    assert [event_id for event_id in history if event_id in missed] == missed[::-1]
+    await appoint(alice, bob, room, 100)
+    new = (await bob.post(f"/rooms/{segment(room)}/upgrade", {"new_version": version}))["replacement_room"]
+    await alice.until_state(room, "m.room.tombstone", "", lambda content: content.get("replacement_room") == new)
+    await alice.join(new, bob.server_name)
+    created = (await alice.state(new))[("m.room.create", "")]["content"]
+    assert created["room_version"] == version
+    assert created["predecessor"]["room_id"] == room
+    hello = await alice.send(new, "here I am")
+    await bob.until_event(new, hello)
 
 
-async def test_backfill_across_a_gap(pair: Pair, home: str, person: MakePerson) -> None:
-    """Bob pages back through what was said before he came, all of it, in order and once."""
+async def test_two_creators(pair: Pair, home: str, person: MakePerson) -> None:
+    """Since version 12 a room can have several creators, and no power level says anything about them."""
     here, there = pair.home_and_away(home)
     alice, bob = await person("alice", here), await person("bob", there)
-    room = await alice.create_room("11")
-    sent = [await alice.send(room, f"message {number}") for number in range(230)]
+    room = await alice.create_room("12", creation_content={"additional_creators": [bob.user_id]})
     await bob.join(room, here.name)
-    history = [event["event_id"] for event in await bob.history(room)]
-    assert [event_id for event_id in history if event_id in sent] == sent[::-1]
-    assert len(history) == len(set(history))
-
-
-async def test_a_space(pair: Pair, home: str, person: MakePerson) -> None:
-    here, there = pair.home_and_away(home)
-    alice, bob = await person("alice", here), await person("bob", there)
-    space = await alice.create_room("10", creation_content={"type": "m.space"}, name="a space")
-    child = await alice.create_room("10", name="a child")
-    await alice.set_state(space, "m.space.child", {"via": [here.name]}, child)
-    await bob.join(space, here.name)
-    rooms = (await bob.get(f"/_matrix/client/v1/rooms/{segment(space)}/hierarchy"))["rooms"]
-    assert {room["room_id"]: room["name"] for room in rooms} == {space: "a space", child: "a child"}
+    await alice.until_state(room, MEMBER, bob.user_id, says("join"))
+    topic = await bob.set_state(room, "m.room.topic", {"topic": "also mine"})
+    await alice.until_event(room, topic)
+    levels = (await bob.state(room))[("m.room.power_levels", "")]["content"]
+    with pytest.raises(Refused):
+        await alice.set_state(room, "m.room.power_levels", {**levels, "users": {bob.user_id: 0}})
+    changed = await bob.set_state(room, "m.room.power_levels", {**levels, "events_default": 10})
+    await alice.until_event(room, changed)
+    await until_same_state(room, alice, bob)
