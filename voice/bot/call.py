@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 from livekit import rtc
 
+from voice.bot.ears import Ears, FrameKeys
 from voice.bot.matrix import MatrixClient
 from voice.bot.media_keys import EVENT_TYPE as KEYS_EVENT
 from voice.bot.media_keys import MediaKeys
-from voice.bot.membership import Membership, members_of
+from voice.bot.membership import Membership, members_of, services_of
 from voice.bot.olm_device import OlmDevice
 from voice.bot.sound import RATE, Sound
 
@@ -39,6 +40,9 @@ class BotCall:
     encrypted: bool
     heard: Heard | None = None
     room: rtc.Room = field(default_factory=rtc.Room)
+    _frame_keys: FrameKeys = field(default_factory=FrameKeys)
+    _ears: Ears | None = None
+    _service: str = ""
     _device: OlmDevice | None = None
     _keys: MediaKeys | None = None
     _membership: Membership | None = None
@@ -50,15 +54,14 @@ class BotCall:
             self._device = OlmDevice(self.client)
             await self._device.publish()
         await self.client.sync()
-        service = await self._service_url()
-        access = await self._token(service)
-        self._membership = Membership(self.client, self.room_id, service)
-        self.room.on("track_subscribed", self._subscribed)
-        await self.room.connect(access["url"], access["jwt"], self._options())
+        self._service = await self._service_url()
+        self._membership = Membership(self.client, self.room_id, self._service)
+        await self._connect(self.room, self._service)
+        self._frame_keys.serve(self.room)
+        if self.heard is not None:
+            self._ears = Ears(lambda service: self._connect(rtc.Room(), service), self._frame_keys)
         if self._device is not None:
-            provider = self.room.e2ee_manager.key_provider
-            assert provider is not None
-            self._keys = MediaKeys(self._device, self.room_id, provider.set_key)
+            self._keys = MediaKeys(self._device, self.room_id, self._frame_keys.set)
             self._keys.use_own()
         await self._membership.enter()
         self._start(self._follow())
@@ -70,6 +73,8 @@ class BotCall:
         with contextlib.suppress(aiohttp.ClientError):
             if self._membership is not None:
                 await self._membership.leave()
+        if self._ears is not None:
+            await self._ears.close()
         await self.room.disconnect()
 
     async def play(self, sound: Sound) -> None:
@@ -87,6 +92,12 @@ class BotCall:
             with contextlib.suppress(Exception):
                 await self.room.local_participant.unpublish_track(publication.sid)
             await source.aclose()
+
+    async def _connect(self, room: rtc.Room, service: str) -> rtc.Room:
+        access = await self._token(service)
+        room.on("track_subscribed", self._subscribed)
+        await room.connect(access["url"], access["jwt"], self._options())
+        return room
 
     async def _service_url(self) -> str:
         answer = await self.client.ask("GET", UNSTABLE_TRANSPORTS)
@@ -116,8 +127,7 @@ class BotCall:
 
     async def _follow(self) -> None:
         """Keys for those who come, and keys from those who are there."""
-        if self._keys is not None:
-            await self._keys.tell(members_of(await self.client.state(self.room_id)))
+        await self._meet(await self.client.state(self.room_id))
         while True:
             try:
                 await self._look(await self.client.sync())
@@ -126,14 +136,24 @@ class BotCall:
                 await asyncio.sleep(1)
 
     async def _look(self, answer: dict[str, Any]) -> None:
-        if self._device is None or self._keys is None:
-            return
         for event in answer.get("to_device", {}).get("events", []):
-            opened = self._device.open(event) if event.get("type") == "m.room.encrypted" else None
-            if opened is not None and opened.event_type == KEYS_EVENT:
-                self._keys.take(opened)
+            self._take_key(event)
         if self.room_id in answer.get("rooms", {}).get("join", {}):
-            await self._keys.tell(members_of(await self.client.state(self.room_id)))
+            await self._meet(await self.client.state(self.room_id))
+
+    def _take_key(self, event: dict[str, Any]) -> None:
+        if self._device is None or self._keys is None or event.get("type") != "m.room.encrypted":
+            return
+        opened = self._device.open(event)
+        if opened is not None and opened.event_type == KEYS_EVENT:
+            self._keys.take(opened)
+
+    async def _meet(self, state: list[dict[str, Any]]) -> None:
+        """Those who are in the call now: our key to them, our ears where they speak."""
+        if self._keys is not None:
+            await self._keys.tell(members_of(state))
+        if self._ears is not None:
+            await self._ears.listen_at(services_of(state) - {self._service})
 
     def _subscribed(self, track: rtc.Track, _: object, participant: rtc.RemoteParticipant) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO and self.heard is not None:

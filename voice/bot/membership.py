@@ -75,10 +75,18 @@ class Membership:
 
 def members_of(state: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """(user id, device id) of those who are in the call of a room."""
-    return [
-        (event["sender"], event["content"]["device_id"])
-        for event in state
-        if event["type"] == EVENT_TYPE
-        and event["content"].get("application") == "m.call"
-        and isinstance(event["content"].get("device_id"), str)
-    ]
+    return [(event["sender"], event["content"]["device_id"]) for event in state if _is_in_call(event)]
+
+
+def services_of(state: list[dict[str, Any]]) -> set[str]:
+    """Token services of the SFUs at which they publish."""
+    foci = [event["content"].get("foci_preferred") for event in state if _is_in_call(event)]
+    first = [each[0] for each in foci if isinstance(each, list) and each and isinstance(each[0], dict)]
+    urls = {each.get("livekit_service_url") for each in first}
+    return {each for each in urls if isinstance(each, str) and each.startswith(("https://", "http://"))}
+
+
+def _is_in_call(event: dict[str, Any]) -> bool:
+    content = event["content"]
+    is_call = event["type"] == EVENT_TYPE and content.get("application") == "m.call"
+    return is_call and isinstance(content.get("device_id"), str)
