@@ -108,6 +108,7 @@ async def test_a_knock_is_taken_back(pair: Pair, person: MakePerson, version: st
         await bob.join(room, alice.server_name)
     await bob.knock(room, alice.server_name)
     await alice.until_state(room, MEMBER, bob.user_id, says("knock"))
+    await bob.until(lambda answer: room in rooms_of(answer, "knock"), "his own knock")
     await bob.leave(room)
     await alice.until_state(room, MEMBER, bob.user_id, says("leave"))
     await bob.until_out(room)
