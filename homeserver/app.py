@@ -28,6 +28,7 @@ from homeserver.composition.remote_users import build_remote_users
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.sending import build_sending
+from homeserver.composition.sliding_sync import SlidingSyncServices, build_sliding_sync
 from homeserver.composition.spaces import build_spaces
 from homeserver.composition.sync import SyncServices, build_sync
 from homeserver.composition.travel import build_travel
@@ -66,6 +67,7 @@ class Application:
     calls: CallServices
     rosters: RosterServices
     sync: SyncServices
+    sliding_sync: SlidingSyncServices
     edge: EdgeParts
 
     async def start(self) -> None:
@@ -118,12 +120,13 @@ def build_application(
     calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves, federation)
     rosters = build_rosters(base, rooms, reading, encryption, calls, voice.backend)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
+    sliding_sync = build_sliding_sync(base, accounts, reading, sync)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
         *pages, accounts, readers, rooms, reading, encryption, media, spaces, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync,
+        history, doors, calls, rosters, sync, sliding_sync,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
@@ -131,5 +134,5 @@ def build_application(
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
         settings, base, accounts, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media, voice,
-        delayed, federation, calls, rosters, sync, edge,
+        delayed, federation, calls, rosters, sync, sliding_sync, edge,
     )  # fmt: skip

@@ -95,6 +95,10 @@ class InvalidParam(StandardError, errcode="M_INVALID_PARAM", status=400):
     """A parameter has a value that is not allowed."""
 
 
+class UnknownPos(StandardError, errcode="M_UNKNOWN_POS", status=400):
+    """This connection is not known any longer: begin a new one, without `pos`."""
+
+
 class MissingParam(StandardError, errcode="M_MISSING_PARAM", status=400):
     """A required parameter is missing."""
 

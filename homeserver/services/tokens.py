@@ -2,7 +2,8 @@
 
 `t<position>` is a place between events: backwards from it come events with position <= N, forwards those with
 position > N. `s<events>_<...>` is where a sync stood in every stream; its first number is a place in timelines too,
-so that `next_batch` of /sync serves as `from` of /messages. Clients treat both as opaque.
+so that `next_batch` of /sync serves as `from` of /messages. `p<events>_...` is a place of a sliding sync connection, and one
+in timelines by the same reason. Clients treat all as opaque.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from homeserver.protocol.errors import InvalidParam
 # 18 digits: always within the database's bigint. Tokens of before there was voice have seven numbers.
 _TIMELINE = re.compile(r"t(-?[0-9]{1,18})", re.ASCII)
 _STREAMS = re.compile(r"s([0-9]{1,18}(?:_[0-9]{1,18}){6,7})", re.ASCII)
+_PLACE = re.compile(r"p([0-9]{1,18})_([0-9a-f]{16})_([0-9]{1,18})", re.ASCII)
 MAX_TOKEN_CHARACTERS = 256
 
 
@@ -50,16 +52,37 @@ class StreamToken:
 STREAM_NAMES = tuple(field.name for field in fields(StreamToken))
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place of a sliding sync connection: how far it is in timelines, which connection, and its number there."""
+
+    events: int
+    generation: str
+    number: int
+
+    def format(self) -> str:
+        """The `pos` as clients get it."""
+        return f"p{self.events}_{self.generation}_{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Place | None:
+        """The place a client hands back; None where this is no such token."""
+        found = _PLACE.fullmatch(text) if len(text) <= MAX_TOKEN_CHARACTERS else None
+        return None if found is None else cls(int(found[1]), found[2], int(found[3]))
+
+
 def format_timeline_token(position: int) -> str:
     """The place just after the event at ``position``."""
     return f"t{position}"
 
 
 def parse_timeline_token(text: str) -> int:
-    """The position a timeline token or a sync token stands for. Raises InvalidParam."""
+    """The position a timeline token or a token of a sync, sliding or not, stands for. Raises InvalidParam."""
     if len(text) <= MAX_TOKEN_CHARACTERS:
         if found := _TIMELINE.fullmatch(text):
             return int(found[1])
         if text.startswith("s"):
             return StreamToken.parse(text).events
+        if place := Place.parse(text):
+            return place.events
     raise InvalidParam("Not a pagination token of this server")

@@ -53,6 +53,7 @@ class Polls:
     """Polls by device."""
 
     clock: Clock
+    most: int = MAX_POLLS_OF_DEVICE
     _by_device: dict[DeviceKey, list[Poll]] = field(default_factory=dict)
 
     @contextmanager
@@ -66,7 +67,7 @@ class Polls:
         poll = Poll()
         polls = self._by_device.setdefault(device, [])
         polls.append(poll)
-        if len(polls) > MAX_POLLS_OF_DEVICE:
+        if len(polls) > self.most:
             polls.pop(0).end()
         timer = asyncio.create_task(self._time(timeout_ms, still_there))
         timer.add_done_callback(partial(_time_is_over, poll))

@@ -51,11 +51,12 @@ class StateOfWindow:
             return
         event = live.state.get(event_type, state_key)
         if event is not None:
-            self._take(event, live)
+            self.take(event, live)
         elif (event_type, state_key) in live.emptied:
             self.missing.add((event_type, state_key))
 
-    def _take(self, event: TimelineEvent, live: LiveRoom) -> None:
+    def take(self, event: TimelineEvent, live: LiveRoom) -> None:
+        """An entry of the current state of a room in memory, or what it has replaced since `position`."""
         assert event.state_key is not None
         if event.position <= self.position:
             self.found[(event.type, event.state_key)] = event
@@ -67,7 +68,7 @@ class StateOfWindow:
         for event_type in live.state.types():
             if members or event_type != MEMBER:
                 for event in live.state.of_type(event_type).values():
-                    self._take(event, live)
+                    self.take(event, live)
         if self.position < live.resolved_at:
             self.missing.update(
                 key for key in live.emptied if (members or key[0] != MEMBER) and live.state.get(*key) is None
@@ -100,7 +101,7 @@ class StateDelta:
                 state.take_all(state.window.live, members=members)
         if cold:
             places = [(state.window.room_nid, state.position) for state in cold]
-            _distribute(cold, await self.rooms.states_at(self.queries, places, members=members))
+            distribute(cold, await self.rooms.states_at(self.queries, places, members=members))
 
     async def _changes(self, states: Sequence[StateOfWindow]) -> None:
         cold = []
@@ -116,7 +117,7 @@ class StateDelta:
                 state.put(event for event in recent if event.position <= state.position)
         if cold:
             rows = await self.rooms.states_changed(self.queries, [span for _, span in cold])
-            _distribute([state for state, _ in cold], rows)
+            distribute([state for state, _ in cold], rows)
 
     async def complete(self, states: Sequence[StateOfWindow]) -> None:
         """Ask for what is missing, in one statement, and hand all windows their state."""
@@ -126,7 +127,7 @@ class StateDelta:
             for event_type, state_key in state.missing
         ]
         if wanted:
-            _distribute(states, await self.rooms.state_values_at(self.queries, wanted), over=False)
+            distribute(states, await self.rooms.state_values_at(self.queries, wanted), over=False)
         for state in states:
             state.window.state = sorted(state.found.values(), key=lambda event: event.event_nid)
 
@@ -138,7 +139,8 @@ def _add_passed(state: StateOfWindow) -> None:
             state.put([event])
 
 
-def _distribute(states: Sequence[StateOfWindow], rows: Iterable[Record], *, over: bool = True) -> None:
+def distribute(states: Sequence[StateOfWindow], rows: Iterable[Record], *, over: bool = True) -> None:
+    """Hand windows what the database had of their state; `over`: it takes the place of what they have."""
     by_room = {state.window.room_nid: state for state in states}
     for row in rows:
         state = by_room[row[2]]

@@ -110,7 +110,7 @@ class Timelines:
     async def read(
         self, windows: Sequence[Window], wanted: RoomEventFilter, limit: int, ignored: frozenset[str]
     ) -> None:
-        """Fill the windows with the newest ``limit`` events each that are wanted, and that the reader may see where a
+        """Fill the windows with the newest ``limit`` events each (or their own, smaller limit) that are wanted, and that the reader may see where a
         window knows that; marks those with more as limited.
         """
         only = wanted.types.only
@@ -123,12 +123,12 @@ class Timelines:
         accept = acceptance(wanted, ignored)
         cold = []
         for window in windows:
-            gathering = Gathering(window, limit, accept)
+            gathering = Gathering(window, limit if window.limit is None else min(window.limit, limit), accept)
             if not _from_memory(gathering):
                 cold.append(gathering)
         if cold:
             selective = not wanted.is_open or bool(ignored) or any(g.window.perspective is not None for g in cold)
-            await self._from_database(cold, limit, selective=selective)
+            await self._from_database(cold, max(g.limit for g in cold), selective=selective)
         if wanted.asks_for_relations:
             await self._keep_related(windows, wanted)
 

@@ -26,6 +26,8 @@ class Window:
     """The reader knows the state as of here; None: he is to get all of it."""
     newly_joined: bool = False
     """Joined since the last sync: whatever the client remembers of the room has a gap before this window."""
+    limit: int | None = None
+    """The most events of its timeline, where that is its own."""
     perspective: Perspective | None = None
     """The reader's view, where his memberships within the window are not simply "join"."""
 

@@ -1,0 +1,189 @@
+"""What both shapes of sliding sync have in common: filters, extensions, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sized
+from typing import Any
+
+import msgspec
+
+from homeserver.http.limits import MAX_INTEGER
+from homeserver.protocol.errors import InvalidParam
+from homeserver.services.sliding_sync.request import (
+    EVERYTHING,
+    MAX_TIMELINE_LIMIT,
+    Extensions,
+    PagedExtension,
+    Range,
+    RoomExtension,
+    RoomFilter,
+)
+from homeserver.services.sliding_sync.required_state import RequiredState, RoomConfig
+
+MAX_LISTS = 100
+MAX_LIST_KEY_BYTES = 64
+MAX_SUBSCRIPTIONS = 1_000
+MAX_RANGES = 100
+MAX_REQUIRED_STATE = 500
+MAX_FILTER_VALUES = 500
+MAX_ID_CHARACTERS = 255
+# More are asked for by mistake; less than this is capped without a word.
+MAX_ASKED_TIMELINE_LIMIT = 1_000
+MAX_EXTENSION_ROOMS = 1_000
+
+
+class FilterBody(msgspec.Struct):
+    """`SlidingRoomFilter`. The older shape calls `is_invited` `is_invite`, and alone has `room_name_like`."""
+
+    is_dm: bool | None = None
+    spaces: list[str] | None = None
+    is_encrypted: bool | None = None
+    is_invite: bool | None = None
+    is_invited: bool | None = None
+    room_types: list[str | None] | None = None
+    not_room_types: list[str | None] | None = None
+    tags: list[str] | None = None
+    not_tags: list[str] | None = None
+    room_name_like: str | None = None
+
+
+class SwitchBody(msgspec.Struct):
+    enabled: bool | None = False
+
+
+class RoomExtensionBody(msgspec.Struct):
+    enabled: bool | None = False
+    lists: list[str] | None = None
+    rooms: list[str] | None = None
+
+
+class PagedExtensionBody(msgspec.Struct):
+    enabled: bool | None = False
+    limit: int | None = 100
+    since: str | None = None
+
+
+class ExtensionsBody(msgspec.Struct):
+    """ "If a client sends an unknown extension name, the server MUST ignore it"."""
+
+    to_device: PagedExtensionBody | None = None
+    e2ee: SwitchBody | None = None
+    account_data: RoomExtensionBody | None = None
+    receipts: RoomExtensionBody | None = None
+    typing: RoomExtensionBody | None = None
+    voice: RoomExtensionBody | None = msgspec.field(default=None, name="org.voicechat.voice")
+    sticky: PagedExtensionBody | None = msgspec.field(default=None, name="org.matrix.msc4354.sticky_events")
+
+
+NO_EXTENSIONS = ExtensionsBody()
+
+
+def check_count(what: str, values: Sized, most: int) -> None:
+    """Raises InvalidParam for more than so many."""
+    if len(values) > most:
+        raise InvalidParam(f"{what}: at most {most} are taken")
+
+
+def check_list_keys(keys: Iterable[str]) -> None:
+    """Raises InvalidParam for keys that are too long."""
+    for key in keys:
+        if len(key.encode()) > MAX_LIST_KEY_BYTES:
+            raise InvalidParam(f"lists: a key has at most {MAX_LIST_KEY_BYTES} bytes")
+
+
+def check_subscriptions(room_ids: Collection[str]) -> None:
+    """Raises InvalidParam for too many, or what is no room id."""
+    check_count("room_subscriptions", room_ids, MAX_SUBSCRIPTIONS)
+    if any(len(room_id) > MAX_ID_CHARACTERS for room_id in room_ids):
+        raise InvalidParam("room_subscriptions: a key is no room id")
+
+
+def connection_id(conn_id: str | None) -> str:
+    """ "Only one sliding sync connection is allowed per given `conn_id` (empty or not)". Raises InvalidParam."""
+    if conn_id is not None and len(conn_id) > MAX_ID_CHARACTERS:
+        raise InvalidParam(f"conn_id has at most {MAX_ID_CHARACTERS} characters")
+    return conn_id or ""
+
+
+def room_config(timeline_limit: int, required: RequiredState) -> RoomConfig:
+    """How much of a room is wanted. Raises InvalidParam."""
+    if not 0 <= timeline_limit <= MAX_ASKED_TIMELINE_LIMIT:
+        raise InvalidParam(f"timeline_limit is a number from 0 to {MAX_ASKED_TIMELINE_LIMIT}")
+    return RoomConfig(min(timeline_limit, MAX_TIMELINE_LIMIT), frozenset((required,)))
+
+
+def checked_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[Range, ...]:
+    """Raises InvalidParam for ranges that are none."""
+    checked = tuple(ranges)
+    check_count("ranges", checked, MAX_RANGES)
+    for first, last in checked:
+        if not 0 <= first <= last <= MAX_INTEGER:
+            raise InvalidParam("A range is two indices from 0 on, the smaller one first")
+    return checked
+
+
+def room_filter(body: FilterBody | None, is_invited: bool | None, name_like: str | None = None) -> RoomFilter | None:
+    """Raises InvalidParam for filters with too many values."""
+    if body is None:
+        return None
+    for values in (body.spaces, body.room_types, body.not_room_types, body.tags, body.not_tags):
+        check_count("A filter", values or (), MAX_FILTER_VALUES)
+    return RoomFilter(
+        is_dm=body.is_dm,
+        is_encrypted=body.is_encrypted,
+        is_invited=is_invited,
+        spaces=None if body.spaces is None else tuple(body.spaces),
+        room_types=_set(body.room_types),
+        not_room_types=_set(body.not_room_types),
+        tags=None if body.tags is None else frozenset(body.tags),
+        not_tags=None if body.not_tags is None else frozenset(body.not_tags),
+        name_like=name_like.casefold() if name_like else None,
+    )
+
+
+def _set(values: list[str | None] | None) -> frozenset[str | None] | None:
+    return None if values is None else frozenset(values)
+
+
+def enabled_extensions(body: ExtensionsBody | None) -> Extensions:
+    """Those that are enabled. Raises InvalidParam."""
+    body = body or NO_EXTENSIONS
+    return Extensions(
+        to_device=_paged("to_device", body.to_device),
+        e2ee=bool(body.e2ee and body.e2ee.enabled),
+        account_data=_of_rooms(body.account_data),
+        receipts=_of_rooms(body.receipts),
+        typing=_of_rooms(body.typing),
+        voice=_of_rooms(body.voice),
+        sticky=_paged("sticky_events", body.sticky),
+    )
+
+
+def _of_rooms(body: RoomExtensionBody | None) -> RoomExtension | None:
+    if body is None or not body.enabled:
+        return None
+    check_count("lists of an extension", body.lists or (), MAX_LISTS)
+    check_count("rooms of an extension", body.rooms or (), MAX_EXTENSION_ROOMS)
+    return RoomExtension(
+        EVERYTHING if body.lists is None else tuple(body.lists),
+        EVERYTHING if body.rooms is None else tuple(body.rooms),
+    )
+
+
+def _paged(name: str, body: PagedExtensionBody | None) -> PagedExtension | None:
+    if body is None or not body.enabled:
+        return None
+    since = None
+    if body.since:
+        if not (body.since.isascii() and body.since.isdigit() and len(body.since) <= 18):
+            raise InvalidParam(f"extensions.{name}.since is no token of this server")
+        since = int(body.since)
+    limit = 100 if body.limit is None else body.limit
+    if limit < 0:
+        raise InvalidParam(f"extensions.{name}.limit is a number from 0 on")
+    return PagedExtension(since, limit)
+
+
+def encoded_lists(counts: Mapping[str, int]) -> dict[str, Any]:
+    """`lists` of an answer."""
+    return {name: {"count": count} for name, count in counts.items()}
