@@ -208,6 +208,9 @@ async def test_rejected_events_are_stepped_over_and_soft_failed_ones_are_met(
     assert texts((await asker.post("get_missing_events", room_id, body=body))["events"]) == ["1", "3", "4"]
     assert texts((await asker.get("event", said[2]))["pdus"]) == ["2"]
     assert texts((await asker.get("event", said[4]))["pdus"]) == ["4"]
+    for verb in ("state", "state_ids"):
+        await asker.get(verb, room_id, query=[("event_id", said[2])], expect=(404, "M_NOT_FOUND"))
+        await asker.get(verb, room_id, query=[("event_id", said[4])])
 
 
 async def test_mallory_asks_for_too_much(alpha: Home, asker: Asker, alice: Client) -> None:

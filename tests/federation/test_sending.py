@@ -200,6 +200,13 @@ async def test_devices(alpha: Home, bobs: ForeignServer) -> None:
         await until(lambda: [e for e in edus(bobs, "m.device_list_update") if e["device_id"] == phone.device_id])
     )[0]
     assert second["prev_id"] == [first["stream_id"]]
+    # That it has a new name is told, what it is called is not.
+    await phone.put(("devices", phone.device_id), {"display_name": "A telephone"})
+    third = (
+        await until(lambda: [e for e in edus(bobs, "m.device_list_update") if e["prev_id"] == [second["stream_id"]]])
+    )[0]
+    assert third["device_id"] == phone.device_id
+    assert "A telephone" not in str(third)
     await phone.post("logout")
     gone = await until(lambda: [each for each in edus(bobs, "m.device_list_update") if each.get("deleted")])
     assert gone[-1]["device_id"] == phone.device_id

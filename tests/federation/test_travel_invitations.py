@@ -9,6 +9,8 @@ import pytest
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from tests.cast import Client, SyncAnswer
 from tests.federation.conftest import ALPHA, Home
+from tests.federation.foreign_servers import V2, ForeignServer
+from tests.federation.peers import Asked, Peer
 
 
 async def people(alpha: Home, beta: Home) -> tuple[Client, Client]:
@@ -152,3 +154,16 @@ async def test_an_invitation_is_taken_back(alpha: Home, beta: Home) -> None:
     await alice.kick(room_id, bob)
     await bob.sync_until(lambda sync: sync.room(room_id, "leave"))
     assert not (await bob.sync(since=None)).room(room_id, "invite")
+
+
+async def test_an_invitation_that_comes_back_as_no_event_is_none(alpha: Home, peer: Peer) -> None:
+    bobs = ForeignServer(peer)
+
+    def with_a_float(asked: Asked) -> Any:
+        return {"event": {**asked.body["event"], "more": 1.1}}
+
+    peer.serves("PUT", f"{V2}/invite/{{room_id}}/{{event_id}}", with_a_float)
+    alice = await alpha.server.register("alice")
+    room_id = await alice.create_room()
+    await alice.invite(room_id, f"@bob:{bobs.name}", expect=(400, "M_BAD_JSON"))
+    await alice.state(room_id, "m.room.member", f"@bob:{bobs.name}", expect=404)

@@ -37,7 +37,7 @@ class DeviceUpdates:
         """Look at all that these users have; who has no change that others see is left out. Three statements."""
         users = list(user_ids)
         found = await self.device_keys.of_users(self.queries, users)
-        devices = [(user, each.device_id, _digest(each.keys)) for user, all_ in found.items() for each in all_]
+        devices = [(user, each.device_id, _digest_of(each)) for user, all_ in found.items() for each in all_]
         signing: dict[str, list[CrossSigningKey]] = {}
         for key in _public(await self.cross_signing.of_users(self.queries, users)):
             signing.setdefault(key.user_id, []).append(key)
@@ -68,6 +68,11 @@ class DeviceUpdates:
             else:
                 edus.append(_device(change, by_name.get((change.user_id, change.device_id))))
         return edus, max(up_to, changes[-1].stream_id)
+
+
+def _digest_of(device: StoredDeviceKeys) -> bytes:
+    """A new name is told as a change without the name, which is for this server's users only."""
+    return _digest(device.keys + (device.display_name or "").encode())
 
 
 def _digest(keys: bytes) -> bytes:

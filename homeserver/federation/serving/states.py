@@ -17,6 +17,7 @@ from homeserver.protocol.events import referenced_ids
 from homeserver.services.foreign_events.pdu_store import AuthChains
 from homeserver.services.foreign_events.room_states import RoomStates
 from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.timeline_event import REJECTED
 from homeserver.storage.event_graph import EventGraph, StoredNode
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class ServeStates:
     async def _state(self, origin: str, room_id: str, event_id: str) -> tuple[LiveRoom, list[str], list[str]]:
         room = await self.admission.enter(room_id, origin)
         node = await self._node(room, event_id)
-        if is_outlier(node):
+        if is_outlier(node) or node.flags & REJECTED:
+            # Nobody builds on a rejected event: the state at it is a question that only a server with other rules asks.
             raise NotFound("This server does not know the state at this event")
         state = list((await self.states.before(room, event_id)).values())
         return room, state, await self.chains.of(state)

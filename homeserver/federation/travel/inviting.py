@@ -11,7 +11,7 @@ from homeserver.federation.errors import BadAnswer, RemoteRefused
 from homeserver.federation.keyring import WantedKey
 from homeserver.federation.pdu_checks import MAX_KEYS_OF_A_SERVER, Keys
 from homeserver.federation.travel.paths import SIGNED_LIMITS, V1, V2
-from homeserver.federation.travel.refusals import is_unknown_endpoint
+from homeserver.federation.travel.refusals import Passed, is_unknown_endpoint
 from homeserver.protocol.canonical_json import encode_canonical
 from homeserver.protocol.errors import BadJson, InvalidSignature
 from homeserver.protocol.events import Event
@@ -76,11 +76,13 @@ class Inviting:
 
 
 def _check_is_json(pdu: dict[str, Any]) -> None:
-    """Raises BadJson, which the inviting client hears: the other server means another event, and asking again is no use."""
+    """Raises Passed, which the inviting client hears: the other server means another event, and asking again is no use."""
     try:
         encode_canonical(pdu)
     except BadJson as error:
-        raise BadJson(f"The other server gave back an event that cannot be: {error.message}") from error
+        raise Passed(
+            "M_BAD_JSON", 400, f"The other server gave back an event that cannot be: {error.message}"
+        ) from error
 
 
 def _fits(signed: dict[str, Any], invite: Event, wanted: WantedKey, key: bytes) -> bool:

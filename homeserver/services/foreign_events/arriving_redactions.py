@@ -1,7 +1,8 @@
 """Redactions made elsewhere: "Handling redactions" since room version 3.
 
 A redaction is part of the graph whether it may be carried out or not, but clients see it only when it is: they carry out
-what they see. Until then it is kept aside, like an event that has soft-failed.
+what they see. Until then it is kept aside, like an event that has soft-failed. In versions 1 and 2 the auth rules have
+decided, and clients see it at once.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class ArrivingRedactions:
 
     def applies(self, redaction: Event, before: View) -> bool:
         """Whether it can be carried out now; where its event is not here it is remembered."""
+        if redaction.redacts == redaction.event_id:
+            return False
         target = self._target(redaction.redacts)
         if target is None:
             if redaction.redacts is not None and not self._is_aside(redaction.redacts):
@@ -70,7 +73,7 @@ class ArrivingRedactions:
             if redaction is None or place is None or before is None or event.event_id in self.done:
                 continue
             if redaction_applies(redaction, event, self._levels(before)):
-                if shown:
+                if shown and place.position is None:
                     self.parts.add(redaction, before, self.course.current, flags=0, place=place)
                 self._rewrite_arrival(event.event_id, split(redaction).body)
                 self.done.append(event.event_id)

@@ -220,7 +220,9 @@ class Decider:
 
     def _accept(self, arrival: Arrival, before: View, place: Place | None, *, gap: bool) -> None:
         event, line = arrival.event, self.course.current
-        if event.type == "m.room.redaction" and not self.redactions.applies(event, before):
+        is_redaction = event.type == "m.room.redaction"
+        applies = is_redaction and self.redactions.applies(event, before)
+        if is_redaction and not applies and not self.room.version.special_redaction_auth:
             # Others may build on it, we do not: it has nothing to say.
             self._keep_aside(event, before, SOFT_FAILED, place)
             return
@@ -228,7 +230,7 @@ class Decider:
         self.course.attach(event, at_once=gap)
         missing = [event_id for event_id in event.prev_event_ids if not self.has_state(event_id)] if gap else ()
         self.parts.add(event, before, line, flags=0, place=place, missing=missing, in_force=True)
-        if event.type == "m.room.redaction":
+        if applies:
             self.redactions.carry_out(event)
         self.redactions.apply_waiting(event, shown=not self.past)
 

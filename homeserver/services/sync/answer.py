@@ -107,7 +107,8 @@ class Answers:
                 request.user_id, windows.sharing, since.device_lists, now.device_lists
             )  # fmt: skip
             if news.changed or news.left:
-                body["device_lists"] = {"changed": sorted(news.changed), "left": sorted(news.left)}
+                lists = {"changed": sorted(news.changed), "left": sorted(news.left)}
+                body["device_lists"] = {name: users for name, users in lists.items() if users}
         has_news = bool(body)
         _add_key_counts(body, snapshot.key_counts)
         body["next_batch"] = now.format()
@@ -147,7 +148,7 @@ class Answers:
             left.windows = await self._archived(request, snapshot, None)
         room_ids = [window.room_id for window in windows]
         ephemeral = await self.ephemeral.everything(request.user_id, room_ids, wanted.ephemeral, snapshot.sight)
-        return _Windows(windows, left, ephemeral, Sharing(set(), set()))
+        return _Windows(windows, left, ephemeral, Sharing(set(), set(), set()))
 
     async def _archived(
         self, request: SyncRequest, snapshot: Snapshot, since: int | None, but: Collection[str] = ()

@@ -2,7 +2,8 @@
 
 "changed: users who have updated their device identity or cross-signing keys, or who now share an encrypted room with
 the client since the previous sync response"; "left: users who no longer share any encrypted rooms". We do not look at
-whether a room is encrypted: a client that encrypts later then knows its members already.
+whether a room is encrypted: a client that encrypts later then knows its members already. Who was invited has changed, too:
+clients encrypt for him already, maybe with keys that they have from a room which both were in long ago.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class Sharing(NamedTuple):
-    """Users who came into a room of the reader's (or into whose room he came), and who went."""
+    """Users who came into a room of the reader's (or into whose room he came), who went, and who was invited."""
 
     came: set[str]
     went: set[str]
+    invited: set[str]
 
 
 class DeviceListNews(NamedTuple):
@@ -59,15 +61,18 @@ class DeviceListChanges:
         """Who newly shares a room, and who may share one no more. No statement where memory has the changes and the
         reader himself stayed where he was.
         """
-        came, went = set[str](), set[str]()
+        sharing = Sharing(set(), set(), set())
+        came, went, invited = sharing
         if not changes.rooms and not changes.own:
-            return Sharing(came, went)
+            return sharing
         await self._of_own_moves(rooms, changes, came, went)
         for moved, membership in await self._moves_of_others(rooms, changes):
             (came if membership == "join" else went).add(moved)
-        came.discard(user_id)
-        went.discard(user_id)
-        return Sharing(came, went)
+            if membership == "invite":
+                invited.add(moved)
+        for users in sharing:
+            users.discard(user_id)
+        return sharing
 
     async def _of_own_moves(
         self, rooms: Mapping[str, Membership], changes: RoomChanges, came: set[str], went: set[str]
@@ -109,9 +114,13 @@ class DeviceListChanges:
         """The lists, with what the stream of device lists has."""
         changed = await self.device_lists.changed(user_id, since, to) if since < to else set()
         still = await self.awake.shared_among(user_id, sharing.came | sharing.went) if any(sharing) else set()
-        return DeviceListNews(changed | (sharing.came & still), sharing.went - still)
+        changed |= (sharing.came & still) | sharing.invited
+        return DeviceListNews(changed, sharing.went - still - sharing.invited)
 
 
 def _came_or_went(event: TimelineEvent) -> bool:
-    """Whether a membership event is more than a new name or picture."""
-    return event.takes_force and (event.membership == "join") != (replaced_membership(event) == "join")
+    """Whether a membership event is more than a new name or picture: somebody came, went, or was invited."""
+    before, after = replaced_membership(event), event.membership
+    return event.takes_force and (
+        (after == "join") != (before == "join") or (after == "invite") != (before == "invite")
+    )

@@ -148,8 +148,19 @@ async def test_a_user_who_comes_is_changed_and_one_who_goes_is_left(server: Serv
     # Bob still shares the other room.
     before = alice.next_batch
     for _ in range(2):
-        assert (await alice.sync(since=before))["device_lists"] == {"changed": [], "left": [dave.user_id]}
+        assert (await alice.sync(since=before))["device_lists"] == {"left": [dave.user_id]}
     assert set((await dave.sync())["device_lists"]["left"]) == {alice.user_id, bob.user_id}
+
+
+async def test_an_invited_user_is_changed_for_people_will_encrypt_for_him(server: Server) -> None:
+    alice, _, room_id = await two_in_a_room(server)
+    dave = await server.register("dave")
+    before = alice.next_batch
+    await alice.invite(room_id, dave)
+    for since in (before, before):
+        assert (await alice.sync(since=since))["device_lists"] == {"changed": [dave.user_id]}
+    await dave.leave(room_id)
+    assert "changed" not in (await alice.sync()).get("device_lists", {})
 
 
 async def test_a_new_name_is_no_change_of_a_device_list(server: Server) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from homeserver.protocol.events import Event
+from homeserver.protocol.hashing import content_hash, encode_base64
+from homeserver.protocol.signing import sign_event
 from homeserver.services.foreign_events.outcomes import Outcome, Standing
 from homeserver.services.rooms.timeline_event import REDACTED
 from homeserver.storage.database import Database
 from tests.federation.foreign_rooms import MALLORY, ForeignRoom
 from tests.services.foreign_events.houses import BOB, House
 
+PEER = "peer.example"
 ALICE = "@alice:peer.example"
 VERSIONS = ("3", "10", "11", "12")
 
@@ -19,6 +23,13 @@ async def talking(house: House, version: str) -> ForeignRoom:
     room.member(ALICE, "join")
     await house.adopt(room)
     return room
+
+
+def named(room: ForeignRoom, event: Event, event_id: str) -> Event:
+    """In versions 1 and 2 a server calls its events what it likes."""
+    pdu = {**event.pdu, "event_id": event_id}
+    pdu["hashes"] = {"sha256": encode_base64(content_hash(pdu, room.version))}
+    return Event.from_pdu(sign_event(pdu, room.version, PEER, room.keys[PEER]), room.version, event_id)
 
 
 async def content_of(house: House, event_id: str) -> dict[str, object]:
@@ -91,6 +102,31 @@ async def test_a_redaction_that_comes_first_waits_for_its_event(house: House, da
     assert await database.fetchval("SELECT bool_and(applied) FROM redactions")
     assert await house.foreign.standings([redaction.event_id]) == {redaction.event_id: Standing.IN_TIMELINE}
     assert await house.before(room.room_id, redaction.event_id) == room.state_before(start)
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_in_old_rooms_a_redaction_is_seen_before_its_event(house: House, version: str) -> None:
+    room = await talking(house, version)
+    start = list(room.tip)
+    spoken = room.build(ALICE, "m.room.message", {"body": "oops"})
+    redaction = room.build(ALICE, "m.room.redaction", {}, prev=start, redacts=spoken.event_id)
+    assert await house.outcomes(room, redaction) == [Outcome.ACCEPTED]
+    assert await house.outcomes(room, spoken) == [Outcome.ACCEPTED]
+    assert await content_of(house, spoken.event_id) == {}
+    assert (await house.timeline(room.room_id))[-2:] == [redaction.event_id, spoken.event_id]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_events_that_redact_themselves_or_each_other_are_events_like_others(house: House, together: bool) -> None:
+    room = await talking(house, "1")
+    itself, one, other = (f"$r{number}:peer.example" for number in range(3))
+    events = [
+        room.add(named(room, room.build(ALICE, "m.room.redaction", {}, redacts=redacts), event_id))
+        for event_id, redacts in ((itself, itself), (one, other), (other, one))
+    ]
+    for some in [events] if together else [[each] for each in events]:
+        assert await house.outcomes(room, *some) == [Outcome.ACCEPTED] * len(some)
+    assert (await house.timeline(room.room_id))[-3:] == [itself, one, other]
 
 
 async def test_one_who_had_no_power_gets_none_by_coming_first(house: House) -> None:
