@@ -86,6 +86,11 @@ class RoomConfig:
         """Keys that are asked for by name."""
         return self._exact
 
+    @property
+    def named(self) -> set[tuple[str, str]]:
+        """Keys that scanning all but members does not find, or need not look for."""
+        return set(self._exact) | {(MEMBER, key) for key in self._keys_of_all_types if key is not None}
+
     def matches(self, event_type: str, state_key: str) -> bool:
         """Whether any of the rules wants this entry."""
         return any(each.matches(event_type, state_key) for each in self.required)

@@ -102,7 +102,7 @@ class RoomStates:
                 _take_wanted(part, part.state, part.window.live)
             elif part.config.scans:
                 scanned[part.config.scans_members].append(part)
-            for event_type, state_key in part.config.exact:
+            for event_type, state_key in part.config.named:
                 # What scanning finds is not asked for again.
                 if part.window.live is not None or (part.config.scans and event_type != MEMBER):
                     continue

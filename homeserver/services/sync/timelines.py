@@ -110,8 +110,8 @@ class Timelines:
     async def read(
         self, windows: Sequence[Window], wanted: RoomEventFilter, limit: int, ignored: frozenset[str]
     ) -> None:
-        """Fill the windows with the newest ``limit`` events each (or their own, smaller limit) that are wanted, and that the reader may see where a
-        window knows that; marks those with more as limited.
+        """Fill the windows with the newest ``limit`` events each (or their own, smaller limit) that are wanted, and that the
+        reader may see where a window knows that; marks those with more as limited.
         """
         only = wanted.types.only
         if only is not None and not only.names and not only.wildcards:
