@@ -13,7 +13,7 @@ import aiohttp
 from livekit import rtc
 
 from voice.bot.ears import Ears, FrameKeys
-from voice.bot.matrix import MatrixClient
+from voice.bot.matrix import MatrixClient, Refused
 from voice.bot.media_keys import EVENT_TYPE as KEYS_EVENT
 from voice.bot.media_keys import MediaKeys
 from voice.bot.membership import Membership, members_of, services_of
@@ -23,6 +23,7 @@ from voice.bot.sound import RATE, Sound
 log = logging.getLogger(__name__)
 
 UNSTABLE_TRANSPORTS = "/_matrix/client/unstable/org.matrix.msc4143/rtc/transports"
+GOODBYE_SECONDS = 2.0
 Heard = Callable[[str, bytes], None]
 """Identity at the SFU, and 16 bit mono samples at 48 kHz."""
 
@@ -70,7 +71,8 @@ class BotCall:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(aiohttp.ClientError):
+        # Who was kicked may say nothing in the room any more.
+        with contextlib.suppress(aiohttp.ClientError, Refused):
             if self._membership is not None:
                 await self._membership.leave()
         if self._ears is not None:
@@ -89,9 +91,15 @@ class BotCall:
                 await source.capture_frame(frame)
             await source.wait_for_playout()
         finally:
-            with contextlib.suppress(Exception):
-                await self.room.local_participant.unpublish_track(publication.sid)
+            await self._unpublish(publication.sid)
             await source.aclose()
+
+    async def _unpublish(self, sid: str) -> None:
+        """The SDK waits for ever where the SFU has put us out."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                if self.room.isconnected():
+                    await self.room.local_participant.unpublish_track(sid)
 
     async def _connect(self, room: rtc.Room, service: str) -> rtc.Room:
         access = await self._token(service)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import aiohttp
+import numpy as np
 import pytest
 
 from tests.interop.calls.chromium import Chromium
@@ -14,6 +15,9 @@ from tests.interop.calls.conftest import Browsers, enter_call
 from tests.interop.calls.stand import Account, call_members, sticky_call_members
 from tests.interop.calls.two_servers import Meeting, Servers, kick, meet, roster, two_servers
 from tests.interop.environments import Unavailable
+from voice.bot.call import BotCall
+from voice.bot.matrix import MatrixClient
+from voice.bot.sound import tone
 
 FRAME = "element-call/index.html"
 OUT_SECONDS = 1.0
@@ -46,16 +50,17 @@ async def in_call(http: aiohttp.ClientSession, watcher: Account, room_id: str, m
     return await look(http, watcher, room_id)
 
 
-async def all_see(http: aiohttp.ClientSession, meeting: Meeting, mode: str, who: set[str], seconds: float) -> None:
-    """Memberships and rosters at both servers say the same."""
+async def all_see(
+    http: aiohttp.ClientSession, meeting: Meeting, mode: str, who: set[str], beta: set[str], seconds: float
+) -> None:
+    """Memberships at both servers and the roster of alpha say `who`; that of beta says who is at its SFU."""
     deadline = time.monotonic() + seconds
     while True:
-        room_id = meeting.room_id
-        seen = [await in_call(http, each, room_id, mode) for each in meeting.watchers]
-        seen += [await roster(http, each, room_id) for each in meeting.watchers]
-        if all(each == who for each in seen):
+        seen = [await in_call(http, each, meeting.room_id, mode) for each in meeting.watchers]
+        seen += [await roster(http, each, meeting.room_id) for each in meeting.watchers]
+        if seen == [who, who, who, beta]:
             return
-        assert time.monotonic() < deadline, f"{seen}, not {who}"
+        assert time.monotonic() < deadline, f"{seen}, not {who} and {beta}"
         await asyncio.sleep(0.05)
 
 
@@ -90,9 +95,9 @@ async def test_bob_of_beta_talks_with_alice_of_alpha_until_an_admin_of_hers_kick
     servers: Servers, browsers: Browsers, http: aiohttp.ClientSession, mode: str
 ) -> None:
     meeting = await meet(http, servers, encrypted=mode == "compatibility")
-    await all_see(http, meeting, mode, set(), 1)
+    await all_see(http, meeting, mode, set(), set(), 1)
     hers, _ = await talk(browsers, meeting, mode)
-    await all_see(http, meeting, mode, {meeting.alice.user_id, meeting.bob.user_id}, 5)
+    await all_see(http, meeting, mode, meeting.both, meeting.both, 5)
 
     assert max(await kicked(http, meeting, meeting.mona, meeting.bob.user_id)) < OUT_SECONDS
     await hers.wait_for("voicechatMedia().then(m => m.tracks === 0)", GONE_SECONDS, FRAME)
@@ -117,4 +122,42 @@ async def test_bob_whose_laptop_dies_is_gone_at_both_servers(
     meeting = await meet(http, servers, encrypted=mode == "compatibility")
     _, his = await talk(browsers, meeting, mode)
     his.kill()
-    await all_see(http, meeting, mode, {meeting.alice.user_id}, GONE_SECONDS)
+    killed = time.monotonic()
+    for watcher in meeting.watchers:
+        while meeting.bob.user_id in (
+            *await in_call(http, watcher, meeting.room_id, mode), *await roster(http, watcher, meeting.room_id)
+        ):  # fmt: skip
+            assert time.monotonic() - killed < GONE_SECONDS, "Bob is a ghost"
+            await asyncio.sleep(0.05)
+    # Nobody speaks at the SFU of beta any more, so she stays where she speaks.
+    await all_see(http, meeting, mode, {meeting.alice.user_id}, set(), GONE_SECONDS)
+
+
+async def test_a_bot_of_alpha_and_element_call_at_beta_hear_each_other_encrypted(
+    servers: Servers, browsers: Browsers, http: aiohttp.ClientSession
+) -> None:
+    """The SDK participant speaks at its own server's SFU and listens at Bob's; Bob throws it out."""
+    meeting = await meet(http, servers, encrypted=True)
+    his = await browsers("bob")
+    # Otherwise the browser takes its own beep for noise.
+    await enter_call(his, meeting.bob, meeting.room_id, noiseSuppression="false", echoCancellation="false")
+
+    heard = bytearray()
+    client = MatrixClient(http, meeting.alice.base_url)
+    await client.login(meeting.alice.localpart, meeting.alice.password)
+    call = BotCall(client, meeting.room_id, encrypted=True, heard=lambda _, samples: heard.extend(samples))
+    await call.enter()
+    playing = asyncio.create_task(call.play(tone(997, 60)))
+    try:
+        await his.wait_for("voicechatMedia().then(m => m.audioPackets > 150 && m.audioEnergy > 0.1)", 40, FRAME)
+        async with asyncio.timeout(30):
+            while np.abs(np.frombuffer(bytes(heard), dtype=np.int16)).max(initial=0) < 30:
+                heard.clear()
+                await asyncio.sleep(0.2)
+        await all_see(http, meeting, "compatibility", meeting.both, meeting.both, 5)
+        assert max(await kicked(http, meeting, meeting.bob, meeting.alice.user_id)) < OUT_SECONDS
+        await his.wait_for("voicechatMedia().then(m => m.tracks === 0)", GONE_SECONDS, FRAME)
+    finally:
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+        await call.leave()

@@ -56,6 +56,11 @@ class Meeting:
     carol: Account
 
     @property
+    def both(self) -> set[str]:
+        """Those who call each other."""
+        return {self.alice.user_id, self.bob.user_id}
+
+    @property
     def watchers(self) -> tuple[Account, Account]:
         """One at each server, who see what it shows to others."""
         return self.mona, self.carol
