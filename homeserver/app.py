@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
+from homeserver.composition.appservices import build_appservices
 from homeserver.composition.call_page import build_call_page
 from homeserver.composition.call_probe import build_call_probe
 from homeserver.composition.calls import CallServices, build_calls
@@ -113,6 +114,7 @@ def build_application(
     encryption = build_encryption(base, accounts, kernel, federation.device_keys)
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
+    appservices = build_appservices(base, settings, accounts, readers, kernel, rooms, encryption)
     media = build_media(base, settings, federation)
     spaces = build_spaces(base, federation, intake.acl)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
@@ -126,7 +128,7 @@ def build_application(
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
         *pages, accounts, readers, rooms, reading, encryption, media, spaces, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync, sliding_sync,
+        history, doors, calls, rosters, sync, sliding_sync, appservices,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)

@@ -45,7 +45,6 @@ def without_effect(settings: Settings) -> Iterator[str]:
     set_keys = {
         "redis.url": settings.redis.url,
         "cas.server_url": settings.cas.server_url,
-        "appservice_files": settings.appservice_files,
         "email.smtp_host": settings.email.smtp_host,
         "url_previews.enabled": settings.url_previews.enabled,
         "user_directory.search_all_users": settings.user_directory.search_all_users,
@@ -69,10 +68,18 @@ def problems_of(settings: Settings) -> Iterator[str]:
                 yield f"The file {path} of a listener's tls does not exist."
     if settings.federation.ca_file is not None and not settings.federation.ca_file.is_file():
         yield f"The file {settings.federation.ca_file} of federation.ca_file does not exist."
-    for path in settings.appservice_files:
-        if not path.is_file():
-            yield f"The file {path} of appservice_files does not exist."
+    yield from _problems_of_appservices(settings)
     yield from _problems_of_voice(settings.voice)
+
+
+def _problems_of_appservices(settings: Settings) -> Iterator[str]:
+    from config.errors import ConfigError
+    from homeserver.composition.appservice_files import load_appservices
+
+    try:
+        load_appservices(settings.appservice_files, settings.server_name)
+    except ConfigError as error:
+        yield from str(error).splitlines()
 
 
 def _problems_of_voice(voice: VoiceSettings) -> Iterator[str]:

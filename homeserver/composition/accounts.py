@@ -21,6 +21,9 @@ from homeserver.services.accounts.account import FINISH_INTERVAL_MS, Accounts
 from homeserver.services.accounts.login import IsCrossSigningKey, Login
 from homeserver.services.accounts.login_tokens import LoginTokens
 from homeserver.services.accounts.openid_tokens import OpenIdTokens
+from homeserver.services.appservices.accounts import BridgedAccounts
+from homeserver.services.appservices.masquerades import Masquerades
+from homeserver.services.appservices.registry import Appservices
 from homeserver.services.devices import Devices
 from homeserver.services.filters.filters import Filters
 from homeserver.services.profiles.profiles import Profiles
@@ -50,6 +53,9 @@ class AccountServices:
     filters: Filters
     ui_auth: UiAuth
     openid_tokens: OpenIdTokens
+    appservices: Appservices
+    masquerades: Masquerades
+    bridged: BridgedAccounts
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -71,12 +77,15 @@ def build_accounts(
     filters = Filters(database, FilterRows())
     openid_tokens = OpenIdTokens(database, OpenIdTokenRows(), clock)
 
+    accounts.on_deactivated.append(identity.masquerades.user_deactivated)
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
     base.life.every(FINISH_INTERVAL_MS, accounts.finish_deactivations, "finish-deactivations")
     base.life.reports_memory("filters", filters.memory_usage)
     endpoints = endpoints_of(
-        LoginEndpoints(login, login_tokens, identity.sessions, identity.devices, identity.ui_auth),
+        LoginEndpoints(
+            login, login_tokens, identity.sessions, identity.devices, identity.ui_auth, registration.bridged
+        ),
         AccountEndpoints(accounts, identity.ui_auth),
         DeviceEndpoints(identity.devices, identity.ui_auth),
         WhoIsEndpoints(identity.devices),
@@ -95,6 +104,9 @@ def build_accounts(
         filters=filters,
         ui_auth=identity.ui_auth,
         openid_tokens=openid_tokens,
+        appservices=identity.appservices,
+        masquerades=identity.masquerades,
+        bridged=registration.bridged,
         endpoints=[*registration.endpoints, *endpoints],
     )
 

@@ -9,7 +9,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.http.client.aliases import AliasEndpoints
 from homeserver.http.client.room_directory import RoomDirectoryEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
-from homeserver.services.directory.aliases import RoomAliases
+from homeserver.services.directory.aliases import AliasesChanged, Reservations, RoomAliases
 from homeserver.services.directory.publish import PublishRoom
 from homeserver.services.directory.published import PublishedRooms
 from homeserver.services.directory.remote import RemoteAliases
@@ -30,6 +30,7 @@ class DirectoryServices:
     published: PublishedRooms
     resolve: ResolveRoom
     search: SearchDirectory
+    on_aliases_changed: list[AliasesChanged]
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -39,6 +40,7 @@ def build_directory(
     appender: Appender,
     remote_rooms: RemotePublicRooms,
     remote_aliases: RemoteAliases,
+    reservations: Reservations,
 ) -> DirectoryServices:
     """The list of published rooms follows committed events."""
     database, cache, clock, rules = base.database, base.cache, base.clock, settings.room_directory
@@ -50,10 +52,12 @@ def build_directory(
     resolve = ResolveRoom(database, alias_rows, cache, remote_aliases, base.server_name)
     search = SearchDirectory(published)
     must_be_member = settings.rooms.require_membership_for_aliases
-    aliases = RoomAliases(database, alias_rows, cache, appender, clock, base.server_name, must_be_member)
+    aliases = RoomAliases(
+        database, alias_rows, cache, appender, clock, base.server_name, must_be_member, reservations
+    )  # fmt: skip
     publish = PublishRoom(database, cache, rows, published, clock, rules.allow_publish)
     endpoints = endpoints_of(
         AliasEndpoints(resolve, aliases),
         RoomDirectoryEndpoints(search, publish, base.server_name, rules.public_without_auth, remote_rooms),
     )
-    return DirectoryServices(alias_rows, rows, published, resolve, search, list(endpoints))
+    return DirectoryServices(alias_rows, rows, published, resolve, search, aliases.on_changed, list(endpoints))

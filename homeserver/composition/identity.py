@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.settings import Settings
+from homeserver.composition.appservice_files import load_appservices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.life import Step
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
+from homeserver.services.appservices.masquerades import Masquerades
+from homeserver.services.appservices.registry import Appservices
 from homeserver.services.devices import Devices
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.captcha import CaptchaVerifier
@@ -48,14 +51,20 @@ class Identity:
     sessions: Sessions
     token_stage: RegistrationTokenStage
     ui_auth: UiAuth
+    appservices: Appservices
+    masquerades: Masquerades
 
 
 def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter) -> Identity:
     """Sessions first, then what they are opened with."""
     database, clock, users, tokens = base.database, base.clock, Users(), SessionTokens()
     last_seen = LastSeen(database, DeviceRows(), clock)
-    authenticator = Authenticator(database, tokens, last_seen, clock, limiter)
-    devices = Devices(database, DeviceRows(), authenticator, last_seen)
+    appservices = load_appservices(settings.appservice_files, base.server_name)
+    masquerades = Masquerades(database, appservices, users, DeviceRows())
+    roles = masquerades if appservices else None
+    authenticator = Authenticator(database, tokens, last_seen, clock, limiter, roles=roles)
+    devices = Devices(database, DeviceRows(), authenticator, last_seen, clock)
+    devices.hooks.deleted.append(masquerades.devices_deleted)
     lifetimes = SessionLifetimes(
         settings.sessions.access_token_lifetime_ms, settings.sessions.refresh_token_lifetime_ms
     )
@@ -73,7 +82,9 @@ def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter
     base.life.on_stop(_closing(hasher))
     base.life.reports_memory("authenticator", authenticator.memory_usage)
     base.life.reports_memory("last_seen", last_seen.memory_usage)
-    return Identity(users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth)
+    return Identity(
+        users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth, appservices, masquerades
+    )  # fmt: skip
 
 
 def _build_ui_auth(

@@ -12,6 +12,7 @@ from homeserver.http.admin.registration_tokens import RegistrationTokenEndpoints
 from homeserver.http.client.registration import RegistrationEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.setup import SetupEndpoints
+from homeserver.services.appservices.accounts import BridgedAccounts
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.registration import Registration, RegistrationRules
 from homeserver.services.registration.setup_link import SetupLinks
@@ -27,16 +28,18 @@ class RegistrationServices:
 
     new_accounts: NewAccounts
     setup_links: SetupLinks
+    bridged: BridgedAccounts
     endpoints: list[Endpoint]
 
 
 def build_registration(
     base: Foundation, settings: Settings, identity: Identity, public_baseurl: str
 ) -> RegistrationServices:
-    """Application services reserve their names in `new_accounts.usernames.reserved_by`."""
+    """Application services reserve their names."""
     database, clock, sessions = base.database, base.clock, identity.sessions
     notices = settings.server_notices.localpart
     usernames = Usernames(base.server_name, frozenset([notices] if notices else []))
+    usernames.reserved_by.append(identity.appservices.reserves_user)
     new_accounts = NewAccounts(database, identity.users, identity.hasher, identity.policy, usernames, clock)
     registration = Registration(
         database=database,
@@ -50,13 +53,14 @@ def build_registration(
     )
     shared_secret = SharedSecretRegistration(settings.registration.shared_secret, new_accounts, sessions, clock)
     setup_links = SetupLinks(database, SetupLinkRows(), new_accounts, clock, public_baseurl)
+    bridged = BridgedAccounts(database, identity.appservices, new_accounts, sessions, identity.authenticator)
     endpoints = endpoints_of(
-        RegistrationEndpoints(registration, identity.token_stage),
+        RegistrationEndpoints(registration, identity.token_stage, bridged),
         SharedSecretEndpoints(shared_secret),
         RegistrationTokenEndpoints(TokenAdministration(database, identity.token_stage.tokens, clock)),
         SetupEndpoints(setup_links),
     )
-    return RegistrationServices(new_accounts, setup_links, list(endpoints))
+    return RegistrationServices(new_accounts, setup_links, bridged, list(endpoints))
 
 
 def _rules(settings: RegistrationSettings) -> RegistrationRules:

@@ -62,7 +62,7 @@ def build_rooms(
         database, cache, base.awake, AccountDataRows(), readers.account_data_stream, readers.push_rules
     )
     members = build_memberships(base, kernel, readers.invite_permissions, carry, travel)
-    directory = build_directory(base, settings, appender, remote_rooms, travel.aliases)
+    directory = build_directory(base, settings, appender, remote_rooms, travel.aliases, accounts.appservices)
     aliases, listed = directory.alias_rows, directory.rows
     found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
     create = CreateRoom(
@@ -76,6 +76,7 @@ def build_rooms(
         clock=clock,
         default_version=settings.rooms.default_version,
         allow_publish=settings.room_directory.allow_publish,
+        reservations=accounts.appservices,
     )
     redact = RedactEvent(database, cache, base.events, base.rooms, appender, kernel.transactions, base.server_name)
     send = SendEvent(appender, kernel.transactions, CheckRelation(database, cache, RelationChecks()), redact)

@@ -12,12 +12,15 @@ from homeserver.services.sessions.last_seen import LastSeen
 from homeserver.services.text_limits import (
     MAX_DEVICE_ID_CHARACTERS,
     MAX_DEVICE_NAME_CHARACTERS,
+    check_device_id,
+    check_device_name,
     check_text,
     is_storable,
 )
 from homeserver.storage.devices import DeletedDevices, Device, DeviceRows
 
 if TYPE_CHECKING:
+    from homeserver.services.clock import Clock
     from homeserver.services.requester import Requester
     from homeserver.storage.database import Queries
 
@@ -48,6 +51,7 @@ class Devices:
     rows: DeviceRows
     authenticator: Authenticator
     last_seen: LastSeen
+    clock: Clock
     hooks: DeviceHooks = field(default_factory=DeviceHooks)
 
     async def of_user(self, user_id: str) -> list[Device]:
@@ -80,6 +84,16 @@ class Devices:
             raise errors.NotFound("There is no such device")
         for renamed in self.hooks.renamed:
             await renamed(user_id, device_id)
+
+    async def make(self, requester: Requester, device_id: str, display_name: str | None) -> bool:
+        """A device without a session, for an application service (MSC4190). False where it exists. Raises InvalidParam."""
+        check_device_id(device_id)
+        check_device_name(display_name)
+        made = await self.rows.add(self.queries, requester.user_id, device_id, display_name, self.clock.now_ms())
+        if made:
+            for hook in self.hooks.made:
+                await hook(requester.user_id, device_id)
+        return made
 
     def check_deletion(self, device_ids: Collection[str]) -> None:
         """Before anybody has to prove anything. Raises InvalidParam where these are too many at once."""

@@ -86,7 +86,7 @@ MAX_BUCKETS: Final = 50_000
 
 @dataclass(slots=True)
 class BucketRateLimiter:
-    """Counts requests in memory. Application services are never limited: the administrator installed them."""
+    """Counts requests in memory. Application services are limited where their registration does not say otherwise."""
 
     clock: Clock
     rates: Mapping[str, Rate] = field(default_factory=lambda: DEFAULT_RATES)
@@ -95,7 +95,7 @@ class BucketRateLimiter:
 
     def check(self, limit: str, requester: Requester | None, address: str) -> None:
         """Count one request. Raises LimitExceeded with `retry_after_ms`."""
-        if requester is not None and requester.appservice_id is not None:
+        if requester is not None and requester.is_unlimited:
             return
         self.count(limit, requester.user_id if requester is not None else network_of(address))
 

@@ -23,3 +23,5 @@ class Requester:
     is_guest: bool
     is_admin: bool
     appservice_id: str | None = None
+    is_unlimited: bool = False
+    """Rate limits are not for it: its registration file says so."""

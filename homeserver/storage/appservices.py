@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +57,21 @@ SELECT * FROM (
 """
 
 LISTS_CHANGED_AFTER = "SELECT DISTINCT user_id FROM device_list_changes WHERE position > $1 AND observer = ''"
+
+ROOMS_OF_EACH = """
+SELECT m.user_id, r.room_id FROM memberships m JOIN rooms r USING (room_nid)
+WHERE m.user_id = ANY($1::text[]) AND m.membership = 'join'
+"""
+
+# $1 rooms, $2 `:` and our name.
+LOCAL_MEMBERS = """
+SELECT r.room_id, m.user_id FROM rooms r JOIN memberships m USING (room_nid)
+WHERE r.room_id = ANY($1::text[]) AND m.membership = 'join' AND right(m.user_id, length($2)) = $2
+"""
+
+ALIASES = (
+    "SELECT r.room_id, a.alias FROM rooms r JOIN room_aliases a USING (room_nid) WHERE r.room_id = ANY($1::text[])"
+)
 
 # Devices for which messages wait: asked once, after a start.
 WAITING_DEVICES = """
@@ -174,6 +189,18 @@ class AppserviceRows:
     async def lists_changed_after(self, q: Queries, position: int) -> list[str]:
         """Users whose device lists changed after this position of their stream."""
         return [row[0] for row in await q.fetch(LISTS_CHANGED_AFTER, position)]
+
+    async def rooms_of_each(self, q: Queries, user_ids: Collection[str]) -> list[tuple[str, str]]:
+        """(user id, room id) of the rooms that these users have joined."""
+        return [(row[0], row[1]) for row in await q.fetch(ROOMS_OF_EACH, list(user_ids))]
+
+    async def local_members(self, q: Queries, room_ids: Collection[str], suffix: str) -> list[tuple[str, str]]:
+        """(room id, user id) of our users who have joined these rooms. `suffix`: how their ids end."""
+        return [(row[0], row[1]) for row in await q.fetch(LOCAL_MEMBERS, list(room_ids), suffix)]
+
+    async def aliases(self, q: Queries, room_ids: Collection[str]) -> list[tuple[str, str]]:
+        """(room id, alias) of these rooms."""
+        return [(row[0], row[1]) for row in await q.fetch(ALIASES, list(room_ids))]
 
     async def waiting_devices(self, q: Queries) -> list[tuple[str, str]]:
         """(user id, device id) of all devices for which messages wait."""

@@ -17,6 +17,11 @@ OF_USER = f"SELECT {_COLUMNS} FROM devices WHERE user_id = $1 ORDER BY device_ni
 
 BY_ID = f"SELECT {_COLUMNS} FROM devices WHERE user_id = $1 AND device_id = $2"
 
+ADD = """
+INSERT INTO devices (user_id, device_id, display_name, created_ms) VALUES ($1, $2, $3, $4)
+ON CONFLICT (user_id, device_id) DO NOTHING RETURNING device_nid
+"""
+
 RENAME = "UPDATE devices SET display_name = $3 WHERE user_id = $1 AND device_id = $2 RETURNING device_nid"
 
 # Tokens are deleted by name although they would follow their device: their hashes have to be forgotten in memory too.
@@ -71,7 +76,7 @@ class DeletedDevices:
 
 
 class DeviceRows:
-    """Queries over devices. They are made by `SessionTokens.open`."""
+    """Queries over devices. Those that people sign in with are made by `SessionTokens.open`."""
 
     async def of_user(self, q: Queries, user_id: str) -> list[Device]:
         """All devices of the user, oldest first."""
@@ -81,6 +86,10 @@ class DeviceRows:
         """One device of the user."""
         row = await q.fetchrow(BY_ID, user_id, device_id)
         return Device(*row) if row else None
+
+    async def add(self, q: Queries, user_id: str, device_id: str, display_name: str | None, now_ms: int) -> bool:
+        """A device that nobody is signed in with. False where the user has one of this name."""
+        return await q.fetchval(ADD, user_id, device_id, display_name, now_ms) is not None
 
     async def rename(self, q: Queries, user_id: str, device_id: str, display_name: str) -> bool:
         """False where the user has no such device."""

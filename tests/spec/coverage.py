@@ -36,9 +36,7 @@ HEAD = """\
 """
 WHY_MISSING = {
     "server-server": "federation: issue 4",
-    "appservice_ping": "application services come later",
     "appservice_room_directory": "application services come later",
-    "third_party_lookup": "application services come later",
     "oauth_server_metadata": "the OAuth 2.0 API comes with single sign-on",
     "sso_login_redirect": "single sign-on comes later",
     "pusher": "push gateways come later",

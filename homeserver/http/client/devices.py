@@ -11,7 +11,7 @@ import msgspec
 
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
-from homeserver.http.responses import Response
+from homeserver.http.responses import Json, Response
 from homeserver.services.devices import Devices
 from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.storage.devices import Device
@@ -51,8 +51,10 @@ class DeviceEndpoints:
 
     @endpoint("PUT", DEVICE, guests=True, body=RenameBody)
     async def rename(self, request: Request[RenameBody]) -> Response:
-        user_id, device_id = request.requester.user_id, request.path["device_id"]
-        await self.devices.rename(user_id, device_id, request.body.display_name)
+        requester, device_id, display_name = request.requester, request.path["device_id"], request.body.display_name
+        if requester.appservice_id is not None and await self.devices.make(requester, device_id, display_name):
+            return Json(201, {})
+        await self.devices.rename(requester.user_id, device_id, display_name)
         return {}
 
     @endpoint("DELETE", DEVICE, body=DeleteBody)
@@ -71,7 +73,12 @@ class DeviceEndpoints:
         return {}
 
     async def _check(self, request: Request[Any], auth: Mapping[str, Any] | None, device_ids: list[str]) -> None:
-        """The proof is good for these devices only: nobody can swap them between two requests of one session."""
+        """The proof is good for these devices only: nobody can swap them between two requests of one session.
+
+        "MUST NOT require User-Interactive Authentication when used by an application service"
+        """
+        if request.requester.appservice_id is not None:
+            return
         names = hashlib.sha256("\0".join(sorted(set(device_ids))).encode("utf-8", "surrogatepass")).hexdigest()
         await self.ui_auth.check(auth, request.requester, f"DELETE /devices {names}", ip=request.remote_address)
 

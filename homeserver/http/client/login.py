@@ -15,6 +15,7 @@ from homeserver.protocol import errors
 from homeserver.services.accounts.credentials import identifier_of
 from homeserver.services.accounts.login import Login
 from homeserver.services.accounts.login_tokens import LoginTokens
+from homeserver.services.appservices.accounts import LOGIN_TYPE, BridgedAccounts
 from homeserver.services.devices import Devices
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 from homeserver.services.ui_auth.ui_auth import UiAuth
@@ -52,6 +53,7 @@ class LoginEndpoints:
     sessions: Sessions
     devices: Devices
     ui_auth: UiAuth
+    bridged: BridgedAccounts
 
     @endpoint("GET", LOGIN, auth=Auth.NONE)
     async def flows(self, request: Request[None]) -> Response:
@@ -59,7 +61,11 @@ class LoginEndpoints:
 
     @endpoint("POST", LOGIN, auth=Auth.NONE, body=LoginBody, limit="login")
     async def log_in(self, request: Request[LoginBody]) -> Response:
-        return session_answer(await self._log_in(request.body, _wish(request)))
+        body, wish = request.body, _wish(request)
+        if body.type == LOGIN_TYPE:
+            user = _user_of(body)
+            return session_answer(await self.bridged.log_in(request.access_token, user, wish))
+        return session_answer(await self._log_in(body, wish))
 
     async def _log_in(self, body: LoginBody, wish: SessionWish) -> OpenedSession:
         match body.type:
@@ -68,8 +74,6 @@ class LoginEndpoints:
                 return await self.login.with_password(identifier, _required("password", body.password), wish)
             case "m.login.token":
                 return await self.login.with_token(_required("token", body.token), wish)
-            case "m.login.application_service":
-                raise errors.AppserviceLoginUnsupported
         raise errors.Unknown("This type of login is not known here")
 
     @endpoint("POST", "/_matrix/client/v1/login/get_token", body=GetTokenBody, limit="login_token")
@@ -110,6 +114,12 @@ def _wish(request: Request[LoginBody]) -> SessionWish:
         ip=request.remote_address,
         user_agent=request.user_agent,
     )
+
+
+def _user_of(body: LoginBody) -> str | None:
+    """The old form of it has `user` beside the type."""
+    user = body.user if body.identifier is None else body.identifier.get("user")
+    return user if isinstance(user, str) else None
 
 
 def _required(name: str, value: str | None) -> str:

@@ -18,6 +18,7 @@ from homeserver.services.rooms.set_state import SetState
 
 ROOM = "/_matrix/client/v3/rooms/{room_id}"
 TXN_ID_BYTES = 16
+MAX_TIME_MS = 2**53 - 1
 DELAY_PARAMETER = "org.matrix.msc4140.delay"
 
 
@@ -38,7 +39,13 @@ class RoomEventEndpoints:
             draft = DelayedDraft(path["room_id"], path["event_type"], None, request.body, delay_ms, sticky_ms)
             return await self._delay(request, draft, path["txn_id"])
         event_id = await self.send(
-            request.requester, path["room_id"], path["event_type"], request.body, path["txn_id"], sticky_ms
+            request.requester,
+            path["room_id"],
+            path["event_type"],
+            request.body,
+            path["txn_id"],
+            sticky_ms,
+            massaged_time(request),
         )
         return {"event_id": event_id}
 
@@ -72,7 +79,9 @@ class RoomEventEndpoints:
             return await self._delay(
                 request, DelayedDraft(room_id, event_type, state_key, request.body, delay_ms), None
             )
-        event_id = await self.set_state(request.requester, room_id, event_type, state_key, request.body)
+        event_id = await self.set_state(
+            request.requester, room_id, event_type, state_key, request.body, sent_ms=massaged_time(request)
+        )
         return {"event_id": event_id}
 
     @endpoint("POST", ROOM + "/redact/{event_id}", body=dict, empty_body=True, limit="message")
@@ -87,3 +96,10 @@ class RoomEventEndpoints:
         path = request.path
         event_id = await self.redact(request.requester, path["room_id"], path["event_id"], request.body, path["txn_id"])
         return {"event_id": event_id}
+
+
+def massaged_time(request: Request[Any]) -> int | None:
+    """When an application service says that an event was sent ("Timestamp massaging"); of others that means nothing."""
+    if request.requester.appservice_id is None:
+        return None
+    return request.query.integer("ts", minimum=0, maximum=MAX_TIME_MS)

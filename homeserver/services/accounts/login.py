@@ -28,7 +28,11 @@ class Login:
     @property
     def flows(self) -> list[dict[str, Any]]:
         """What GET /login offers."""
-        return [{"type": "m.login.password"}, {"type": "m.login.token", "get_login_token": True}]
+        return [
+            {"type": "m.login.password"},
+            {"type": "m.login.token", "get_login_token": True},
+            {"type": "m.login.application_service"},
+        ]
 
     async def with_password(self, identifier: Mapping[str, Any], password: str, wish: SessionWish) -> OpenedSession:
         """Raises Forbidden, UserDeactivated, InvalidParam, LimitExceeded."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from homeserver.protocol.auth.permissions import may_send
 from homeserver.protocol.builder import EventDraft
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 
 CANONICAL_ALIAS = "m.room.canonical_alias"
 MAX_ALIASES_OF_ROOM = 500
+AliasesChanged = Callable[[str], None]
+
+
+class Reservations(Protocol):
+    """Names that belong to application services: services/appservices/registry.py."""
+
+    def check_alias(self, requester: Requester, alias: str) -> None:
+        """Raises Exclusive where this user may not make the alias."""
+        ...
+
+    def check_alias_removal(self, requester: Requester, alias: str) -> bool:
+        """Whether he may take it away for it is in his namespace. Raises Exclusive where it is in another's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +51,32 @@ class RoomAliases:
     clock: Clock
     server_name: str
     require_membership: bool
+    reservations: Reservations
+    on_changed: list[AliasesChanged] = field(default_factory=list)
+    """Called after the commit with the room id; synchronous, and quick."""
 
     async def create(self, requester: Requester, alias: str, room_id: str) -> None:
-        """Point a new alias to a room. Raises InvalidParam, Forbidden, NotFound (the room), AliasExists."""
+        """Point a new alias to a room. Raises InvalidParam, Forbidden, NotFound (the room), AliasExists, Exclusive."""
         localpart, server_name = parse_room_alias(alias)
         if server_name != self.server_name:
             raise InvalidParam(f"Only aliases that end in :{self.server_name} can be made here")
         new_alias(localpart, server_name)
+        self.reservations.check_alias(requester, alias)
         parse_room_id(room_id)
         room = await self._room_to_name(requester, room_id)
         if len(await self.aliases.of_room(self.queries, room.room_nid)) >= MAX_ALIASES_OF_ROOM:
             raise InvalidParam(f"A room has at most {MAX_ALIASES_OF_ROOM} aliases")
         if not await self.aliases.add(self.queries, alias, room_id, requester.user_id, self.clock.now_ms()):
             raise AliasExists(f"The alias {alias} exists already")
+        self._tell(room_id)
+
+    def _tell(self, room_id: str) -> None:
+        for listener in self.on_changed:
+            listener(room_id)
 
     async def _room_to_name(self, requester: Requester, room_id: str) -> LiveRoom:
-        if not self.require_membership or requester.is_admin:
+        # The namespace of an application service is its own; `create` has looked whether this is in it.
+        if not self.require_membership or requester.is_admin or requester.appservice_id is not None:
             return await self.cache.get(room_id)
         try:
             room = await self.cache.get(room_id)
@@ -69,14 +93,16 @@ class RoomAliases:
         Raises InvalidParam, NotFound, Forbidden.
         """
         parse_room_alias(alias)
+        owns_name = self.reservations.check_alias_removal(requester, alias)
         found = await self.aliases.find(self.queries, alias)
         if found is None:
             raise NotFound(f"There is no room with the alias {alias}")
         room = await self.cache.get(found.room_id)
         may_change = _may_choose_alias(room, requester.user_id)
-        if found.creator != requester.user_id and not may_change and not requester.is_admin:
+        if found.creator != requester.user_id and not (may_change or owns_name or requester.is_admin):
             raise Forbidden("Only who made an alias, or moderators of its room, may take it away")
         await self.aliases.delete(self.queries, alias)
+        self._tell(found.room_id)
         if may_change:
             await self._leave_out(requester.user_id, room.room_id, alias)
 

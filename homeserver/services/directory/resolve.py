@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import InvalidParam, NotFound
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MAX_SERVERS = 20
+MakeAlias = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class ResolveRoom:
     cache: RoomCache
     remote: RemoteAliases
     server_name: str
+    makers: list[MakeAlias] = field(default_factory=list)
+    """Asked for aliases of this server that do not exist: application services."""
 
     async def room(self, room: str) -> FoundRoom:
         """The room of an alias or of an id, for somebody who wants to go there: not where the alias pointed before.
@@ -48,6 +52,8 @@ class ResolveRoom:
         if server_name != self.server_name:
             return await self.remote.find(server_name, alias, newest=newest)
         found = await self.aliases.find(self.queries, alias)
+        if found is None and any([await make(alias) for make in self.makers]):
+            found = await self.aliases.find(self.queries, alias)
         if found is None:
             raise NotFound(f"There is no room with the alias {alias}")
         return FoundRoom(found.room_id, await self._servers(found.room_id))

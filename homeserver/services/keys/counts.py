@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 DeviceName = tuple[str, str]
+CountsListener = Callable[[Sequence[DeviceName]], None]
 
 # Clients take a missing count of this algorithm for "nothing is known", and upload no keys.
 ALWAYS_COUNTED = "signed_curve25519"
@@ -28,6 +29,8 @@ class KeyCountCache:
     keys: OneTimeKeys
     announcer: Announcer
     capacity: int = 20_000
+    on_changed: list[CountsListener] = field(default_factory=list)
+    """Called after the commit; synchronous, and quick."""
     _known: OrderedDict[DeviceName, KeyCounts] = field(default_factory=OrderedDict)
     _loading: dict[DeviceName, object] = field(default_factory=dict)
 
@@ -58,6 +61,8 @@ class KeyCountCache:
         devices = list(devices)
         self.forget(devices)
         self.announcer.wake(users={user_id for user_id, _ in devices})
+        for listener in self.on_changed:
+            listener(devices)
 
     def forget(self, devices: Iterable[DeviceName]) -> None:
         """Ask the database again when they are asked for."""

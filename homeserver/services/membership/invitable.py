@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from homeserver.protocol.errors import Forbidden, InviteBlocked
 from homeserver.protocol.identifiers import parse_user_id
 from homeserver.services.requester import Requester
+
+MakeUser = Callable[[str], Awaitable[bool]]
 
 
 class InviteBlocks(Protocol):
@@ -26,6 +28,8 @@ class Invitable:
     server_name: str
     federates: bool
     blocks: InviteBlocks
+    makers: list[MakeUser] = field(default_factory=list)
+    """Asked for users of this server who may not exist: application services."""
 
     async def check(self, requester: Requester, user_ids: Sequence[str]) -> None:
         """Raises InvalidParam (no user id), Forbidden (a user of another server, without federation), InviteBlocked.
@@ -36,6 +40,9 @@ class Invitable:
         if elsewhere and not self.federates:
             raise Forbidden(f"This server does not federate: {elsewhere[0]} cannot be invited")
         others = [user_id for user_id in user_ids if user_id != requester.user_id and user_id not in elsewhere]
+        for make in self.makers:
+            for user_id in others:
+                await make(user_id)
         blocking = await self.blocks.blocking(others) if others else None
         if blocking:
             raise InviteBlocked(f"{', '.join(sorted(blocking))} does not accept invitations")

@@ -72,6 +72,8 @@ class Receipts:
     stream: StreamPosition = field(default_factory=lambda: StreamPosition("receipts"))
     recent: RecentChanges[Receipt] = field(default_factory=RecentChanges)
     _listeners: list[Callable[[Receipt], None]] = field(default_factory=list)
+    on_any: list[Callable[[Receipt], None]] = field(default_factory=list)
+    """Called with all receipts: private ones, and those of users of other servers. Synchronous, and quick."""
 
     async def load(self) -> None:
         """Begin at a position that no token of an earlier start has reached; once, before the first request."""
@@ -82,6 +84,11 @@ class Receipts:
     def on_receipt(self, listener: Callable[[Receipt], None]) -> None:
         """Be told of our users' public receipts. Listeners are synchronous and must be quick."""
         self._listeners.append(listener)
+
+    def tell_of(self, receipt: Receipt) -> None:
+        """It has been stored."""
+        for listener in self.on_any:
+            listener(receipt)
 
     # -- commands -----------------------------------------------------------------------------------
 
@@ -148,6 +155,7 @@ class Receipts:
                 if row.receipt_type == READ:
                     for listener in self._listeners:
                         listener(receipt)
+                self.tell_of(receipt)
         self.unread.read(user_id, room.room_id, thread_id, max(event.position for event in events.values()))
         self._wake(user_id, room.room_id, marking.moved)
 

@@ -51,4 +51,5 @@ class RemoteReceipts:
                 if position in stored:
                     receipt = Receipt(each.room_id, each.user_id, READ, each.thread_id, each.event_id, each.ts)
                     ours.recent.add(position, receipt)
+                    ours.tell_of(receipt)
         ours.announcer.wake(rooms={each.room_id for each in moved})

@@ -21,6 +21,10 @@ class RegistrationForm:
     can_refresh: bool | None = None
     inhibit_login: bool | None = None
 
+    def session_wish(self, ip: str, user_agent: str) -> SessionWish:
+        """The session that is asked for. Raises InvalidParam."""
+        return SessionWish(self.device_id, self.device_name, bool(self.can_refresh), ip, user_agent)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedForm:

@@ -48,6 +48,7 @@ class NewAccounts:
         is_guest: bool = False,
         is_admin: bool = False,
         user_type: str | None = None,
+        appservice_id: str | None = None,
     ) -> None:
         """Inside of the caller's transaction. The display name begins as the localpart. Raises UserInUse."""
         user = NewUser(
@@ -57,6 +58,7 @@ class NewAccounts:
             is_guest=is_guest,
             is_admin=is_admin,
             user_type=user_type,
+            appservice_id=appservice_id,
             displayname=None if is_guest else _localpart(user_id),
         )
         if not await self.users.create(tx, user):

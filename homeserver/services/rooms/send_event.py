@@ -34,13 +34,15 @@ class SendEvent:
         content: dict[str, Any],
         txn_id: str,
         sticky_ms: int | None = None,
+        sent_ms: int | None = None,
     ) -> str:
-        """Send; the same transaction again gives the same event id. `sticky_ms`: as `EventDraft` has it.
+        """Send; the same transaction again gives the same event id. `sticky_ms`: as `EventDraft` has it; `sent_ms`: the
+        time that the event bears, where that is not now.
 
         Raises Forbidden, BadJson, TooLarge, DuplicateAnnotation, InvalidParam, Unknown (a relation that cannot be).
         """
         transaction = transaction_of(requester, f"send {room_id} {event_type}", txn_id)
-        return await self.as_transaction(requester, room_id, event_type, content, transaction, sticky_ms)
+        return await self.as_transaction(requester, room_id, event_type, content, transaction, sticky_ms, sent_ms)
 
     async def as_transaction(
         self,
@@ -50,6 +52,7 @@ class SendEvent:
         content: dict[str, Any],
         transaction: Transaction,
         sticky_ms: int | None = None,
+        sent_ms: int | None = None,
     ) -> str:
         """The same for a transaction that is known already. Raises what `__call__` raises."""
         if event_type == "m.room.create":
@@ -58,7 +61,7 @@ class SendEvent:
             check_tombstone(content, room_id)
         if event_type == "m.room.redaction":
             return await self.redact.sent_as_event(requester, room_id, content, transaction, sticky_ms)
-        draft = EventDraft(event_type, requester.user_id, content, sticky_ms=sticky_ms)
+        draft = EventDraft(event_type, requester.user_id, content, origin_server_ts=sent_ms, sticky_ms=sticky_ms)
 
         async def send() -> str:
             try:

@@ -42,10 +42,12 @@ class SetState:
         state_key: str,
         content: dict[str, Any],
         transaction: Transaction | None = None,
+        sent_ms: int | None = None,
     ) -> str:
         """Set state; state that stays the same is not set again. Returns the id of the event that is in force.
 
-        A transaction is stored with the event, for the caller to look up first; memberships have none.
+        A transaction is stored with the event, for the caller to look up first; memberships have none, and no `sent_ms`
+        (the time that the event bears) either.
 
         Raises Forbidden, BadJson, InvalidParam, BadAlias, TooLarge, and for memberships what their verbs raise.
         """
@@ -57,9 +59,8 @@ class SetState:
             room = await self.cache.get(room_id)
             check_joined(room, requester.user_id)
             await self._check_content(room, event_type, state_key, content)
-            event_id = await self._set(
-                room_id, EventDraft(event_type, requester.user_id, content, state_key), transaction
-            )
+            draft = EventDraft(event_type, requester.user_id, content, state_key, origin_server_ts=sent_ms)
+            event_id = await self._set(room_id, draft, transaction)
         except NotFound:
             raise not_in_room(room_id) from None
         if event_type == "m.room.guest_access":

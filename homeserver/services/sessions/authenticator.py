@@ -17,8 +17,19 @@ from homeserver.storage.database_errors import OUTCOME_UNKNOWN
 from homeserver.storage.sessions import SessionTokens, StoredAccessToken
 
 if TYPE_CHECKING:
+    from homeserver.services.appservices.appservice import Appservice
     from homeserver.services.clock import Clock
     from homeserver.storage.database import Queries
+
+
+class Roles(Protocol):
+    """Tokens of application services: services/appservices/masquerades.py."""
+
+    def holder(self, token_hash: bytes) -> Appservice | None: ...
+
+    async def requester(self, appservice: Appservice, user_id: str | None, device_id: str | None) -> Requester: ...
+
+    def forget_user(self, user_id: str) -> None: ...
 
 
 class GuessLimiter(Protocol):
@@ -45,7 +56,7 @@ class Authenticator:
     The memory is true because everything that ends a token goes through `forget`.
     """
 
-    __slots__ = ("_capacity", "_clock", "_forgotten", "_known", "_last_seen", "_limiter", "_queries", "_tokens")
+    __slots__ = ("_capacity", "_clock", "_forgotten", "_known", "_last_seen", "_limiter", "_queries", "_roles", "_tokens")
 
     def __init__(
         self,
@@ -55,12 +66,14 @@ class Authenticator:
         clock: Clock,
         limiter: GuessLimiter,
         capacity: int = 20_000,
+        roles: Roles | None = None,
     ) -> None:
         self._queries = queries
         self._tokens = tokens
         self._last_seen = last_seen
         self._clock = clock
         self._limiter = limiter
+        self._roles = roles
         self._capacity = capacity
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         # Counts revocations: a token that was read before one of them is not remembered, for it may be the one revoked.
@@ -76,7 +89,8 @@ class Authenticator:
         device_id: str | None = None,
     ) -> Requester:
         """Who holds this token. Raises UnknownToken, with `soft_logout` where it has merely expired; LimitExceeded where
-        too many tokens that nobody has came from this address, for tokens that are not in memory.
+        too many tokens that nobody has came from this address, for tokens that are not in memory. Of application services
+        what `Masquerades.requester` raises.
 
         `user_id` and `device_id` are for tokens of application services; with a user's own token they mean nothing.
         """
@@ -85,6 +99,9 @@ class Authenticator:
         token_hash = hash_token(token)
         known = self._known.get(token_hash)
         if known is None:
+            appservice = None if self._roles is None else self._roles.holder(token_hash)
+            if self._roles is not None and appservice is not None:
+                return await self._speak_for(self._roles, appservice, user_id, device_id, remote_address, user_agent)
             known = await self._load(token_hash, network_of(remote_address))
         else:
             self._known.move_to_end(token_hash)
@@ -93,6 +110,20 @@ class Authenticator:
             raise errors.UnknownToken("The access token has expired", soft_logout=True)
         self._last_seen.note(known.requester.device_nid, remote_address, user_agent)
         return known.requester
+
+    async def _speak_for(
+        self,
+        roles: Roles,
+        appservice: Appservice,
+        user_id: str | None,
+        device_id: str | None,
+        remote_address: str,
+        user_agent: str,
+    ) -> Requester:
+        requester = await roles.requester(appservice, user_id, device_id)
+        if requester.device_nid:
+            self._last_seen.note(requester.device_nid, remote_address, user_agent)
+        return requester
 
     async def _load(self, token_hash: bytes, network: str) -> _Known:
         self._limiter.check_left("unknown_token", network)
@@ -141,6 +172,8 @@ class Authenticator:
 
     def forget_user(self, user_id: str) -> None:
         """Something about this user changed that requesters carry (guest, administrator)."""
+        if self._roles is not None:
+            self._roles.forget_user(user_id)
         self.forget([token_hash for token_hash, known in self._known.items() if known.requester.user_id == user_id])
 
     def memory_usage(self) -> dict[str, int]:

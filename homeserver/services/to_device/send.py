@@ -31,6 +31,7 @@ MAX_EVENT_TYPE_CHARACTERS = 255
 MESSAGE_ID_BYTES = 16
 
 SentAwayListener = Callable[[Collection[str]], None]
+DeliveredListener = Callable[[Collection[tuple[str, str]]], None]
 Messages = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """User id -> device id or `*` -> content."""
 
@@ -48,6 +49,8 @@ class SendToDevice:
     server_name: str
     on_sent_away: list[SentAwayListener] = field(default_factory=list)
     """Called after the commit with the servers for whose users something was stored; synchronous, and quick."""
+    on_delivered: list[DeliveredListener] = field(default_factory=list)
+    """The same with (user id, device id) of the devices here that got something."""
 
     async def send(self, requester: Requester, event_type: str, txn_id: str, messages: Messages) -> None:
         """Store the messages, once for each transaction id, and wake who gets one. One statement.
@@ -97,6 +100,8 @@ class SendToDevice:
                 raise
             for delivery in delivered:
                 self.letterboxes.put((delivery.user_id, delivery.device_id), position, delivery.message)
+        for listener in self.on_delivered:
+            listener({(delivery.user_id, delivery.device_id) for delivery in delivered})
         return {delivery.user_id for delivery in delivered}
 
     def _remote(self, sender: str, event_type: str, messages: Messages) -> list[RemoteMessages]:

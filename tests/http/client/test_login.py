@@ -18,7 +18,11 @@ def password_login(identifier: Any = None, **body: Any) -> dict[str, Any]:
 
 async def test_the_flows_that_are_offered(server: Server) -> None:
     flows = (await server.anonymous().get("login"))["flows"]
-    assert flows == [{"type": "m.login.password"}, {"type": "m.login.token", "get_login_token": True}]
+    assert flows == [
+        {"type": "m.login.password"},
+        {"type": "m.login.token", "get_login_token": True},
+        {"type": "m.login.application_service"},
+    ]
 
 
 @pytest.mark.parametrize("name", ["alice", "Alice", "@alice:test", "@ALICE:TEST"])
@@ -74,7 +78,6 @@ async def test_a_wrong_name_and_a_wrong_password_look_the_same(server: Server, u
         ({}, "M_MISSING_PARAM"),
         ({"type": 7}, "M_BAD_JSON"),
         ({"type": "m.login.magic"}, "M_UNKNOWN"),
-        ({"type": "m.login.application_service"}, "M_APPSERVICE_LOGIN_UNSUPPORTED"),
         ({"type": "m.login.password"}, "M_MISSING_PARAM"),
         ({"type": "m.login.password", "identifier": ALICE}, "M_MISSING_PARAM"),
         ({"type": "m.login.token"}, "M_MISSING_PARAM"),

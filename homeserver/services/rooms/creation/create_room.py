@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from homeserver.protocol.errors import Forbidden, RoomInUse
 from homeserver.protocol.room_versions import room_version
 from homeserver.services.clock import Clock
+from homeserver.services.directory.aliases import Reservations
 from homeserver.services.directory.published import PublishedRooms
 from homeserver.services.membership.profiles import MemberProfiles
 from homeserver.services.requester import Requester
@@ -37,17 +38,21 @@ class CreateRoom:
     clock: Clock
     default_version: str
     allow_publish: bool
+    reservations: Reservations
 
     async def __call__(self, requester: Requester, wishes: RoomWishes) -> str:
         """Make the room with all its first events, alias and directory entry at once; returns its id.
 
-        Raises UnsupportedRoomVersion, InvalidRoomState, RoomInUse, InvalidParam, BadJson, Forbidden, TooLarge.
+        Raises UnsupportedRoomVersion, InvalidRoomState, RoomInUse, InvalidParam, BadJson, Forbidden, TooLarge,
+        Exclusive.
         """
         version = room_version(self.default_version if wishes.room_version is None else wishes.room_version)
         check_wishes(wishes)
         if wishes.is_public and not self.allow_publish and not requester.is_admin:
             raise Forbidden("This server does not let users list rooms in the directory")
         elsewhere = await self.invite.elsewhere(requester, wishes)
+        if wishes.alias is not None:
+            self.reservations.check_alias(requester, wishes.alias)
         await self._check_alias_is_free(wishes.alias)
         creator = requester.user_id
         profiles = await self.profiles.member_profiles([creator, *wishes.invite])
