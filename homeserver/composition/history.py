@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from homeserver.composition.federation import FederationServices
 from homeserver.composition.foreign_events import ForeignServices
@@ -25,6 +26,7 @@ from homeserver.services.timeline.gaps import FillHistory, NoHistory
 from homeserver.storage.event_graph import EventGraph
 from homeserver.storage.room_history import RoomHistory
 from homeserver.storage.server_history import ServerHistoryRows
+from homeserver.storage.timeline_gaps import depths_at
 from homeserver.storage.users import Users
 
 
@@ -45,9 +47,10 @@ def build_history(
         return HistoryServices()
     client, parts = federation.client, intake.parts
     servers = RoomServers(base.server_name, base.clock.now_ms, client.pauses.retry_at_ms)
+    depths = partial(depths_at, base.database)
     backfill = Backfill(
-        parts.remote, servers, parts.supplies, foreign.standings, foreign.fill, base.cache, base.clock
-    )  # fmt: skip
+        parts.remote, servers, parts.supplies, foreign.standings, foreign.fill, base.cache, base.clock, depths
+    )
     base.life.on_stop(backfill.stop)
     base.life.reports_memory("backfill", backfill.memory_usage)
     at_time = HistoryAtTime(client, servers, backfill, foreign.standings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -31,6 +31,9 @@ MAX_OPEN_ENDS: Final = 10
 """Of one answer: the state before each is a question of its own, and a room has rarely more branches than two."""
 FAILED_FOR_MS: Final = 60_000
 MAX_FAILURES: Final = 1_000
+
+DepthsAt = Callable[[int, Sequence[int]], Awaitable[Mapping[int, int]]]
+"""By room_nid: the depths of the events at these positions."""
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +79,7 @@ class Backfill:
     fill: FillGap
     cache: RoomCache
     clock: Clock
+    depths: DepthsAt
     _flights: SingleFlight[bool] = field(default_factory=SingleFlight)
     _failed_until_ms: Bounded[tuple[str, int], int] = field(default_factory=lambda: Bounded(MAX_FAILURES))
 
@@ -111,13 +115,28 @@ class Backfill:
         return False
 
     async def _put(self, room: LiveRoom, gap: Gap, found: _Found) -> bool:
-        """Whether the gap is another one afterwards, or none."""
+        """Whether the gap, or one below, is another one afterwards, or none."""
+        for below in await self._overlapping(room, gap, found.events):
+            if not self._has_just_failed(room, below.high) and await self._fill(room, below.high):
+                return True
         try:
             await self.fill(room, gap.high, found.events, found.told)
         except MatrixError as error:
             log.warning("History of %s could not be stored: %s", room.room_id, error.errcode)
             return False
         return gap not in (await self.cache.get(room.room_id)).gaps
+
+    async def _overlapping(self, room: LiveRoom, gap: Gap, events: Sequence[Event]) -> list[Gap]:
+        """Gaps below, lowest first, whose top may be built on these events too: they have to be there before it.
+
+        After an outage each server's events leave a gap, all of the same time.
+        """
+        below = sorted((each for each in room.gaps if each.high < gap.high), key=lambda each: each.high)
+        if not below:
+            return []
+        oldest = min(event.depth for event in events)
+        depths = await self.depths(room.room_nid, [each.high for each in below])
+        return [each for each in below if depths.get(each.high, 0) > oldest]
 
     async def _ask(self, name: str, room: LiveRoom, missing: Sequence[str], seconds: float) -> _Found | None:
         try:

@@ -27,6 +27,8 @@ MAX_IDS: Final = 200_000
 """State entries, and events of an auth chain, of one room."""
 MAX_NAMED: Final = 20
 """Events that a question names: as many as an event may be built on."""
+MAX_EARLIEST: Final = 600
+"""Events that are not asked for again: all that are in hand while a gap is bridged."""
 EVENT_LIMITS: Final = Limits(timeout_ms=10_000, max_bytes=256 * 1024)
 PAGE_LIMITS: Final = Limits(timeout_ms=20_000, max_bytes=8 * MEBIBYTE)
 IDS_LIMITS: Final = Limits(timeout_ms=30_000, max_bytes=20 * MEBIBYTE)
@@ -96,9 +98,9 @@ class RemoteEvents:
         min_depth: int = 0,
         limit: int = MAX_MISSING,
     ) -> list[Event]:
-        """What is between: neither `earliest` nor `latest` nor what is before `earliest`."""
+        """What is before `latest`, as far as that can be reached without `earliest`; neither of them is part of it."""
         content = {
-            "earliest_events": list(earliest[:MAX_NAMED]),
+            "earliest_events": list(earliest[:MAX_EARLIEST]),
             "latest_events": list(latest[:MAX_NAMED]),
             "limit": limit,
             "min_depth": min_depth,

@@ -108,6 +108,14 @@ async def arrival_depth(q: Queries, room_nid: int) -> int:
     return await q.fetchval(ARRIVAL_DEPTH, room_nid) or 0
 
 
+DEPTHS = "SELECT position, depth FROM events WHERE room_nid = $1 AND position = ANY($2::bigint[])"
+
+
+async def depths_at(q: Queries, room_nid: int, positions: Sequence[int]) -> dict[int, int]:
+    """The depths of the events at these positions of a timeline."""
+    return {row[0]: row[1] for row in await q.fetch(DEPTHS, room_nid, list(positions))}
+
+
 class Gap(NamedTuple):
     """Positions low < p < high are free for the past of the event at `high`, of whose prev_events `missing` are not here."""
 

@@ -33,6 +33,10 @@ class Others:
     is_refused: bool = False
     room: Any = None
     wait: asyncio.Event | None = None
+    heights: list[int] = field(default_factory=list)
+    """Of the gaps that were filled."""
+    tops: dict[int, int] = field(default_factory=dict)
+    """Depths of the events above gaps."""
 
     def likeliest(self, room: Any) -> list[str]:
         return list(self.answers)
@@ -59,11 +63,14 @@ class Others:
         return {event_id: self.known[event_id] for event_id in event_ids if event_id in self.known}
 
     async def fill(self, room: Any, high: int, events: Sequence[Event], told: Sequence[ToldState]) -> list[Verdict]:
-        assert high == HIGH
+        self.heights.append(high)
         self.filled.append((list(events), list(told)))
         if not self.is_refused:
-            self.room.gaps = ()
+            self.room.gaps = tuple(gap for gap in self.room.gaps if gap.high != high)
         return []
+
+    async def depths(self, room_nid: int, positions: Sequence[int]) -> dict[int, int]:
+        return {position: self.tops[position] for position in positions}
 
     async def get(self, room_id: str) -> Any:
         return self.room
@@ -71,12 +78,14 @@ class Others:
 
 def backfill(others: Others, clock: FakeClock) -> Backfill:
     parts: Any = others
-    return Backfill(parts, parts, parts, others.standings, others.fill, parts, clock)
+    return Backfill(parts, parts, parts, others.standings, others.fill, parts, clock, others.depths)
 
 
 def our_side(others: Others, *missing: Event, high: int = HIGH) -> Any:
     gap = SimpleNamespace(low=0, high=high, missing=tuple(event.event_id for event in missing))
-    others.room = SimpleNamespace(room_id="!r", version=None, joined_local={"@alice:alpha.example"}, gaps=(gap,))
+    others.room = SimpleNamespace(
+        room_id="!r", room_nid=1, version=None, joined_local={"@alice:alpha.example"}, gaps=(gap,)
+    )
     return others.room
 
 
@@ -173,3 +182,31 @@ async def test_who_has_left_asks_nobody(lair: ForeignRoom, clock: FakeClock) -> 
     assert not await backfill(others, clock)(room, HIGH)
     assert not await backfill(others, clock)(our_side(others, events[-1], high=HIGH + 1), HIGH)
     assert others.asked == []
+
+
+def gap_below(others: Others, high: int, depth: int, *missing: Event) -> None:
+    """One more, whose top has that depth."""
+    gap = SimpleNamespace(low=0, high=high, missing=tuple(event.event_id for event in missing))
+    others.room.gaps = (gap, *others.room.gaps)
+    others.tops[high] = depth
+
+
+async def test_what_may_belong_below_goes_there_first(lair: ForeignRoom, clock: FakeClock) -> None:
+    """An outage has left two gaps: what is above the lower one is built on some of what the upper one misses."""
+    events = said(lair, 10)
+    others = Others({"a": events})
+    room, fill = our_side(others, events[-1]), backfill(others, clock)
+    gap_below(others, HIGH // 2, events[6].depth, events[5])
+    gap_below(others, HIGH // 4, events[0].depth - 1, *said(ForeignRoom.create("11", name="elsewhere")))
+    assert await fill(room, HIGH)
+    assert await fill(room, HIGH)
+    assert others.heights == [HIGH // 2, HIGH]
+
+
+async def test_a_gap_below_that_nobody_fills_holds_up_nothing(lair: ForeignRoom, clock: FakeClock) -> None:
+    events = said(lair)
+    others = Others({"a": events})
+    room = our_side(others, events[-1])
+    gap_below(others, HIGH // 2, events[3].depth, *said(ForeignRoom.create("11", name="elsewhere")))
+    assert await backfill(others, clock)(room, HIGH)
+    assert others.heights == [HIGH]

@@ -179,7 +179,7 @@ async def test_backfill_costs_the_same_whatever_the_length(alpha: Home, asker: A
 
 async def test_missing_events_are_oldest_first(alpha: Home, asker: Asker, alice: Client) -> None:
     room_id = await room_with_bob(alpha, alice)
-    said = [await alice.send(room_id, str(number)) for number in range(40)]
+    said = [await alice.send(room_id, str(number)) for number in range(60)]
 
     async def missing(earliest: list[str], latest: list[str], **more: int) -> list[str]:
         body = {"earliest_events": earliest, "latest_events": latest, **more}
@@ -188,11 +188,11 @@ async def test_missing_events_are_oldest_first(alpha: Home, asker: Asker, alice:
     assert await asker.post("get_missing_events", room_id, body={}) == {"events": []}
 
     assert await missing([said[2]], [said[9]]) == said[3:9]
-    assert await missing([], [said[39]]) == said[29:39]
-    assert await missing([], [said[39]], limit=1000) == said[19:39]
-    assert await missing([], [said[39]], limit=0) == []
-    depth = (await asker.get("event", said[35]))["pdus"][0]["depth"]
-    assert await missing([], [said[39]], min_depth=depth) == said[35:39]
+    assert await missing([], [said[59]]) == said[49:59]
+    assert await missing([], [said[59]], limit=1000) == said[9:59]
+    assert await missing([], [said[59]], limit=0) == []
+    depth = (await asker.get("event", said[55]))["pdus"][0]["depth"]
+    assert await missing([], [said[59]], min_depth=depth) == said[55:59]
 
 
 async def test_rejected_events_are_stepped_over_and_soft_failed_ones_are_met(

@@ -113,6 +113,16 @@ def few_at_a_time(story: Story, limit: int) -> None:
     story.mallory.peer.serves("POST", f"{V1}/get_missing_events/{{room_id}}", answer)
 
 
+async def test_what_came_is_not_asked_for_again(story: Story) -> None:
+    """Forty events by turns of two servers, of which one brings every second: as after an outage of ours."""
+    few_at_a_time(story, 10)
+    talk = [story.room.send(MALLORY, str(number)) for number in range(80)]
+    assert outcomes(await story.receive(*talk[1::2])) == {Outcome.ACCEPTED}
+    assert {each.event.event_id for each in story.memory.arrived[0]} == {each.event_id for each in talk}
+    assert not any(each.told for each in story.memory.arrived[0])
+    assert story.asked("get_missing_events") <= 5
+
+
 async def test_a_gap_too_long_stays_one_and_its_state_is_asked_for(story: Story) -> None:
     few_at_a_time(story, 3)
     topic = story.room.set(MALLORY, "m.room.topic", {"topic": "long ago"})

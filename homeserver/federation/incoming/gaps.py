@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from homeserver.federation.incoming.graph import Known, ends, missing_prevs, named_by
-from homeserver.federation.remote_events import RemoteEvents
+from homeserver.federation.remote_events import MAX_NAMED, RemoteEvents
 from homeserver.protocol.errors import MatrixError
 from homeserver.protocol.events import Event
 from homeserver.services.foreign_events.standings import StandingsOf
 from homeserver.services.rooms.live_room import LiveRoom
 
-MAX_CALLS: Final = 10
+MAX_CALLS: Final = 25
+"""Servers that give 20 events at most (Synapse) fill the largest gap that is bridged."""
 MAX_EVENTS: Final = 500
 """Longer gaps stay: readers fill them when they get there."""
 
@@ -57,7 +58,7 @@ class Gaps:
             missing = missing_prevs(events, Known(standings))
             if not missing or len(events) - len(came) >= MAX_EVENTS:
                 break
-            latest = [each for each in ends(events, missing) if events[each].depth > floor]
+            latest = [each for each in ends(events, missing) if events[each].depth > floor][:MAX_NAMED]
             found = await self._ask(origin, room, events, latest, floor) if latest else {}
             if not found:
                 break
@@ -73,10 +74,13 @@ class Gaps:
         self, origin: str, room: LiveRoom, events: Collection[str], latest: Sequence[str], floor: int
     ) -> dict[str, Event]:
         """Nothing where the other server gives nothing: there is the state still, which is another question."""
+        # Where several people talk, what came is woven into what is missing: only that is worth a place in the answer.
+        in_hand = [each for each in events if each not in latest]
         try:
             found = await self.remote.missing_events(
-                origin, room.room_id, room.version, earliest=room.tip.extremities, latest=latest, min_depth=floor
-            )
+                origin, room.room_id, room.version,
+                earliest=[*room.tip.extremities, *in_hand], latest=latest, min_depth=floor,
+            )  # fmt: skip
         except MatrixError as error:
             log.info("%s did not give what is missing in %s: %s", origin, room.room_id, error)
             return {}

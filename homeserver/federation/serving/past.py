@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MAX_BACKFILL: Final = 100
-MAX_MISSING: Final = 20
+MAX_MISSING: Final = 50
 MAX_STARTS: Final = 100
 """An event is built on at most 20 others; who asks about more than a few of them wants to make us work."""
 MAX_EARLIEST: Final = 1_000
