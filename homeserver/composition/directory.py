@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from config.settings import Settings
 from homeserver.composition.foundation import Foundation
 from homeserver.http.client.aliases import AliasEndpoints
-from homeserver.http.client.room_directory import RoomDirectoryEndpoints
+from homeserver.http.client.room_directory import NetworkDirectoryEndpoints, RoomDirectoryEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.directory.aliases import AliasesChanged, Reservations, RoomAliases
+from homeserver.services.directory.networks import NetworkRooms
 from homeserver.services.directory.publish import PublishRoom
 from homeserver.services.directory.published import PublishedRooms
 from homeserver.services.directory.remote import RemoteAliases
@@ -18,6 +19,7 @@ from homeserver.services.directory.resolve import ResolveRoom
 from homeserver.services.directory.search import SearchDirectory
 from homeserver.services.rooms.appender import Appender
 from homeserver.storage.aliases import Aliases
+from homeserver.storage.network_rooms import NetworkRoomRows
 from homeserver.storage.room_directory import RoomDirectoryRows
 
 
@@ -50,7 +52,12 @@ def build_directory(
     base.announcer.on_resolved(published.apply_resolved)
     base.life.reports_memory("published_rooms", published.memory_usage)
     resolve = ResolveRoom(database, alias_rows, cache, remote_aliases, base.server_name)
-    search = SearchDirectory(published)
+    network_rows = NetworkRoomRows()
+    of_networks = PublishedRooms(database, network_rows, cache, clock)
+    base.announcer.on_events(of_networks.apply_events)
+    base.announcer.on_resolved(of_networks.apply_resolved)
+    networks = NetworkRooms(database, network_rows, of_networks, cache, clock)
+    search = SearchDirectory(published, networks)
     must_be_member = settings.rooms.require_membership_for_aliases
     aliases = RoomAliases(
         database, alias_rows, cache, appender, clock, base.server_name, must_be_member, reservations
@@ -58,6 +65,7 @@ def build_directory(
     publish = PublishRoom(database, cache, rows, published, clock, rules.allow_publish)
     endpoints = endpoints_of(
         AliasEndpoints(resolve, aliases),
+        NetworkDirectoryEndpoints(networks),
         RoomDirectoryEndpoints(search, publish, base.server_name, rules.public_without_auth, remote_rooms),
     )
     return DirectoryServices(alias_rows, rows, published, resolve, search, aliases.on_changed, list(endpoints))

@@ -36,7 +36,6 @@ HEAD = """\
 """
 WHY_MISSING = {
     "server-server": "federation: issue 4",
-    "appservice_room_directory": "application services come later",
     "oauth_server_metadata": "the OAuth 2.0 API comes with single sign-on",
     "sso_login_redirect": "single sign-on comes later",
     "pusher": "push gateways come later",

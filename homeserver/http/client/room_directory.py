@@ -11,6 +11,7 @@ from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.protocol.errors import InvalidParam
+from homeserver.services.directory.networks import NetworkRooms
 from homeserver.services.directory.publish import PublishRoom
 from homeserver.services.directory.remote_rooms import RemotePublicRooms
 from homeserver.services.directory.search import (
@@ -22,6 +23,7 @@ from homeserver.services.directory.search import (
 )
 
 LISTED = "/_matrix/client/v3/directory/list/room/{room_id}"
+NETWORK_LISTED = "/_matrix/client/v3/directory/list/appservice/{network_id}/{room_id}"
 PUBLIC_ROOMS = "/_matrix/client/v3/publicRooms"
 
 
@@ -38,7 +40,6 @@ class SearchBody(msgspec.Struct):
     limit: int | None = None
     since: str | None = None
     filter: DirectoryFilter | None = None
-    # No bridges to other networks are listed here: both ask for what there is anyway.
     include_all_networks: bool | None = None
     third_party_instance_id: str | None = None
 
@@ -80,7 +81,14 @@ class RoomDirectoryEndpoints:
         wanted = body.filter or DirectoryFilter()
         return await self._page(
             request,
-            DirectoryQuery(body.limit or DEFAULT_LIMIT, body.since, wanted.generic_search_term, wanted.room_types),
+            DirectoryQuery(
+                body.limit or DEFAULT_LIMIT,
+                body.since,
+                wanted.generic_search_term,
+                wanted.room_types,
+                body.third_party_instance_id or None,
+                bool(body.include_all_networks),
+            ),
         )
 
     async def _page(self, request: Request[Any], query: DirectoryQuery) -> Response:
@@ -89,6 +97,26 @@ class RoomDirectoryEndpoints:
             request.requester  # noqa: B018  (raises MissingToken: not everybody has us ask other servers)
             return await self.elsewhere.search(server_name, query)
         return page_json(await self.search(query))
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDirectoryEndpoints:
+    """What application services list for their networks."""
+
+    networks: NetworkRooms
+
+    @endpoint("PUT", NETWORK_LISTED, body=VisibilityBody, limit="directory")
+    async def set_visibility(self, request: Request[VisibilityBody]) -> Response:
+        path, is_listed = request.path, request.body.visibility == "public"
+        await self.networks.set_listed(request.requester, path["network_id"], path["room_id"], is_listed)
+        return {}
+
+    @endpoint("DELETE", NETWORK_LISTED, limit="directory")
+    async def unlist(self, request: Request[None]) -> Response:
+        """From before the specification: as "private"."""
+        path = request.path
+        await self.networks.set_listed(request.requester, path["network_id"], path["room_id"], False)
+        return {}
 
 
 def page_json(page: DirectoryPage) -> dict[str, Any]:

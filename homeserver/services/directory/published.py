@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -14,7 +14,7 @@ from homeserver.services.directory.facts import FACT_TYPES, RoomFacts, room_fact
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
-from homeserver.storage.room_directory import RoomDirectoryRows
+from homeserver.storage.room_directory import PublishedRoom
 
 if TYPE_CHECKING:
     from homeserver.services.announcer import Resolved
@@ -27,12 +27,24 @@ _NOTHING: Mapping[str, Any] = {}
 _WATCHED = frozenset((*FACT_TYPES, "m.room.member"))
 
 
+class ListedRows(Protocol):
+    """Where the rooms of a directory are stored."""
+
+    async def published(self, q: Queries) -> list[PublishedRoom]:
+        """All listed rooms."""
+        ...
+
+    async def state_of_published(self, q: Queries, types: Sequence[str]) -> list[tuple[int, str, bytes]]:
+        """(room, type, event body) of the current state of all listed rooms, of these types."""
+        ...
+
+
 @dataclass(slots=True)
 class PublishedRooms:
     """`listed()` costs no statement once the rooms are in memory."""
 
     queries: Queries
-    rows: RoomDirectoryRows
+    rows: ListedRows
     cache: RoomCache
     clock: Clock
     _facts: dict[str, RoomFacts] | None = None

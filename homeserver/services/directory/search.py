@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from homeserver.protocol.errors import InvalidParam
 from homeserver.services.directory.facts import RoomFacts
+from homeserver.services.directory.networks import NetworkRooms
 from homeserver.services.directory.published import PublishedRooms
 
 DEFAULT_LIMIT = 100
@@ -28,6 +29,10 @@ class DirectoryQuery:
     since: str | None = None
     term: str | None = None
     room_types: Sequence[str | None] | None = None
+    instance_id: str | None = None
+    """A third-party network in the place of the public directory."""
+    all_networks: bool = False
+    """All of them beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,12 @@ class SearchDirectory:
     """One verb."""
 
     published: PublishedRooms
+    networks: NetworkRooms
 
     async def __call__(self, query: DirectoryQuery) -> DirectoryPage:
         """A page of the listed rooms, those with many members first. Raises InvalidParam for a bad token."""
         direction, place = _parse_token(query.since)
-        found = _matching(await self.published.listed(), query)
+        found = _matching(await self._rooms(query), query)
         limit = max(1, min(query.limit, MAX_LIMIT))
         if direction == "p":
             end = bisect_left(found, place, key=lambda each: each.place)
@@ -64,6 +70,14 @@ class SearchDirectory:
             prev_batch=_token("p", page[0]) if page and start > 0 else None,
             total=len(found),
         )
+
+    async def _rooms(self, query: DirectoryQuery) -> Sequence[RoomFacts]:
+        if query.all_networks:
+            rooms = {each.room_id: each for each in (*await self.networks.all(), *await self.published.listed())}
+            return sorted(rooms.values(), key=lambda each: each.place)
+        if query.instance_id is not None:
+            return await self.networks.of_instance(query.instance_id)
+        return await self.published.listed()
 
 
 def _matching(rooms: Sequence[RoomFacts], query: DirectoryQuery) -> Sequence[RoomFacts]:

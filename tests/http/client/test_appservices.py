@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -251,6 +252,26 @@ async def test_third_party_networks(server: Server, bridge: Bridge) -> None:
     assert [each["userid"] for each in await alice.get("thirdparty/user/net", nick="bob")] == ["@_net_bob:test"]
     assert await alice.get("thirdparty/location/net", channel="x") == []
     await alice.get("thirdparty/protocol/irc", expect=(404, "M_NOT_FOUND"))
+
+
+async def test_a_bridge_lists_rooms_for_its_network(server: Server, bridge: Bridge) -> None:
+    alice, bot = await server.register("alice"), bridge.bot(server)
+    room_id, public = await alice.create_room(), await alice.create_room(visibility="public")
+    place = ("directory", "list", "appservice", "net", room_id)
+    await alice.put(place, {"visibility": "public"}, expect=(403, "M_FORBIDDEN"))
+    await bot.put(place, {"visibility": "public"})
+
+    async def listed(**wanted: Any) -> set[str]:
+        return {each["room_id"] for each in (await alice.post("publicRooms", wanted))["chunk"]}
+
+    assert await listed() == {public}
+    assert await listed(third_party_instance_id="bridge|net") == {room_id}
+    assert await listed(third_party_instance_id="bridge|other") == set()
+    assert await listed(include_all_networks=True) == {room_id, public}
+    await alice.post("publicRooms", {"third_party_instance_id": "net"}, expect=(400, "M_INVALID_PARAM"))
+    await bot.put(place, {"visibility": "private"})
+    assert await listed(third_party_instance_id="bridge|net") == set()
+    assert await listed(include_all_networks=True) == {public}
 
 
 async def test_rooms_of_nobody_cost_the_bridge_nothing(server: Server, bridge: Bridge) -> None:
