@@ -85,6 +85,15 @@ async def check_same_history(
     return histories
 
 
+def check_order(what: str, said: Sequence[str], history: Sequence[str]) -> None:
+    """What somebody said is in the history, in this order."""
+    places = {event_id: place for place, event_id in enumerate(history)}
+    lost = [number for number, event_id in enumerate(said) if event_id not in places]
+    assert lost == [], f"{what}: some are lost"
+    late = [n for n in range(1, len(said)) if places[said[n]] < places[said[n - 1]]]
+    assert late == [], f"{what}: of {len(said)}, these come before the one that was said before them"
+
+
 async def devices_of(reader: Client, users: Collection[str]) -> dict[str, dict[str, Any]]:
     """The keys of all devices of these users, as the reader's server tells them."""
     answer = await reader.post("keys/query", {"device_keys": {user_id: [] for user_id in users}})

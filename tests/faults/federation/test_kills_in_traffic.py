@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tests.cast import Client, Server
 from tests.faults.crowd import Sender
-from tests.faults.federation.comparing import check_same_history, check_same_state, eventually, history_of
+from tests.faults.federation.comparing import check_order, check_same_history, check_same_state, eventually, history_of
 from tests.faults.federation.residents import Whispers, join, resident
 from tests.faults.federation.town import ALPHA, BETA, Town
 
@@ -55,9 +55,8 @@ async def check_all_arrived(senders: Sequence[Sender], readers: Sequence[Client]
     for reader in readers:
         history = [event["event_id"] for event in await history_of(reader, room_id)]
         for sender in senders:
-            acknowledged = list(sender.acknowledged.values())
-            wanted = set(acknowledged)
-            assert [event_id for event_id in history if event_id in wanted] == acknowledged
+            said = list(sender.acknowledged.values())
+            check_order(f"{reader.user_id} reads {sender.client.user_id}", said, history)
 
 
 async def test_killed_in_the_middle_of_sending_and_receiving(town: Town, servers: Sequence[Server]) -> None:

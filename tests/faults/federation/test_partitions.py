@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.cast import Client, Server
 from tests.faults.federation.comparing import (
+    check_order,
     check_same_history,
     check_same_state,
     check_same_state_before,
@@ -68,9 +69,7 @@ async def make_square(servers: Sequence[Server], version: str) -> Square:
     if version != "12":  # where creators have no level
         users[alice.user_id] = 100
     levels = {"users": users}
-    room_id = await alice.create_room(
-        preset="public_chat", room_version=version, power_level_content_override=levels
-    )
+    room_id = await alice.create_room(preset="public_chat", room_version=version, power_level_content_override=levels)
     for client in (bob, carol, dora, mallory, oscar, frank):
         await join(client, room_id, ALPHA)
     square = Square(servers, alice, bob, carol, dora, mallory, oscar, frank, room_id)
@@ -176,8 +175,7 @@ async def check_room(square: Square, talkers: Sequence[Talker]) -> None:
     for reader in square.readers:
         history = [event["event_id"] for event in await history_of(reader, square.room_id)]
         for talker in talkers:
-            said = set(talker.said)
-            assert [event_id for event_id in history if event_id in said] == talker.said
+            check_order(f"{reader.user_id} reads {talker.client.user_id}", talker.said, history)
 
 
 async def check_outcome(square: Square, newcomers: Sequence[Client]) -> None:
@@ -195,7 +193,12 @@ async def check_outcome(square: Square, newcomers: Sequence[Client]) -> None:
 
 
 async def partition(
-    town: Town, square: Square, sides: Sequence[Sequence[str]], seconds: float, heal: Callable[[], None], more: Meanwhile
+    town: Town,
+    square: Square,
+    sides: Sequence[Sequence[str]],
+    seconds: float,
+    heal: Callable[[], None],
+    more: Meanwhile,
 ) -> None:
     await square.alice.send(square.room_id, "before")
     town.roads.part(*sides)
