@@ -11,8 +11,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -46,11 +48,11 @@ class Target:
         return [line for line in self.log.read_text(errors="replace").splitlines() if COMPLAINT.match(line)]
 
 
-def start_target(directory: Path) -> Target:
-    """Starts what VOICECHAT_INTEROP_TARGET names: `voicechat` (default) or `synapse`."""
+def start_target(directory: Path, more: Mapping[str, Any] | None = None) -> Target:
+    """Starts what VOICECHAT_INTEROP_TARGET names: `voicechat` (default, with `more` settings) or `synapse`."""
     name = os.environ.get("VOICECHAT_INTEROP_TARGET", "voicechat")
     port = free_port()
-    command = {"voicechat": _voicechat, "synapse": _synapse}[name](directory, port)
+    command = _voicechat(directory, port, more or {}) if name == "voicechat" else _synapse(directory, port)
     log = directory / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT)
@@ -79,7 +81,7 @@ def _await_ready(target: Target) -> None:
     raise RuntimeError(f"the server did not become ready:\n{target.log.read_text()[-4000:]}")
 
 
-def _voicechat(directory: Path, port: int) -> list[str]:
+def _voicechat(directory: Path, port: int, more: Mapping[str, Any]) -> list[str]:
     resources = ["client", "media", "admin", "well_known"]
     config = {
         "server_name": SERVER_NAME,
@@ -91,6 +93,7 @@ def _voicechat(directory: Path, port: int) -> list[str]:
         "rate_limits": {"enabled": False},
         # Of its own: several servers run at once, and one may be the operator's.
         "voice": {"bind": "127.0.0.1", "port": free_port(), "workers": 1},
+        **more,
     }
     file = directory / "homeserver.yaml"
     file.write_text(yaml.safe_dump(config))
