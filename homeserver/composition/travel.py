@@ -63,6 +63,7 @@ def build_travel(
         incoming=parts.incoming,
         outside=kernel.outside,
         arrivals=parts.rooms.arrivals,
+        is_left_alone=lambda name: client.pauses.retry_at_ms(name) > base.clock.now_ms(),
     )  # fmt: skip
     aliases = AskForAlias(client, base.clock)
     base.life.on_stop(rooms.stop)

@@ -47,7 +47,8 @@ class Call:
     """A request to be made.
 
     `signed` False: to endpoints that ask for no signature. `probe` True: also to a server that has just failed, and a
-    failure is not held against it (questions that strangers can make us ask). `paired`: the answer may also come as
+    failure is not held against it (questions that strangers can make us ask). `insist`: also to a server that has just
+    failed, because a person waits for this one; a failure counts. `paired`: the answer may also come as
     `[200, {...}]`, a mistake of early servers that the first versions of some endpoints have kept. `accept`: which
     content types the answer may have.
     """
@@ -57,6 +58,7 @@ class Call:
     content: Mapping[str, Any] | None = None
     signed: bool = True
     probe: bool = False
+    insist: bool = False
     paired: bool = False
     limits: Limits = Limits()
     accept: str = "application/json"
@@ -157,7 +159,7 @@ class FederationClient:
             # Whoever has something for it waits longer each time, as for one that cannot be reached.
             self._failed(destination, call)
             raise
-        if not call.probe:
+        if not call.probe and not call.insist:
             self.pauses.check(destination)
 
     def _failed(self, destination: str, call: Call) -> None:

@@ -105,6 +105,20 @@ async def test_a_server_that_does_not_answer_is_passed_by(alpha: Home, beta: Hom
     assert await bob.state(room_id, "m.room.member", alice.user_id)
 
 
+async def test_a_server_that_is_back_lets_in_at_once(alpha: Home, beta: Home) -> None:
+    """It has failed before and is left alone for a while; whoever wants to come in now does not wait for that."""
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    pauses = beta.server.application.federation.client.pauses
+    for name in ("one.example", "two.example", ALPHA):
+        pauses.failed(name)
+    # Of several that have failed, two are asked; those that have not go first.
+    await bob.post(("join", room_id), via=["one.example", "two.example", ALPHA], expect=502)
+    await bob.post(("join", room_id), via=["one.example", ALPHA])
+    assert pauses.retry_at_ms(ALPHA) == 0
+    await bob.state(room_id, "m.room.member", bob.user_id)
+
+
 async def test_guests_stay_at_home(alpha: Home, beta: Home) -> None:
     alice, guest = await alpha.server.register("alice"), await beta.server.guest()
     room_id = await alice.create_room(preset="public_chat")

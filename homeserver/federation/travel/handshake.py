@@ -40,10 +40,11 @@ class Handshake:
         Raises BadAnswer, IncompatibleRoomVersion, what the other server says of our wish, and as `FederationClient.call`.
         """
         # "The room versions the sending server has support for": of no use for leaving.
-        query = VERSIONS if wish.membership != "leave" else None
+        is_leave = wish.membership == "leave"
+        query = None if is_leave else VERSIONS
         uri = request_uri(f"{V1}/{_MAKE[wish.membership]}", wish.room_id, wish.user_id, query=query)
         try:
-            answer = await self.client.call(resident, Call("GET", uri, limits=TEMPLATE_LIMITS))
+            answer = await self.client.call(resident, Call("GET", uri, limits=TEMPLATE_LIMITS, insist=not is_leave))
         except RemoteRefused as error:
             raise of_template(error) from error
         template = read_template(answer, wish, resident, self.clock.now_ms())

@@ -34,6 +34,11 @@ from homeserver.services.rooms.outside import OutsideMemberships
 LEAVING_SECONDS: Final = 30
 """For all servers together; whoever declines an invitation wants to be rid of it, whether its server answers or not."""
 
+MAX_INSISTED: Final = 2
+"""Servers of one request that have just failed and are asked all the same, after the others: who comes back does not know
+that somebody wants to come into a room of his.
+"""
+
 Found = TypeVar("Found")
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ class FederatedRooms:
     incoming: Incoming
     outside: OutsideMemberships
     arrivals: Arrivals
+    is_left_alone: Callable[[str], bool]
+    """Whether a server has just failed."""
     _running: SingleFlight[str | None] = field(default_factory=SingleFlight)
     _gates: RoomLocks = field(default_factory=RoomLocks)
 
@@ -141,7 +148,10 @@ class FederatedRooms:
     async def _first(
         self, servers: Sequence[str], attempt: Callable[[str], Awaitable[Found]], wish: MemberWish
     ) -> Found:
-        return await first_success(servers, attempt, what=_what(wish), nobody=unknown_room(wish.room_id))
+        alone = {each for each in servers if self.is_left_alone(each)}
+        ordered = [each for each in servers if each not in alone]
+        ordered += [each for each in servers if each in alone][:MAX_INSISTED]
+        return await first_success(ordered, attempt, what=_what(wish), nobody=unknown_room(wish.room_id))
 
     async def stop(self) -> None:
         """Give up what is under way."""
