@@ -56,7 +56,17 @@ class Authenticator:
     The memory is true because everything that ends a token goes through `forget`.
     """
 
-    __slots__ = ("_capacity", "_clock", "_forgotten", "_known", "_last_seen", "_limiter", "_queries", "_roles", "_tokens")
+    __slots__ = (
+        "_capacity",
+        "_clock",
+        "_forgotten",
+        "_known",
+        "_last_seen",
+        "_limiter",
+        "_queries",
+        "_roles",
+        "_tokens",
+    )
 
     def __init__(
         self,
