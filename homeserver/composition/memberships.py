@@ -11,6 +11,7 @@ from homeserver.services.membership.by_state import SetMembership
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.depart import DepartRoom
 from homeserver.services.membership.forget import ForgetRoom
+from homeserver.services.membership.guest_access_elsewhere import FollowGuestAccess
 from homeserver.services.membership.guests import EvictGuests
 from homeserver.services.membership.invitable import Invitable, InviteBlocks
 from homeserver.services.membership.invite import InviteUser
@@ -52,6 +53,8 @@ def build_memberships(
     knock = KnockRoom(change, profiles, where, remote)
     invite = InviteUser(change, profiles, invitable, base.cache, remote)
     depart = DepartRoom(change, where, remote)
+    evict_guests = EvictGuests(base.database, base.cache, kernel.appender, base.memberships)
+    _follow_guest_access(base, evict_guests)
     return MembershipServices(
         change=change,
         profiles=profiles,
@@ -63,6 +66,14 @@ def build_memberships(
         forget=ForgetRoom(base.database, base.memberships, base.awake),
         by_state=SetMembership(base.cache, join, invite, knock, depart),
         leave_all=LeaveAllRooms(depart, base.awake),
-        evict_guests=EvictGuests(base.database, base.cache, kernel.appender, base.memberships),
+        evict_guests=evict_guests,
         propagate_profile=PropagateProfile(kernel.appender, base.awake),
     )
+
+
+def _follow_guest_access(base: Foundation, evict_guests: EvictGuests) -> None:
+    follow = FollowGuestAccess(evict_guests, base.server_name)
+    base.announcer.on_events(follow.apply_events)
+    base.announcer.on_resolved(follow.apply_resolved)
+    base.life.on_stop(follow.stop)
+    base.life.reports_memory("guest_access", follow.memory_usage)

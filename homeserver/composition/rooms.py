@@ -26,6 +26,7 @@ from homeserver.services.rooms.event_checks.relations import CheckRelation
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.send_event import SendEvent
 from homeserver.services.rooms.set_state import SetState
+from homeserver.services.rooms.upgrade.carry_names import CarryNames
 from homeserver.services.rooms.upgrade.carry_settings import CarrySettings
 from homeserver.services.rooms.upgrade.upgrade_room import UpgradeRoom
 from homeserver.storage.account_data import AccountDataRows
@@ -58,12 +59,18 @@ def build_rooms(
 ) -> RoomServices:
     """Everything that writes into rooms goes through the kernel's appender."""
     database, cache, clock, appender = base.database, base.cache, base.clock, kernel.appender
-    carry = CarrySettings(
-        database, cache, base.awake, AccountDataRows(), readers.account_data_stream, readers.push_rules
-    )
-    members = build_memberships(base, kernel, readers.invite_permissions, carry, travel)
     directory = build_directory(base, settings, appender, remote_rooms, travel.aliases, accounts.appservices)
     aliases, listed = directory.alias_rows, directory.rows
+    carry = CarrySettings(
+        database,
+        cache,
+        base.awake,
+        AccountDataRows(),
+        readers.account_data_stream,
+        readers.push_rules,
+        CarryNames(database, aliases, listed, directory.published),
+    )
+    members = build_memberships(base, kernel, readers.invite_permissions, carry, travel)
     found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
     create = CreateRoom(
         database=database,

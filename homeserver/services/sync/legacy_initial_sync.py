@@ -82,7 +82,8 @@ def _membership(state: list[dict[str, Any]], user_id: str) -> str:
 
 
 def _in_room(room_id: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**event, "room_id": room_id} for event in events]
+    """Clients of then look for the sender in `user_id`."""
+    return [{**event, "room_id": room_id, "user_id": event["sender"]} for event in events]
 
 
 def _receipts(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

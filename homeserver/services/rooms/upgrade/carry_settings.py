@@ -1,4 +1,4 @@
-"""Whoever enters the successor of a room finds his own settings there: tags, direct chat, notifications.
+"""Whoever enters the successor of a room finds his own settings there: tags, direct chat, notifications; and its names.
 
 "When a user joins the new room, the server should automatically transfer/replicate some of the user's personalized
 settings such as notifications, tags, etc." (Room upgrades)
@@ -19,6 +19,7 @@ from homeserver.services.awake import AwakeUsers
 from homeserver.services.push_rules.push_rules import PushRules, RuleBody
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.services.rooms.upgrade.carry_names import CarryNames
 from homeserver.storage.account_data import EVERYWHERE, AccountDataRows
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class CarrySettings:
     rows: AccountDataRows
     stream: AccountDataStream
     push_rules: PushRules
+    names: CarryNames
 
     async def __call__(self, user_id: str, room: LiveRoom) -> None:
         """Copy the settings of the room's predecessor, if the user was in it; no statement for rooms that have none."""
@@ -50,6 +52,7 @@ class CarrySettings:
             return
         try:
             if await self._is_succession(user_id, old_id, room.room_id):
+                await self.names(await self.cache.get(old_id), room.room_id)
                 await self._carry_tags(user_id, old_id, room.room_id)
                 await self._carry_direct(user_id, old_id, room.room_id)
                 await self._carry_push_rules(user_id, old_id, room.room_id)
