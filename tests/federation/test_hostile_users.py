@@ -94,7 +94,7 @@ async def test_servers_that_never_answer_do_not_keep_the_answers_of_others(
     async def hangs(request: Asked) -> Any:
         await never.wait()
 
-    mallory.peer.serves("POST", f"{V1}/user/keys/query", hangs)
+    mallory.peer.serves("GET", f"{V1}/user/devices/{{user_id}}", hangs)
     answer = await alice.post("keys/query", {"device_keys": {BOB: [], alice.user_id: []}})
     assert answer["failures"]["peer.example"]["errcode"] == "M_CONNECTION_TIMEOUT"
     assert alice.user_id in answer["device_keys"]

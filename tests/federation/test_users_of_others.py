@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config.settings import RoomDirectorySettings
+from homeserver.federation.users.remote_keys import MAX_LISTS
 from tests.cast import Client
 from tests.federation.conftest import ALPHA, Home, World, running_home
 from tests.federation.foreign_servers import V1, ForeignServer
@@ -151,6 +152,24 @@ async def test_keys_are_asked_for_once(alpha: Home, bobs: ForeignServer) -> None
     asked = has_devices(bobs, PHONE)
     for _ in range(3):
         assert {key: value for key, value in (await keys_of_bob(alice))["PHONE"].items() if key != "unsigned"} == PHONE
+    assert asked == ["devices"]
+
+
+async def test_after_somebody_has_asked_for_keys_a_change_is_followed(alpha: Home, bobs: ForeignServer) -> None:
+    alice, _ = await shared_room(alpha, bobs)
+    asked = has_devices(bobs, PHONE, stream_id=5)
+    assert set(await keys_of_bob(alice)) == {"PHONE"}
+    gone = edu("m.device_list_update", user_id=BOB, device_id="PHONE", stream_id=6, prev_id=[5], deleted=True)
+    await bobs.send(alpha.server, edus=[gone])
+    assert await keys_of_bob(alice) == {}
+    assert asked == ["devices"]
+
+
+async def test_many_users_of_a_server_are_one_question(alpha: Home, bobs: ForeignServer) -> None:
+    alice, _ = await shared_room(alpha, bobs)
+    asked = has_devices(bobs, PHONE)
+    others = [f"@user{number}:{bobs.name}" for number in range(MAX_LISTS)]
+    await alice.post("keys/query", {"device_keys": {user_id: [] for user_id in (BOB, *others)}})
     assert asked == ["query"]
 
 
@@ -199,10 +218,12 @@ async def test_keys_that_are_none_are_left_out(alpha: Home, bobs: ForeignServer)
 
 async def test_a_device_with_half_its_keys_is_there(alpha: Home, bobs: ForeignServer) -> None:
     alice, _ = await shared_room(alpha, bobs)
-    has_devices(bobs, PHONE)
-    bobs.peer.says(f"{V1}/user/keys/query", {"device_keys": {BOB: {"BARE": {}, "PHONE": PHONE}}})
+    odd = {**PHONE, "device_id": "ODD", "keys": {"a": "b"}}
+    devices = [{"device_id": "BARE", "keys": {}}, *({"device_id": e["device_id"], "keys": e} for e in (PHONE, odd))]
+    answer = {"user_id": BOB, "stream_id": 1, "devices": devices}
+    bobs.peer.serves("GET", f"{V1}/user/devices/{{user_id}}", lambda asked: answer)
     keys = await keys_of_bob(alice)
-    assert set(keys) == {"BARE", "PHONE"}
+    assert set(keys) == {"BARE", "PHONE", "ODD"}
     assert (keys["BARE"]["user_id"], keys["BARE"]["device_id"], keys["BARE"]["keys"]) == (BOB, "BARE", {})
 
 

@@ -12,11 +12,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.federation.client import Limits, request_uri
-from homeserver.federation.users.key_answers import MAX_DEVICES, read_cross_signing, read_device, read_device_list
+from homeserver.federation.users.key_answers import (
+    MAX_DEVICES,
+    MAX_STREAM_ID,
+    read_cross_signing,
+    read_device,
+    read_list_answer,
+)
 from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError
 from homeserver.protocol.identifiers import is_user_id, server_name_of
 from homeserver.services.rooms.unsigned import replaced_membership
-from homeserver.storage.remote_devices import RemoteDevice, RemoteDeviceList
+from homeserver.storage.remote_devices import RemoteDevice
 
 if TYPE_CHECKING:
     from homeserver.federation.client import FederationClient
@@ -30,7 +36,6 @@ if TYPE_CHECKING:
 
 USER_DEVICES: Final = "/_matrix/federation/v1/user/devices"
 LIMITS: Final = Limits(timeout_ms=15_000, max_bytes=4 * 1024 * 1024)
-MAX_STREAM_ID: Final = 2**63 - 1
 RESYNCS_AT_ONCE: Final = 10
 RESYNCS_OF_SERVER: Final = 2
 """So that one that answers slowly, or tells new changes all the time, does not keep the lists of others from us."""
@@ -162,15 +167,10 @@ class RemoteDeviceUpdates:
 
     async def _fetch(self, user_id: str) -> None:
         answer = await self.client.get(server_name_of(user_id), request_uri(USER_DEVICES, user_id), limits=LIMITS)
-        stream_id = answer.get("stream_id")
-        known = stream_id if type(stream_id) is int and 0 <= stream_id <= MAX_STREAM_ID else None
-        devices = read_device_list(user_id, answer.get("devices"))
-        keys = read_cross_signing(
-            user_id, {"master": answer.get("master_key"), "self_signing": answer.get("self_signing_key")}
-        )
+        told, keys = read_list_answer(answer, user_id)
         now_ms = self.clock.now_ms()
         async with self.database.transaction() as tx:
-            await self.rows.replace(tx, [RemoteDeviceList(user_id, known, devices)], now_ms)
+            await self.rows.replace(tx, [told], now_ms)
             await self.cross_signing.replace_all(tx, [user_id], keys, now_ms)
 
     # --- Who was away heard nothing ---

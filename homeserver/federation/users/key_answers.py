@@ -7,15 +7,16 @@ from typing import Any, Final
 
 from homeserver.protocol.canonical_json import encode_canonical
 from homeserver.protocol.encryption.cross_signing_keys import Usage, parse_cross_signing_key
-from homeserver.protocol.encryption.device_keys import check_device_keys
+from homeserver.protocol.encryption.device_keys import check_device_keys_form
 from homeserver.protocol.errors import MatrixError
 from homeserver.services.text_limits import MAX_DEVICE_ID_CHARACTERS, is_storable
 from homeserver.storage.cross_signing import CrossSigningKey
-from homeserver.storage.remote_devices import RemoteDevice
+from homeserver.storage.remote_devices import RemoteDevice, RemoteDeviceList
 
 MAX_DEVICES: Final = 1000
 """Of one user; bots have had some hundred."""
 MAX_NAME_CHARACTERS: Final = 255
+MAX_STREAM_ID: Final = 2**63 - 1
 
 
 def read_device(user_id: str, device_id: object, keys: object, name: object) -> RemoteDevice | None:
@@ -31,7 +32,7 @@ def read_device(user_id: str, device_id: object, keys: object, name: object) -> 
     # What is left out is empty: such a device can read nothing, but it is there, and clients show it.
     whole = {"user_id": user_id, "device_id": device_id, "algorithms": [], "keys": {}, "signatures": {}, **plain}
     try:
-        stored = encode_canonical(check_device_keys(whole, user_id, device_id))
+        stored = encode_canonical(check_device_keys_form(whole, user_id, device_id))
     except MatrixError:
         return None
     known = name if isinstance(name, str) and is_storable(name, MAX_NAME_CHARACTERS) else None
@@ -58,6 +59,11 @@ def read_device_list(user_id: str, devices: object) -> list[RemoteDevice]:
     return list(found.values())
 
 
+def read_stream_id(value: object) -> int | None:
+    """The number of a user's newest change; None where it is none."""
+    return value if type(value) is int and 0 <= value <= MAX_STREAM_ID else None
+
+
 def read_cross_signing(user_id: str, keys: Mapping[Usage, object]) -> list[CrossSigningKey]:
     """The user's master and self-signing key, those of them that are keys."""
     found = []
@@ -69,6 +75,13 @@ def read_cross_signing(user_id: str, keys: Mapping[Usage, object]) -> list[Cross
             except MatrixError:
                 continue
     return found
+
+
+def read_list_answer(answer: Mapping[str, Any], user_id: str) -> tuple[RemoteDeviceList, list[CrossSigningKey]]:
+    """Of `user/devices`: the user's list, with the number of its newest change, and his keys."""
+    stream_id, devices = read_stream_id(answer.get("stream_id")), read_device_list(user_id, answer.get("devices"))
+    public: dict[Usage, object] = {"master": answer.get("master_key"), "self_signing": answer.get("self_signing_key")}
+    return RemoteDeviceList(user_id, stream_id, devices), read_cross_signing(user_id, public)
 
 
 def read_query_answer(

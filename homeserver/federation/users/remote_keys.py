@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ import orjson
 
 from homeserver.federation.client import Limits, request_uri
 from homeserver.federation.errors import BadAnswer
-from homeserver.federation.users.key_answers import read_query_answer
+from homeserver.federation.users.key_answers import read_list_answer, read_query_answer
 from homeserver.protocol.canonical_json import encode_canonical
 from homeserver.protocol.encryption.key_objects import MAX_KEY_OBJECT_BYTES
 from homeserver.protocol.errors import BadJson, ConnectionTimeout, InvalidParam, MatrixError
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from homeserver.storage.memberships import Memberships
     from homeserver.storage.remote_devices import RemoteDevices
 
+USER_DEVICES: Final = "/_matrix/federation/v1/user/devices"
+MAX_LISTS: Final = 3
+"""Users for whom their whole lists are asked for, one by one: what changes later can be followed then. Of more users at
+once, all of a server are one question.
+"""
 QUERY: Final = "/_matrix/federation/v1/user/keys/query"
 CLAIM: Final = "/_matrix/federation/v1/user/keys/claim"
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -46,6 +52,7 @@ MAX_SERVERS: Final = 1_000
 """That one request asks at all. Clients ask for some hundred users at once."""
 
 Answer = Mapping[str, Any]
+Told = tuple[Sequence[RemoteDeviceList], Sequence["CrossSigningKey"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,8 @@ class RemoteDeviceKeys:
             found.cross_signing = await self.cross_signing.of_users(self.database, list(kept))
         asked = [user_id for user_id in user_ids if user_id not in kept]
         if asked:
-            told, keys, found.failures = await self._ask(asked, timeout_ms)
+            tracked = await self.memberships.joined_anywhere(self.database, asked)
+            told, keys, found.failures = await self._ask(asked, tracked, timeout_ms)
             kept |= told
             found.cross_signing += keys
         for user_id, devices in kept.items():
@@ -79,40 +87,55 @@ class RemoteDeviceKeys:
         return found
 
     async def _ask(
-        self, user_ids: Sequence[str], timeout_ms: int | None
+        self, user_ids: Sequence[str], tracked: AbstractSet[str], timeout_ms: int | None
     ) -> tuple[dict[str, list[RemoteDevice]], list[CrossSigningKey], Failures]:
         by_server = _by_server(user_ids)
-        devices: dict[str, list[RemoteDevice]] = {}
+        lists: dict[str, RemoteDeviceList] = {}
         keys: list[CrossSigningKey] = []
         bytes_told = 0
 
         async def ask(server: str) -> None:
             nonlocal bytes_told
             users = by_server[server]
-            body: dict[str, Any] = {"device_keys": {user_id: [] for user_id in users}}
-            answer = await self.client.post(server, request_uri(QUERY), body, limits=_limits(timeout_ms, len(users)))
+            whole = len(user_ids) <= MAX_LISTS and tracked >= set(users)
             # At once: what is parsed takes many times the room of what is kept of it.
-            told, cross_signing = read_query_answer(answer, users)
-            bytes_told += sum(len(device.keys) for each in told.values() for device in each)
+            told, cross_signing = await (self._whole if whole else self._query)(server, users, timeout_ms)
+            bytes_told += sum(len(device.keys) for each in told for device in each.devices)
             if bytes_told > MAX_BYTES_TOLD:
                 raise BadAnswer("Other servers have told more keys than one request may get")
-            devices.update(told)
+            lists.update((each.user_id, each) for each in told)
             keys.extend(cross_signing)
 
         failed = await _of_each(by_server, ask, _timeout_ms(timeout_ms))
-        await self._keep(devices, keys)
-        return devices, keys, failed
+        await self._keep([each for each in lists.values() if each.user_id in tracked], keys)
+        return {user_id: list(each.devices) for user_id, each in lists.items()}, keys, failed
 
-    async def _keep(self, devices: Mapping[str, Sequence[RemoteDevice]], keys: Sequence[CrossSigningKey]) -> None:
+    async def _whole(self, server: str, users: Sequence[str], timeout_ms: int | None) -> Told:
+        """`GET /user/devices` of each."""
+        lists, keys = [], []
+        for user_id in users:
+            answer = await self.client.get(server, request_uri(USER_DEVICES, user_id), limits=_limits(timeout_ms, 1))
+            told, public = read_list_answer(answer, user_id)
+            lists.append(told)
+            keys += public
+        return lists, keys
+
+    async def _query(self, server: str, users: Sequence[str], timeout_ms: int | None) -> Told:
+        """`POST /user/keys/query`, which tells nothing of later changes."""
+        body: dict[str, Any] = {"device_keys": {user_id: [] for user_id in users}}
+        answer = await self.client.post(server, request_uri(QUERY), body, limits=_limits(timeout_ms, len(users)))
+        devices, keys = read_query_answer(answer, users)
+        return [RemoteDeviceList(user_id, None, each) for user_id, each in devices.items()], keys
+
+    async def _keep(self, lists: Sequence[RemoteDeviceList], keys: Sequence[CrossSigningKey]) -> None:
         """What we are told of users whose changes we hear of is good for the next who asks."""
-        tracked = await self.memberships.joined_anywhere(self.database, list(devices)) if devices else set()
-        if not tracked:
+        if not lists:
             return
-        lists = [RemoteDeviceList(user_id, None, each) for user_id, each in devices.items() if user_id in tracked]
-        now_ms = self.clock.now_ms()
+        user_ids, now_ms = [each.user_id for each in lists], self.clock.now_ms()
+        known = set(user_ids)
         async with self.database.transaction() as tx:
             await self.rows.replace(tx, lists, now_ms)
-            await self.cross_signing.replace_all(tx, list(tracked), [k for k in keys if k.user_id in tracked], now_ms)
+            await self.cross_signing.replace_all(tx, user_ids, [k for k in keys if k.user_id in known], now_ms)
 
     async def claim(self, wanted: Mapping[str, Mapping[str, str]], timeout_ms: int | None) -> RemoteClaims:
         """See there. A key is handed on as it came: the client checks its signature."""

@@ -25,6 +25,14 @@ def check_device_keys(keys: dict[str, Any], user_id: str, device_id: str) -> dic
     The device's own signature is not verified: the spec names no error for it, other devices check it anyway and have
     to, because it protects them from this server, and the public test suites upload keys with signatures that are none.
     """
+    check_device_keys_form(keys, user_id, device_id)
+    for name in keys["keys"]:
+        split_key_name(name)
+    return keys
+
+
+def check_device_keys_form(keys: dict[str, Any], user_id: str, device_id: str) -> dict[str, Any]:
+    """The same for keys of other servers' devices: what their names mean is for clients to say."""
     _check_owner(keys, user_id, device_id)
     algorithms = keys.get("algorithms")
     if not isinstance(algorithms, list) or not all(isinstance(algorithm, str) for algorithm in algorithms):
@@ -32,8 +40,6 @@ def check_device_keys(keys: dict[str, Any], user_id: str, device_id: str) -> dic
     public_keys = check_strings(keys.get("keys"), "device_keys.keys")
     if len(algorithms) > MAX_ALGORITHMS or len(public_keys) > MAX_KEYS:
         raise InvalidParam("A device publishes a handful of algorithms and keys, not that many")
-    for name in public_keys:
-        split_key_name(name)
     check_signatures(keys.get("signatures"))
     stored_form(keys)
     return keys
