@@ -57,9 +57,11 @@ class Ephemeral:
         found = EphemeralEvents()
         if not room_ids:
             return found
+        stopped = set(self.typing.changed_rooms(0, 1))
         for room_id in room_ids:
             users = self.typing.users(room_id)
-            if users:
+            # Where somebody has just stopped, that is said as well: whoever begins anew may show him still.
+            if users or room_id in stopped:
                 found.add(room_id, TYPING, {"user_ids": list(users)}, wanted)
             found.add_encoded(room_id, VOICE, self.voice.roster(room_id), wanted)
             found.add_encoded(room_id, VOICE_CHANNELS, self.voice.channels(room_id, sight), wanted)

@@ -31,6 +31,7 @@ async def test_typing_begins_and_ends(server: Server) -> None:
     assert (await alice.sync(since=None)).ephemeral(room_id, "m.typing") == [{"user_ids": [bob.user_id]}]
     await bob.put(path, {"typing": False})
     assert (await alice.sync()).ephemeral(room_id, "m.typing") == [{"user_ids": []}]
+    assert (await alice.sync(since=None)).ephemeral(room_id, "m.typing") == [{"user_ids": []}]
     unwanted = {"room": {"ephemeral": {"not_types": ["m.typing"]}}}
     await bob.put(path, {"typing": True})
     assert "rooms" not in await alice.sync(filter=unwanted)
