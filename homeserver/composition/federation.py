@@ -86,6 +86,7 @@ def build_federation(
         rows,
         base.clock,
         settings.federation.trusted_key_servers,
+        settings.rate_limits.enabled,
     )
     base.life.on_stop(keyring.stop)
     base.life.reports_memory("server_keys", keyring.memory_usage)

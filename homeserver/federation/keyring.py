@@ -73,7 +73,7 @@ def _slots() -> asyncio.Semaphore:
 
 @dataclass(slots=True)
 class Keyring:
-    """`own` are the keys of this server, which nobody has to be asked for."""
+    """`own` are the keys of this server, which nobody has to be asked for. `limited`: whether others are spared."""
 
     server_name: str
     own: Mapping[str, bytes]
@@ -82,6 +82,7 @@ class Keyring:
     rows: ServerKeyRows
     clock: Clock
     notaries: Sequence[str] = ()
+    limited: bool = True
     _known: Bounded[tuple[str, str], ServerKey] = field(default_factory=_keys)
     _asked: Bounded[str, _Asked] = field(default_factory=_asked)
     _fetching: SingleFlight[bool] = field(default_factory=SingleFlight)
@@ -157,7 +158,7 @@ class Keyring:
 
     def _may_ask(self, server_name: str) -> bool:
         asked = self._asked.get(server_name)
-        return asked is None or asked.again_at_ms <= self.clock.now_ms()
+        return not self.limited or asked is None or asked.again_at_ms <= self.clock.now_ms()
 
     async def _ask(self, server_name: str) -> bool:
         """Whether the server itself has given its keys."""

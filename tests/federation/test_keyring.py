@@ -120,6 +120,16 @@ async def test_a_key_that_nobody_has_makes_us_ask_once_a_minute(
     await check(keyring, OTHER)
 
 
+async def test_without_limits_a_server_is_asked_each_time(
+    us: Us, database: Database, clock: FakeClock, peer: Peer
+) -> None:
+    keyring = keyring_of(us, database, clock)
+    keyring.limited = False
+    for _ in range(3):
+        await keyring.refresh(["peer.example"])
+    assert len(peer.heard) == 3
+
+
 async def test_a_server_that_is_away_is_asked_less_and_less(keyring: Keyring, peer: Peer, clock: FakeClock) -> None:
     minutes = []
     for minute in range(16):
