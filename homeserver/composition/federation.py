@@ -103,7 +103,7 @@ def build_federation(
         FederatedCallTokens(client),
         profiles,
         AskForPublicRooms(client),
-        RemoteDeviceKeys(base.database, RemoteDevices(), base.memberships, CrossSigningKeys(), client, base.clock),
+        RemoteDeviceKeys(base.database, RemoteDevices(), CrossSigningKeys(), client, base.clock, base.server_name),
         client,
         keyring,
         list(endpoints),

@@ -78,7 +78,7 @@ def _device_updates(
     updates = RemoteDeviceUpdates(
         base.database,
         RemoteDevices(),
-        base.memberships,
+        base.cache,
         CrossSigningKeys(),
         encryption.device_lists,
         client,

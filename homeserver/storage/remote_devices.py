@@ -6,16 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.storage.columns import SERVER_OF
+
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-# Only of those who are in a room that we are in: nobody tells us of the changes of others.
-FRESH = """
+# {0} is in a room in which users of the server {1} are, too: of others nobody tells us the changes. Of rooms that all of
+# ours have left we still know who was in them.
+TOGETHER = f"""
+EXISTS (
+    SELECT FROM memberships m JOIN memberships ours USING (room_nid)
+    WHERE m.user_id = {{0}} AND m.membership = 'join'
+      AND {SERVER_OF.format("ours.user_id")} = {{1}} AND ours.membership = 'join'
+)
+"""
+
+FRESH = f"""
 SELECT l.user_id, d.device_id, d.display_name, d.keys
 FROM remote_device_lists l LEFT JOIN remote_devices d USING (user_id)
-WHERE l.user_id = ANY($1::text[]) AND NOT l.stale
-  AND EXISTS (SELECT FROM memberships m WHERE m.user_id = l.user_id AND m.membership = 'join')
+WHERE l.user_id = ANY($1::text[]) AND NOT l.stale AND {TOGETHER.format("l.user_id", "$2")}
 """
+
+TRACKED = f"SELECT w.user_id FROM unnest($1::text[]) AS w(user_id) WHERE {TOGETHER.format('w.user_id', '$2')}"
 
 # $1 users, $2 stream ids, $3 time; $4 owners, $5 devices, $6 names, $7 keys: all that these users have.
 REPLACE = """
@@ -53,6 +65,11 @@ SELECT count(*) FROM list
 
 MAKE_STALE = "UPDATE remote_device_lists SET stale = true WHERE user_id = ANY($1::text[]) AND NOT stale"
 
+MAKE_ROOMS_STALE = """
+UPDATE remote_device_lists l SET stale = true FROM memberships m
+WHERE m.room_nid = ANY($1::int[]) AND m.membership = 'join' AND m.user_id = l.user_id AND NOT l.stale
+"""
+
 # Of nobody who is in a room with us any more, and old: asked for again when they come back.
 FORGET = """
 DELETE FROM remote_device_lists l
@@ -82,14 +99,18 @@ class RemoteDeviceList:
 class RemoteDevices:
     """Statements over the devices of other servers' users."""
 
-    async def fresh(self, q: Queries, user_ids: Sequence[str]) -> dict[str, list[RemoteDevice]]:
-        """Devices by user, of those whose list is known to be complete."""
+    async def fresh(self, q: Queries, user_ids: Sequence[str], server_name: str) -> dict[str, list[RemoteDevice]]:
+        """Devices by user, of those whose list is known to be complete. `server_name` is ours."""
         found: dict[str, list[RemoteDevice]] = {}
-        for user_id, device_id, display_name, keys in await q.fetch(FRESH, list(user_ids)):
+        for user_id, device_id, display_name, keys in await q.fetch(FRESH, list(user_ids), server_name):
             devices = found.setdefault(user_id, [])
             if device_id is not None:
                 devices.append(RemoteDevice(device_id, display_name, keys))
         return found
+
+    async def tracked(self, q: Queries, user_ids: Sequence[str], server_name: str) -> set[str]:
+        """Those of whose changes we hear: they share a room with users of ours."""
+        return {row[0] for row in await q.fetch(TRACKED, list(user_ids), server_name)}
 
     async def replace(self, q: Queries, lists: Sequence[RemoteDeviceList], now_ms: int) -> None:
         """Store what servers told of users' devices, in place of what was there."""
@@ -120,6 +141,10 @@ class RemoteDevices:
     async def make_stale(self, q: Queries, user_ids: Sequence[str]) -> None:
         """Something is missing in these lists."""
         await q.execute(MAKE_STALE, list(user_ids))
+
+    async def make_rooms_stale(self, q: Queries, room_nids: Sequence[int]) -> None:
+        """Something may be missing in the lists of all who are in these rooms."""
+        await q.execute(MAKE_ROOMS_STALE, list(room_nids))
 
     async def forget(self, q: Queries, before_ms: int) -> None:
         """Housekeeping."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -162,6 +163,24 @@ async def test_after_somebody_has_asked_for_keys_a_change_is_followed(alpha: Hom
     gone = edu("m.device_list_update", user_id=BOB, device_id="PHONE", stream_id=6, prev_id=[5], deleted=True)
     await bobs.send(alpha.server, edus=[gone])
     assert await keys_of_bob(alice) == {}
+    assert asked == ["devices"]
+
+
+async def test_while_nobody_of_ours_was_in_the_room_bob_may_have_changed(alpha: Home, bobs: ForeignServer) -> None:
+    alice, room = await shared_room(alpha, bobs)
+    asked = has_devices(bobs, PHONE)
+    await keys_of_bob(alice)
+    await alice.leave(room.room_id)
+    # We hear nothing of him, whatever we remember of the room.
+    await keys_of_bob(alice)
+    await keys_of_bob(alice)
+    assert asked == ["devices", "query", "query"]
+    await alice.post(("join", room.room_id), via=[bobs.name])
+    tablet = {**PHONE, "device_id": "TABLET"}
+    asked = has_devices(bobs, tablet)
+    async with asyncio.timeout(10):
+        while set(await keys_of_bob(alice)) != {"TABLET"}:
+            await asyncio.sleep(0.01)
     assert asked == ["devices"]
 
 

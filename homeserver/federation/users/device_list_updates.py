@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from homeserver.federation.client import FederationClient
     from homeserver.services.clock import Clock
     from homeserver.services.device_lists.changes import DeviceLists
+    from homeserver.services.rooms.room_cache import RoomCache
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.storage.cross_signing import CrossSigningKeys
     from homeserver.storage.database import Database
-    from homeserver.storage.memberships import Memberships
     from homeserver.storage.remote_devices import RemoteDevices
 
 USER_DEVICES: Final = "/_matrix/federation/v1/user/devices"
@@ -62,7 +63,7 @@ class RemoteDeviceUpdates:
 
     database: Database
     rows: RemoteDevices
-    memberships: Memberships
+    cache: RoomCache
     cross_signing: CrossSigningKeys
     device_lists: DeviceLists
     client: FederationClient
@@ -73,6 +74,9 @@ class RemoteDeviceUpdates:
     _resyncing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[str] = field(default_factory=set)
     _returned: set[str] = field(default_factory=set)
+    _entered: set[int] = field(default_factory=set)
+    """Rooms into which we came, by number."""
+    _flushing: asyncio.Task[None] | None = None
 
     # --- EDUs ---
 
@@ -82,7 +86,7 @@ class RemoteDeviceUpdates:
         stream_id, device_id = content.get("stream_id"), content.get("device_id")
         if type(stream_id) is not int or not 0 <= stream_id <= MAX_STREAM_ID or not isinstance(device_id, str):
             raise InvalidParam("A change of a device has a stream_id and a device_id")
-        if not await self.memberships.joined_anywhere(self.database, [user_id]):
+        if not await self.rows.tracked(self.database, [user_id], self.server_name):
             return
         if await self._follow(user_id, device_id, stream_id, content):
             await self.device_lists.announce(user_id)
@@ -116,7 +120,7 @@ class RemoteDeviceUpdates:
         keys = read_cross_signing(
             user_id, {"master": content.get("master_key"), "self_signing": content.get("self_signing_key")}
         )
-        if not keys or not await self.memberships.joined_anywhere(self.database, [user_id]):
+        if not keys or not await self.rows.tracked(self.database, [user_id], self.server_name):
             return
         await self.cross_signing.store(self.database, user_id, keys, self.clock.now_ms())
         await self.device_lists.announce(user_id)
@@ -176,23 +180,45 @@ class RemoteDeviceUpdates:
     # --- Who was away heard nothing ---
 
     def apply_events(self, events: Sequence[TimelineEvent]) -> None:
-        """Of users who come into a room we may have missed changes. Subscribed to the announcer."""
+        """Of users who come into a room we may have missed changes, and of all in a room into which we come. Subscribed to
+        the announcer.
+        """
         for event in events:
             user_id = event.state_key
-            if user_id is None or event.membership != "join" or server_name_of(user_id) == self.server_name:
+            if user_id is None or event.membership != "join" or replaced_membership(event) == "join":
                 continue
-            if replaced_membership(event) != "join":
+            if server_name_of(user_id) != self.server_name:
                 self._returned.add(user_id)
+            elif self._is_alone_of_ours(event.room_id, user_id):
+                self._entered.add(event.room_nid)
+        if self._returned or self._entered:
+            self._flush_soon()
+
+    def _is_alone_of_ours(self, room_id: str, user_id: str) -> bool:
+        room = self.cache.peek(room_id)
+        return room is None or room.joined_local <= {user_id}
+
+    def _flush_soon(self) -> None:
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush_now(), name="ask-again-for-devices")
+
+    async def _flush_now(self) -> None:
+        with suppress(MatrixError):  # the database is away: it is tried again every second
+            await self.flush()
 
     async def flush(self) -> None:
-        """Lists of users who came into rooms are asked for again. Called every second; one statement."""
-        if self._returned:
-            returned, self._returned = self._returned, set()
-            try:
+        """Lists of users who came into rooms are asked for again. Called every second, too; two statements at most."""
+        returned, self._returned = self._returned, set()
+        entered, self._entered = self._entered, set()
+        try:
+            if entered:
+                await self.rows.make_rooms_stale(self.database, list(entered))
+            if returned:
                 await self.rows.make_stale(self.database, list(returned))
-            except BaseException:
-                self._returned |= returned
-                raise
+        except BaseException:
+            self._returned |= returned
+            self._entered |= entered
+            raise
 
     async def tidy(self) -> None:
         """Housekeeping."""
@@ -202,14 +228,14 @@ class RemoteDeviceUpdates:
 
     async def stop(self) -> None:
         """Give up what is under way: lists are stale until they were asked for."""
-        tasks = list(self._resyncing.values())
+        tasks = [*self._resyncing.values(), *([self._flushing] if self._flushing is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def memory_usage(self) -> dict[str, int]:
-        """Users whose lists are being asked for."""
-        return {"resyncing": len(self._resyncing)}
+        """Users whose lists are being asked for, or will be."""
+        return {"resyncing": len(self._resyncing), "returned": len(self._returned), "entered": len(self._entered)}
 
 
 def _owner(origin: str, content: dict[str, Any]) -> str:

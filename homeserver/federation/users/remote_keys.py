@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.storage.cross_signing import CrossSigningKey, CrossSigningKeys
     from homeserver.storage.database import Database
-    from homeserver.storage.memberships import Memberships
     from homeserver.storage.remote_devices import RemoteDevices
 
 USER_DEVICES: Final = "/_matrix/federation/v1/user/devices"
@@ -61,21 +60,21 @@ class RemoteDeviceKeys:
 
     database: Database
     rows: RemoteDevices
-    memberships: Memberships
     cross_signing: CrossSigningKeys
     client: FederationClient
     clock: Clock
+    server_name: str
 
     async def query(self, wanted: Mapping[str, Collection[str]], timeout_ms: int | None) -> RemoteKeys:
         """See there. Two statements for what we keep, and three for what is kept from now on."""
         user_ids = list(wanted)
         found = RemoteKeys()
-        kept = await self.rows.fresh(self.database, user_ids)
+        kept = await self.rows.fresh(self.database, user_ids, self.server_name)
         if kept:
             found.cross_signing = await self.cross_signing.of_users(self.database, list(kept))
         asked = [user_id for user_id in user_ids if user_id not in kept]
         if asked:
-            tracked = await self.memberships.joined_anywhere(self.database, asked)
+            tracked = await self.rows.tracked(self.database, asked, self.server_name)
             told, keys, found.failures = await self._ask(asked, tracked, timeout_ms)
             kept |= told
             found.cross_signing += keys
