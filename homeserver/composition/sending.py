@@ -14,6 +14,7 @@ from homeserver.composition.readers import ReaderServices
 from homeserver.federation.sending.announcements import Announcements
 from homeserver.federation.sending.device_announcements import DeviceAnnouncements
 from homeserver.federation.sending.device_updates import DeviceUpdates
+from homeserver.federation.sending.meetings import Meetings
 from homeserver.federation.sending.sender import Sender
 from homeserver.federation.sending.sticky_backlog import StickyBacklog
 from homeserver.federation.sending.transactions import Transactions
@@ -48,7 +49,10 @@ def build_sending(
     lists = encryption.device_lists.stream
     keys = DeviceAnnouncements(sender, database, changes, devices, lists)
     sticky = StickyBacklog(name, sender, base.cache, database, StickyEventRows(), base.clock)
-    announcements = Announcements(name, sender, base.cache, base.awake, database, rows, changes, keys, lists, sticky)
+    meetings = Meetings(name, sender, base.cache, readers.presence.shown, base.clock)
+    announcements = Announcements(
+        name, sender, base.cache, base.awake, database, rows, changes, keys, lists, sticky, meetings
+    )
 
     base.announcer.on_events(announcements.events)
     doors.forwarding.on_admitted(announcements.admitted)

@@ -221,3 +221,19 @@ def device_keys(client: Client) -> dict[str, Any]:
         "keys": {f"ed25519:{name}": "A" * 43, f"curve25519:{name}": "B" * 43},
         "signatures": {client.user_id: {f"ed25519:{name}": "C" * 86}},
     }
+
+
+async def test_who_was_present_before_two_servers_met_is_so_for_both(
+    alpha: Home, bobs: ForeignServer, clock: FakeClock
+) -> None:
+    alice = await alpha.server.register("alice")
+    await alice.sync()
+    clock.advance(seconds=5)
+    room_id = await alice.create_room(preset="public_chat", room_version="10")
+    assert edus(bobs, "m.presence") == []
+    await stores(alpha.server, room_id, member(BOB, "join"))
+
+    # Long enough for the meeting, not for her to become idle.
+    clock.advance(seconds=1)
+    pushes = await until(lambda: [push for each in edus(bobs, "m.presence") for push in each["push"]])
+    assert (pushes[-1]["user_id"], pushes[-1]["presence"]) == (alice.user_id, "online")

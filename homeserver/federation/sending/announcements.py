@@ -18,6 +18,7 @@ from homeserver.storage.device_changes import Newcomer
 if TYPE_CHECKING:
     from homeserver.federation.sending.destination import Edu
     from homeserver.federation.sending.device_announcements import DeviceAnnouncements
+    from homeserver.federation.sending.meetings import Meetings
     from homeserver.federation.sending.sender import Sender
     from homeserver.federation.sending.sticky_backlog import StickyBacklog
     from homeserver.services.awake import AwakeUsers
@@ -53,6 +54,7 @@ class Announcements:
     devices: DeviceAnnouncements
     lists: StreamPosition
     sticky: StickyBacklog
+    meetings: Meetings
     _work: asyncio.Queue[Any] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
     _presence: dict[str, Edu] = field(default_factory=dict)
     """The newest of each user that is not told yet."""
@@ -72,6 +74,7 @@ class Announcements:
                 self._distribute(event)
             if event.flags & REDACTED:
                 self.sender.transactions.forget([event.event_id])
+        self.meetings.note(events)
         if self.sticky.note(events):
             self._put("look", None)
         self._newest = max(self._newest, *(event.position for event in events))
@@ -239,6 +242,7 @@ class Announcements:
                 self._send_out(event, await self.cache.get(event.room_id))
             del self._homeless[position]
             self._pass()
+        self.meetings.tell()
         await self.sticky.tell()
         await self.devices.tell()
 
@@ -250,6 +254,7 @@ class Announcements:
             "presence": len(self._presence),
             "devices": self.devices.waiting,
             "sticky": self.sticky.waiting,
+            "meetings": self.meetings.waiting,
         }
 
 

@@ -89,6 +89,12 @@ class Presence:
         user = self._users.get(user_id)
         return {"presence": OFFLINE} if user is None else user.content(self.clock.now_ms())
 
+    def shown(self, user_id: str) -> Mapping[str, Any] | None:
+        """What others are shown now; None where he is offline, which everybody takes for granted."""
+        user = self._users.get(user_id)
+        content = None if user is None or not self.enabled else user.content(self.clock.now_ms())
+        return None if content is None or content["presence"] == OFFLINE else content
+
     async def seen(self, user_id: str, device_id: str, set_presence: str) -> None:
         """A sync came in, or is still waiting. `offline` says: this one does not make me present."""
         if not self.enabled or set_presence == OFFLINE:
