@@ -77,4 +77,5 @@ def build_sending(
     base.life.on_stop(announcements.stop)
     base.life.reports_memory("sending", sender.memory_usage)
     base.life.reports_memory("announcements", announcements.memory_usage)
+    base.life.reports_memory("meetings", meetings.memory_usage)
     return sender

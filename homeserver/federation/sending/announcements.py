@@ -254,7 +254,6 @@ class Announcements:
             "presence": len(self._presence),
             "devices": self.devices.waiting,
             "sticky": self.sticky.waiting,
-            "meetings": self.meetings.waiting,
         }
 
 

@@ -39,10 +39,9 @@ class Meetings:
     _due: dict[tuple[str, str], int] = field(default_factory=dict)
     """When, by room and user who came. What passes when we stop is not missed: others are offline with us then."""
 
-    @property
-    def waiting(self) -> int:
+    def memory_usage(self) -> dict[str, int]:
         """People who have come, of whom nothing was told yet."""
-        return len(self._due)
+        return {"waiting": len(self._due)}
 
     def note(self, events: Sequence[TimelineEvent]) -> None:
         """After the commit."""
