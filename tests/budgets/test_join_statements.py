@@ -10,9 +10,10 @@ from tests.federation.peers import Peer
 
 BOB = "@bob:peer.example"
 TEMPLATE = 0
-JOIN = 11
+JOIN = 12
 """Four let it in (those of a transaction); four are for the answer: two find the state before the join, one what allowed it,
-one all PDUs. Up to three are of the sender, who brings the join to others, and may have begun before the answer is there.
+one all PDUs. One says that what we knew of the newcomer's devices may be old. Up to three are of the sender, who brings the
+join to others, and may have begun before the answer is there.
 """
 
 
