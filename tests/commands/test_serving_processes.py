@@ -7,6 +7,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,22 @@ def config(tmp_path: Path, port: int) -> Path:
 def server(config: Path, port: int) -> Iterator[Process]:
     with running(config, port) as process:
         yield process
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A server that runs while several tests look at it."""
+
+    process: Process
+    config: Path
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    port = free_port()
+    config = written_config(tmp_path_factory.mktemp("standing"), port)
+    with running(config, port) as process:
+        yield Standing(process, config)
 
 
 def add_alice(config: Path) -> subprocess.CompletedProcess[str]:
@@ -72,8 +89,8 @@ def test_the_second_start_has_the_key_and_the_accounts_of_the_first(config: Path
         assert second.stop()[0] == 0
 
 
-def test_the_signing_key_is_for_its_owner_only(server: Process, config: Path) -> None:
-    key = config.parent / "data" / "signing.key"
+def test_the_signing_key_is_for_its_owner_only(standing: Standing) -> None:
+    key = standing.config.parent / "data" / "signing.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert not list(key.parent.glob("signing.key.*"))
 
@@ -86,19 +103,19 @@ def test_an_account_is_made_while_no_server_runs(config: Path) -> None:
     assert again.stderr == "voicechat: The account could not be made: That user name is taken.\n"
 
 
-def test_a_second_server_on_the_same_data_is_refused_in_one_sentence(server: Process, config: Path) -> None:
-    second = voicechat("serve", "--config", config)
+def test_a_second_server_on_the_same_data_is_refused_in_one_sentence(standing: Standing) -> None:
+    second = voicechat("serve", "--config", standing.config)
     assert second.returncode == 1
     assert second.stderr.startswith("voicechat: VoiceChat is already running on ")
     assert second.stderr.count("\n") == 1
-    assert server.get("/health") == 200
+    assert standing.process.get("/health") == 200
 
 
-def test_a_taken_port_is_told_in_one_sentence(server: Process, config: Path, tmp_path: Path) -> None:
-    second = voicechat("serve", "--config", config, "--data-dir", tmp_path / "other")
+def test_a_taken_port_is_told_in_one_sentence(standing: Standing, tmp_path: Path) -> None:
+    second = voicechat("serve", "--config", standing.config, "--data-dir", tmp_path / "other")
     assert second.returncode == 1
     assert second.stderr == (
-        f"voicechat: Another program listens on 127.0.0.1 port {server.port} already; "
+        f"voicechat: Another program listens on 127.0.0.1 port {standing.process.port} already; "
         "please stop it, or choose another port (--port).\n"
     )
 
@@ -139,11 +156,13 @@ def test_an_unreachable_database_is_told_without_its_password(config: Path) -> N
     assert "hunter2" not in refused.stderr + refused.stdout
 
 
-def test_doctor_finds_a_healthy_server_healthy(server: Process, config: Path) -> None:
-    healthy = voicechat("doctor", "--config", config)
+def test_doctor_finds_a_healthy_server_healthy(standing: Standing) -> None:
+    healthy = voicechat("doctor", "--config", standing.config)
     assert (healthy.returncode, "WRONG" in healthy.stdout) == (0, False), healthy.stdout
-    (config.parent / "data" / "signing.key").chmod(0o644)
-    ill = voicechat("doctor", "--config", config)
+    key = standing.config.parent / "data" / "signing.key"
+    key.chmod(0o644)
+    ill = voicechat("doctor", "--config", standing.config)
+    key.chmod(0o600)
     assert ill.returncode == 1
     assert "WRONG Others can read the signing key" in ill.stdout
 
