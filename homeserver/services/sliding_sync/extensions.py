@@ -56,6 +56,7 @@ class Scene:
     """Rooms whose timelines are told anew."""
     shown: Collection[int] = ()
     """Numbers of events in the timelines of the answer."""
+    _rooms: dict[tuple[RoomExtension, RoomExtension | None], tuple[set[str], set[str]]] = field(default_factory=dict)
 
     @property
     def user_id(self) -> str:
@@ -63,6 +64,13 @@ class Scene:
 
     def rooms(self, wanted: RoomExtension, before: RoomExtension | None) -> tuple[set[str], set[str]]:
         """Joined rooms that an extension tells of: those that are new to it, and the others."""
+        # Most clients want the same of all extensions.
+        found = self._rooms.get((wanted, before))
+        if found is None:
+            found = self._rooms[wanted, before] = self._joined_rooms(wanted, before)
+        return found
+
+    def _joined_rooms(self, wanted: RoomExtension, before: RoomExtension | None) -> tuple[set[str], set[str]]:
         now = _rooms_of(wanted, self.selection)
         joined = {each for each in now if _is_joined(self.snapshot.rooms.get(each))}
         known = set[str]()

@@ -69,7 +69,7 @@ class Part:
     @property
     def required_added(self) -> bool:
         """Whether state is wanted that was not before."""
-        return self.sent is not None and not self.config.required <= self.sent.config.required
+        return self.sent is not None and wants_more_state(self.config, self.sent)
 
     def begin_again(self, cache: RoomCache) -> None:
         """The client is to replace what it knows."""
@@ -77,6 +77,11 @@ class Part:
         self.initial, self.expanded = True, False
         self.changes, self.deleted = {}, set()
         self.window = window_from_start(self.window, self.window.membership, cache, self.config)
+
+
+def wants_more_state(config: RoomConfig, sent: SentRoom) -> bool:
+    """Whether state is wanted that was not when the client heard of the room."""
+    return config is not sent.config and not config.required <= sent.config.required
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +111,25 @@ class Deciding:
     def _joined(
         self, entry: Membership, config: RoomConfig, sent: SentRoom | None, *, is_dm: bool, counts_changed: bool
     ) -> Part | None:
-        part = Part(entry.room_id, Kind.JOINED, config, entry, sent)
         if sent is None or not self._stayed(entry, sent):
+            part = Part(entry.room_id, Kind.JOINED, config, entry, sent)
             part.window = self._window(part, after=FIRST_POSITION, since=None)
             return part
-        part.initial = False
-        part.expanded = config.timeline_limit > sent.config.timeline_limit
-        part.dm_changed = is_dm != sent.is_dm
-        part.counts_changed = counts_changed
-        facts = self.facts.get(entry.room_id)
-        has_news = facts is None or facts.latest > sent.up_to
-        if not (has_news or part.expanded or part.required_added or part.dm_changed or counts_changed):
+        expanded, dm_changed = config.timeline_limit > sent.config.timeline_limit, is_dm != sent.is_dm
+        # Of all rooms of the reader, at each wake-up: nothing is made before there is something to tell.
+        if not (expanded or dm_changed or counts_changed or self._has_news(entry, config, sent)):
             return None
-        if part.expanded:
+        part = Part(entry.room_id, Kind.JOINED, config, entry, sent, initial=False, expanded=expanded)
+        part.dm_changed, part.counts_changed = dm_changed, counts_changed
+        if expanded:
             part.window = self._window(part, after=FIRST_POSITION, since=None)
         else:
             part.window = self._window(part, after=sent.up_to, since=sent.up_to)
         return part
+
+    def _has_news(self, entry: Membership, config: RoomConfig, sent: SentRoom) -> bool:
+        facts = self.facts.get(entry.room_id)
+        return facts is None or facts.latest > sent.up_to or wants_more_state(config, sent)
 
     def _stayed(self, entry: Membership, sent: SentRoom) -> bool:
         """Whether the reader has surely been in the room since the client heard of it: a new name is a membership, too."""
