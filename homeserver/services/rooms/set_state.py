@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from homeserver.protocol.builder import EventDraft
@@ -95,10 +96,15 @@ class SetState:
             check_power_levels(content, room.version)
         elif event_type == "m.room.server_acl":
             check_server_acl(content)
-            # Lists name hosts. Where we share ours with other servers, as a port in our name says, those may be meant.
-            if not _has_port(self.server_name) and not server_is_allowed(self.server_name, content):
+            if not server_is_allowed(self.server_name, content) and not _is_one_of_a_machine(self.server_name):
                 raise BadJson("This would shut this server out of the room")
 
 
-def _has_port(server_name: str) -> bool:
-    return parse_server_name(server_name).port is not None
+def _is_one_of_a_machine(server_name: str) -> bool:
+    """Whether this server and all that it can talk to are of one machine, told apart by ports.
+
+    Lists of servers name hosts ("excluding any port information"): there, any other server is named by our name, too.
+    """
+    address = parse_server_name(server_name)
+    is_loopback = address.host == "localhost" or (address.is_ip_literal and ip_address(address.host).is_loopback)
+    return is_loopback and address.port is not None
