@@ -12,6 +12,7 @@ from homeserver.http.client.sliding_sync import SlidingSyncEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.sliding_sync.answer import SlidingAnswers
 from homeserver.services.sliding_sync.connections import Connections
+from homeserver.services.sliding_sync.departures import DepartureFacts
 from homeserver.services.sliding_sync.engine import SlidingSync
 from homeserver.services.sliding_sync.extensions import Extension, ExtensionAnswers
 from homeserver.services.sliding_sync.lists import PastStays, RoomLists
@@ -64,7 +65,10 @@ def build_sliding_sync(
     extensions = ExtensionAnswers(
         base.database, streams, answers.device_lists, sticky.rows, sticky.rooms, base.clock, others
     )
-    lists = RoomLists(base.database, rows, facts, PastStays(base.database, rows), base.cache, StrippedStates())
+    departures = DepartureFacts(base.database, answers.storage, reading.visibility)
+    lists = RoomLists(
+        base.database, rows, facts, PastStays(base.database, rows), departures, base.cache, StrippedStates()
+    )
     connections = Connections(lazy)
     accounts.devices.hooks.deleted.append(connections.devices_deleted)
     made = SlidingAnswers(streams, answers.changes, marks, lists, parts, extensions)
@@ -72,6 +76,7 @@ def build_sliding_sync(
     base.life.reports_memory("sliding_sync", sliding.memory_usage)
     base.life.reports_memory("sliding_sync_members", lazy.memory_usage)
     base.life.reports_memory("sliding_sync_marks", marks.memory_usage)
+    base.life.reports_memory("sliding_sync_departures", departures.memory_usage)
     return SlidingSyncServices(sliding, list(endpoints_of(SlidingSyncEndpoints(sliding))))
 
 

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from homeserver.protocol.content import text_of
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.sliding_sync.connections import Selection, SentRoom
+from homeserver.services.sliding_sync.departures import DepartureFacts
 from homeserver.services.sliding_sync.request import ListConfig, Range, RoomFilter, Rules
 from homeserver.services.sliding_sync.required_state import RoomConfig
-from homeserver.services.sliding_sync.room_facts import Facts, RoomFacts, text_of
+from homeserver.services.sliding_sync.room_facts import Facts, RoomFacts
 from homeserver.services.sliding_sync.user_marks import Marks
 from homeserver.storage.memberships import Membership
 from homeserver.storage.sliding_rooms import SlidingRooms
+from homeserver.storage.spaces import is_link
 from homeserver.storage.stripped_states import StrippedStates
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_PAST_STAYS = 50_000
 UNKNOWN = Facts()
+GONE = ("leave", "ban")
 
 
 def was_sent_away(entry: Membership, user_id: str) -> bool:
@@ -71,6 +75,7 @@ class RoomLists:
     rows: SlidingRooms
     facts: RoomFacts
     past: PastStays
+    departures: DepartureFacts
     cache: RoomCache
     outside: StrippedStates
 
@@ -127,6 +132,9 @@ class RoomLists:
             outside = [entry for entry in candidates.order if entry.outside]
             if outside:
                 candidates.facts = {**candidates.facts, **await self._facts_outside(user_id, outside)}
+            gone = [entry for entry in candidates.order if entry.membership in GONE]
+            if gone:
+                candidates.facts = {**candidates.facts, **await self.departures.of_rooms(user_id, gone)}
         spaces = {space for each in filters for space in each.spaces or ()}
         joined = [rooms[space] for space in spaces if space in rooms and rooms[space].membership == "join"]
         if joined:
@@ -147,11 +155,10 @@ class RoomLists:
                 cold[space.room_nid] = space.room_id
             else:
                 children = live.state.of_type("m.space.child").items()
-                found[space.room_id] = {child for child, event in children if _is_child(event.content)}
+                found[space.room_id] = {child for child, event in children if is_link(event.content)}
         if cold:
-            for room_nid, child, body in await self.rows.children(self.queries, list(cold)):
-                if _is_child(orjson.loads(body).get("content")):
-                    found.setdefault(cold[room_nid], set()).add(child)
+            for room_nid, child in await self.rows.children(self.queries, list(cold)):
+                found.setdefault(cold[room_nid], set()).add(child)
         return found
 
 
@@ -228,11 +235,6 @@ def _add(relevant: dict[str, RoomConfig], room_ids: Iterable[str], config: RoomC
             if combined is None:
                 combined = made[id(other)] = other.combined(config)
             relevant[room_id] = combined
-
-
-def _is_child(content: object) -> bool:
-    """ "If `via` is not present [...] the room should not be considered a child"."""
-    return isinstance(content, dict) and isinstance(content.get("via"), list)
 
 
 def _facts_in(stripped: bytes) -> Facts:

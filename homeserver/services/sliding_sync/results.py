@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import orjson
 
+from homeserver.protocol.content import text_of
 from homeserver.services.sliding_sync.parts import Kind, Part
 from homeserver.services.sliding_sync.required_state import MEMBER
-from homeserver.services.sliding_sync.room_facts import BUMP_TYPES, text_of
+from homeserver.services.sliding_sync.room_facts import BUMP_TYPES
 from homeserver.services.sliding_sync.room_state import AVATAR, NAME
 from homeserver.services.sync.encode import Encoder
 from homeserver.services.sync.sources import UnreadCounts

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
+from homeserver.protocol.content import text_of
 from homeserver.services.announcer import Resolved
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
@@ -96,16 +97,11 @@ class RoomFacts:
     # What commits while a statement is under way is applied to its answer: one list for each.
     _missed: list[list[Change]] = field(default_factory=list)
 
-    def peek(self, room_id: str) -> Facts | None:
-        """What is known of a room, if it is in memory."""
-        return self._facts.get(room_id)
-
     async def of_rooms(self, rooms: Iterable[RoomName]) -> Mapping[str, Facts]:
         """Facts by room id; one statement for all rooms that are not in memory."""
-        known = self._facts
         found, missing = dict[str, Facts](), list[RoomName]()
         for room in rooms:
-            facts = known.get(room.room_id)
+            facts = self._facts.get(room.room_id)
             if facts is None:
                 missing.append(room)
             else:
@@ -199,9 +195,3 @@ def _from_row(row: FactsRow) -> Facts:
 
 def _text_in(body: bytes | None, key: str) -> str | None:
     return None if body is None else text_of(orjson.loads(body).get("content"), key)
-
-
-def text_of(content: Any, key: str) -> str | None:
-    """A text in an event's content; None where there is none, or an empty one."""
-    value = content.get(key) if isinstance(content, dict) else None
-    return value if isinstance(value, str) and value else None
