@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from homeserver.storage.events import IN_FORCE
+from homeserver.storage.spaces import content_of, is_link
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -95,9 +96,10 @@ class SlidingRooms:
         """The position of the newest event of one of these types, by room."""
         return {row[0]: row[1] for row in await q.fetch(BUMPS, room_nids, list(types))}
 
-    async def children(self, q: Queries, space_nids: Sequence[int]) -> list[tuple[int, str, bytes]]:
-        """(space, child, event body) of all `m.space.child` in force in these spaces."""
-        return [(row[0], row[1], row[2]) for row in await q.fetch(CHILDREN, space_nids)]
+    async def children(self, q: Queries, space_nids: Sequence[int]) -> list[tuple[int, str]]:
+        """(space, child) of all `m.space.child` in force in these spaces that make a room a child."""
+        rows = await q.fetch(CHILDREN, space_nids)
+        return [(row[0], row[1]) for row in rows if is_link(content_of(row[2]))]
 
     async def deletions(self, q: Queries, spans: Sequence[tuple[int, int, int]]) -> list[tuple[int, str, str]]:
         """(room, type, state key) of what resolution took away within each span (room, after, up to)."""

@@ -56,11 +56,11 @@ class SpaceLinks:
         "If `via` is not present, or invalid, the child is ignored" (client-server API, `m.space.child`).
         """
         rows = await q.fetch(LINKS_ABOVE, room_ids)
-        return [Link(row[0], row[1]) for row in rows if is_link(_content(row[2]))]
+        return [Link(row[0], row[1]) for row in rows if is_link(content_of(row[2]))]
 
     async def doors(self, q: Queries, room_ids: Sequence[str]) -> list[tuple[str, str, dict[str, Any]]]:
         """Room, type and content of what says who may enter and look into these rooms."""
-        return [(row[0], row[1], _content(row[2])) for row in await q.fetch(DOORS, room_ids)]
+        return [(row[0], row[1], content_of(row[2])) for row in await q.fetch(DOORS, room_ids)]
 
 
 def is_link(content: dict[str, Any]) -> bool:
@@ -69,6 +69,7 @@ def is_link(content: dict[str, Any]) -> bool:
     return isinstance(via, list) and bool(via)
 
 
-def _content(body: bytes) -> dict[str, Any]:
+def content_of(body: bytes) -> dict[str, Any]:
+    """The content of a stored event; empty where it is no object."""
     content = orjson.loads(body).get("content")
     return content if isinstance(content, dict) else {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from homeserver.protocol.content import text_of
 from homeserver.protocol.identifiers import is_room_alias
 
 Content = Mapping[str, Any]
@@ -71,17 +72,17 @@ class RoomFacts:
 
 def room_facts(room_id: str, room_nid: int, joined: int, content_of: ContentOf) -> RoomFacts:
     """Read them. State is what its senders made of it: whatever has another type than the spec says is left out."""
-    alias = _text(content_of("m.room.canonical_alias"), "alias")
+    alias = text_of(content_of("m.room.canonical_alias"), "alias")
     return RoomFacts(
         room_id=room_id,
         room_nid=room_nid,
         joined=joined,
-        name=_text(content_of("m.room.name"), "name"),
+        name=text_of(content_of("m.room.name"), "name"),
         topic=plain_topic(content_of("m.room.topic")),
         alias=alias if is_room_alias(alias) else None,
-        avatar_url=_text(content_of("m.room.avatar"), "url"),
-        join_rule=_text(content_of("m.room.join_rules"), "join_rule") or "invite",
-        room_type=_text(content_of("m.room.create"), "type"),
+        avatar_url=text_of(content_of("m.room.avatar"), "url"),
+        join_rule=text_of(content_of("m.room.join_rules"), "join_rule") or "invite",
+        room_type=text_of(content_of("m.room.create"), "type"),
         world_readable=content_of("m.room.history_visibility").get("history_visibility") == "world_readable",
         guest_can_join=content_of("m.room.guest_access").get("guest_access") == "can_join",
     )
@@ -93,12 +94,7 @@ def plain_topic(content: Content) -> str | None:
     texts = block.get("m.text") if isinstance(block, dict) else None
     for text in texts if isinstance(texts, list) else ():
         if isinstance(text, dict) and text.get("mimetype", "text/plain") == "text/plain":
-            body = _text(text, "body")
+            body = text_of(text, "body")
             if body is not None:
                 return body
-    return _text(content, "topic")
-
-
-def _text(content: Content, key: str) -> str | None:
-    value = content.get(key)
-    return value if isinstance(value, str) and value else None
+    return text_of(content, "topic")
