@@ -56,13 +56,18 @@ def short(us: Us, peer: Peer, clock: FakeClock) -> Story:
     return make_story(us, peer, clock, "4", fetching_seconds=0.3)
 
 
+async def from_the_beginning(room_nid: int) -> int:
+    """All of the room is here, or to be had."""
+    return 0
+
+
 def make_story(us: Us, peer: Peer, clock: FakeClock, version: str, **more: Any) -> Story:
     mallory = ForeignServer(peer)
     room = mallory.host(ForeignRoom.create(version, now_ms=0))
     memory = RoomMemory.of(room, list(room.events.values()))
     remote = RemoteEvents(us.client, PduChecks(KnownKeys({PEER: signing_key(2)})))
     supplies = Supplies(remote, memory.store, None, memory)  # type: ignore[arg-type]
-    gaps = Gaps(remote, memory.ask)
+    gaps = Gaps(remote, memory.ask, from_the_beginning)
     incoming = Incoming(memory, memory.ask, gaps, supplies, memory.accept, Patience(clock), **more)  # type: ignore[arg-type]
     return Story(mallory, room, memory, incoming)
 

@@ -25,11 +25,6 @@ FloorOf = Callable[[int], Awaitable[int]]
 log = logging.getLogger(__name__)
 
 
-async def no_floor(room_nid: int) -> int:
-    """Of rooms in which we have been from the beginning."""
-    return 0
-
-
 @dataclass(frozen=True, slots=True)
 class Bridged:
     """`events`: those that came and those between, by id. `known`: what is here of all that they name."""
@@ -45,7 +40,7 @@ class Gaps:
 
     remote: RemoteEvents
     standings: StandingsOf
-    floor: FloorOf = no_floor
+    floor: FloorOf
 
     async def bridge(self, origin: str, room: LiveRoom, came: Mapping[str, Event], known: Known) -> Bridged:
         """Ask until nothing is missing, nothing new comes, or the bounds are reached.

@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from homeserver.federation.sending.destination import presence_edu
 from homeserver.protocol.errors import MatrixError, NotFound
 from homeserver.protocol.identifiers import server_name_of
 from homeserver.services.rooms.timeline_event import REDACTED
-from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.services.rooms.unsigned import came_in, replaced_membership
 from homeserver.storage.device_changes import Newcomer
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Announcements:
         servers = {*room.servers, *_put_out(event)} - {self.server_name, server_name_of(event.sender)}
         if not servers:
             return
-        if self._is_ours(event.state_key or "") and event.membership == "join" and _moves(event):
+        if self._is_ours(event.state_key or "") and came_in(event):
             self.devices.came(Newcomer(event.state_key or "", event.room_nid, event.position, servers))
             self._put("look", None)
             if room.joined_local == {event.state_key}:
@@ -141,8 +142,7 @@ class Announcements:
     def presence(self, user_id: str, content: dict[str, Any]) -> None:
         """Others are shown something new about a user."""
         if self._is_ours(user_id) and (len(self._presence) < MAX_WAITING or user_id in self._presence):
-            push = {"user_id": user_id, "last_active_ago": 0, **content}
-            self._presence[user_id] = {"edu_type": "m.presence", "content": {"push": [push]}}
+            self._presence[user_id] = presence_edu(user_id, content)
             self._put("presence", None)
 
     def to_device(self, destinations: Collection[str]) -> None:
@@ -255,11 +255,6 @@ class Announcements:
             "devices": self.devices.waiting,
             "sticky": self.sticky.waiting,
         }
-
-
-def _moves(event: TimelineEvent) -> bool:
-    """Whether a membership event is more than a new name or picture."""
-    return replaced_membership(event) != event.membership
 
 
 def _put_out(event: TimelineEvent) -> Collection[str]:

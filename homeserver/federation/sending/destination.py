@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -94,3 +94,8 @@ class Destination:
             or self.ephemeral
             or row.wanted_devices > row.sent_devices
         )
+
+
+def presence_edu(user_id: str, content: Mapping[str, Any]) -> Edu:
+    """What others are shown of a user now."""
+    return {"edu_type": "m.presence", "content": {"push": [{"user_id": user_id, "last_active_ago": 0, **content}]}}

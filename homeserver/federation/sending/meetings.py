@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+from homeserver.federation.sending.destination import presence_edu
 from homeserver.protocol.identifiers import server_name_of
-from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.services.rooms.unsigned import came_in
 
 if TYPE_CHECKING:
     from homeserver.federation.sending.sender import Sender
@@ -46,7 +47,7 @@ class Meetings:
     def note(self, events: Sequence[TimelineEvent]) -> None:
         """After the commit."""
         for event in events:
-            if event.membership != "join" or event.state_key is None or replaced_membership(event) == "join":
+            if event.state_key is None or not came_in(event):
                 continue
             if len(self._due) < MAX_WAITING and self._is_meeting(event.room_id, event.state_key):
                 self._due[event.room_id, event.state_key] = self.clock.now_ms() + AFTER_MS
@@ -77,7 +78,4 @@ class Meetings:
         for user_id in user_ids:
             content = self.shown(user_id)
             if content is not None:
-                push = {"user_id": user_id, "last_active_ago": 0, **content}
-                self.sender.say(
-                    servers, ("m.presence", user_id), {"edu_type": "m.presence", "content": {"push": [push]}}
-                )
+                self.sender.say(servers, ("m.presence", user_id), presence_edu(user_id, content))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from homeserver.protocol.identifiers import server_name_of
-from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.services.rooms.unsigned import came_in
 
 if TYPE_CHECKING:
     from homeserver.federation.sending.sender import Sender
@@ -43,8 +43,11 @@ class StickyBacklog:
 
     def note(self, events: Sequence[TimelineEvent]) -> bool:
         """Committed events: whether they bring a server into a room, so that there is something to `tell`."""
-        came = Counter((event.room_id, event.room_nid, server_name_of(event.state_key)) for event in events
-                       if event.membership == "join" and event.state_key and replaced_membership(event) != "join")  # fmt: skip
+        came = Counter(
+            (event.room_id, event.room_nid, server_name_of(event.state_key))
+            for event in events
+            if event.state_key is not None and came_in(event)
+        )
         for (room_id, room_nid, server_name), count in came.items():
             room = self.cache.peek(room_id)
             # Of a room that is not in memory nobody knows; whoever is told twice takes it once.

@@ -22,7 +22,7 @@ from homeserver.federation.users.key_answers import (
 )
 from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError
 from homeserver.protocol.identifiers import is_user_id, server_name_of
-from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.services.rooms.unsigned import came_in
 from homeserver.storage.remote_devices import RemoteDevice
 
 if TYPE_CHECKING:
@@ -184,9 +184,9 @@ class RemoteDeviceUpdates:
         the announcer.
         """
         for event in events:
-            user_id = event.state_key
-            if user_id is None or event.membership != "join" or replaced_membership(event) == "join":
+            if event.state_key is None or not came_in(event):
                 continue
+            user_id = event.state_key
             if server_name_of(user_id) != self.server_name:
                 self._returned.add(user_id)
             elif self._is_alone_of_ours(event.room_id, user_id):

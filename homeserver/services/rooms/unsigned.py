@@ -47,3 +47,8 @@ def replaced_membership(event: TimelineEvent) -> str | None:
     previous = orjson.loads(b"{%b}" % event.unsigned).get("prev_content")
     membership = previous.get("membership") if isinstance(previous, dict) else None
     return membership if isinstance(membership, str) else None
+
+
+def came_in(event: TimelineEvent) -> bool:
+    """Whether somebody is in the room from this event on who was not before: a new name or picture is a join, too."""
+    return event.membership == "join" and event.state_key is not None and replaced_membership(event) != "join"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeserver.services.rooms.timeline_event import TimelineEvent
-from homeserver.services.rooms.unsigned import replaced_membership
+from homeserver.services.rooms.unsigned import came_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,4 +22,4 @@ def membership_change(event: TimelineEvent) -> MembershipChange | None:
         return None
     if event.membership != "join":
         return MembershipChange(left=True)
-    return MembershipChange(joined=replaced_membership(event) != "join")
+    return MembershipChange(joined=came_in(event))
