@@ -52,7 +52,7 @@ def build_appservices(
     ask = AskAppservices(appservices, client, base.database, Users(), base.clock)
     if appservices:
         rooms.directory.resolve.makers.append(ask.make_alias)
-        rooms.memberships.invitable.makers.append(ask.make_user)
+        rooms.memberships.invitable.makers.append(ask.make_users)
         _tell(base, appservices, client, accounts, readers, kernel, rooms, encryption)
         base.life.on_start(accounts.bridged.make_senders)
         base.life.reports_memory("appservices", appservices.memory_usage)

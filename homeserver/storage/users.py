@@ -63,6 +63,8 @@ LEFT = "UPDATE users SET leaving = false WHERE user_id = $1"
 
 HAS_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE is_admin AND deactivated_ms IS NULL)"
 
+KNOWN_AMONG = "SELECT user_id FROM users WHERE user_id = ANY($1)"
+
 ERASED_AMONG = "SELECT user_id FROM users WHERE erased AND user_id = ANY($1)"
 
 THREEPIDS = "SELECT medium, address, validated_ms, added_ms FROM user_threepids WHERE user_id = $1 ORDER BY added_ms"
@@ -168,6 +170,10 @@ class Users:
     async def has_admin(self, q: Queries) -> bool:
         """Whether anybody administrates this server."""
         return bool(await q.fetchval(HAS_ADMIN))
+
+    async def known_among(self, q: Queries, user_ids: Collection[str]) -> set[str]:
+        """Those of the users who have, or had, an account here."""
+        return {row[0] for row in await q.fetch(KNOWN_AMONG, list(user_ids))}
 
     async def erased_among(self, q: Queries, user_ids: Collection[str]) -> set[str]:
         """Those of the users whose events are redacted for readers who join later."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,12 +48,13 @@ class AskAppservices:
         """Whether one in whose namespace the alias is has made it, for somebody who looks for it."""
         return await self._first_that_makes(self.appservices.of_alias(alias), "rooms", alias)
 
-    async def make_user(self, user_id: str) -> bool:
-        """The same for a user of this server; nobody is asked for users who exist."""
-        concerned = self.appservices.of_user(user_id)
-        if not concerned or await self.users.get(self.queries, user_id) is not None:
-            return False
-        return await self._first_that_makes(concerned, "users", user_id)
+    async def make_users(self, user_ids: Collection[str]) -> None:
+        """The same for users of this server, all at once; nobody is asked for users who exist. At most one statement."""
+        concerned = {user_id: found for user_id in user_ids if (found := self.appservices.of_user(user_id))}
+        if concerned:
+            known = await self.users.known_among(self.queries, concerned)
+            unknown = {user_id: found for user_id, found in concerned.items() if user_id not in known}
+            await asyncio.gather(*(self._first_that_makes(found, "users", each) for each, found in unknown.items()))
 
     async def _first_that_makes(self, concerned: Iterable[Appservice], kind: str, name: str) -> bool:
         path = f"/{kind}/{segment(name)}"

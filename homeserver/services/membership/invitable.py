@@ -10,7 +10,7 @@ from homeserver.protocol.errors import Forbidden, InviteBlocked
 from homeserver.protocol.identifiers import parse_user_id
 from homeserver.services.requester import Requester
 
-MakeUser = Callable[[str], Awaitable[bool]]
+MakeUsers = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class InviteBlocks(Protocol):
@@ -28,7 +28,7 @@ class Invitable:
     server_name: str
     federates: bool
     blocks: InviteBlocks
-    makers: list[MakeUser] = field(default_factory=list)
+    makers: list[MakeUsers] = field(default_factory=list)
     """Asked for users of this server who may not exist: application services."""
 
     async def check(self, requester: Requester, user_ids: Sequence[str]) -> None:
@@ -41,8 +41,7 @@ class Invitable:
             raise Forbidden(f"This server does not federate: {elsewhere[0]} cannot be invited")
         others = [user_id for user_id in user_ids if user_id != requester.user_id and user_id not in elsewhere]
         for make in self.makers:
-            for user_id in others:
-                await make(user_id)
+            await make(others)
         blocking = await self.blocks.blocking(others) if others else None
         if blocking:
             raise InviteBlocked(f"{', '.join(sorted(blocking))} does not accept invitations")

@@ -57,7 +57,7 @@ class Ephemeral:
         found = EphemeralEvents()
         if not room_ids:
             return found
-        stopped = set(self.typing.changed_rooms(0, 1))
+        stopped = set(self.typing.changed_rooms(0, self.typing.stream.current))
         for room_id in room_ids:
             users = self.typing.users(room_id)
             # Where somebody has just stopped, that is said as well: whoever begins anew may show him still.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,23 @@ async def test_whom_nobody_knows_the_bridge_makes_on_the_way(server: Server, bri
     assert (await bob.join("#_net_lobby:test"))["room_id"] == room_id
     await bob.get(("directory", "room", "#_net_nowhere:test"), expect=(404, "M_NOT_FOUND"))
     assert bridge.asked == ["/users/@_net_carol:test", "/rooms/#_net_lobby:test", "/rooms/#_net_nowhere:test"]
+
+
+async def test_all_whom_a_new_room_invites_are_asked_for_together(server: Server, bridge: Bridge) -> None:
+    alice, names = await server.register("alice"), ["_net_carol", "_net_dan", "_net_erin"]
+    asked, all_asked = list[str](), asyncio.Event()
+
+    async def make_user(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if len(asked) == len(names):
+            all_asked.set()
+        await asyncio.wait_for(all_asked.wait(), 10)
+        return web.json_response({})
+
+    await bridge.ghost(server, "_net_known")
+    bridge.answers |= {f"/users/@{name}:test": make_user for name in names}
+    await alice.create_room(invite=[f"@{name}:test" for name in ("_net_known", *names)])
+    assert sorted(bridge.asked) == [f"/users/@{name}:test" for name in names]
 
 
 async def test_ping(server: Server, bridge: Bridge) -> None:
