@@ -132,7 +132,7 @@ def room_filter(body: FilterBody | None, is_invited: bool | None, name_like: str
         is_dm=body.is_dm,
         is_encrypted=body.is_encrypted,
         is_invited=is_invited,
-        spaces=None if body.spaces is None else tuple(body.spaces),
+        spaces=None if body.spaces is None else frozenset(body.spaces),
         room_types=_set(body.room_types),
         not_room_types=_set(body.not_room_types),
         tags=None if body.tags is None else frozenset(body.tags),

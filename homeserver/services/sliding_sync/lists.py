@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import orjson
@@ -63,8 +64,8 @@ class Candidates:
     order: list[Membership]
     facts: Mapping[str, Facts]
     marks: Marks
-    children: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Rooms in each space that a filter names and the user has joined."""
+    parents: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By room: the spaces it is in, of those that filters name and the user has joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +139,14 @@ class RoomLists:
         spaces = {space for each in filters for space in each.spaces or ()}
         joined = [rooms[space] for space in spaces if space in rooms and rooms[space].membership == "join"]
         if joined:
-            candidates.children = await self._children(joined)
+            candidates.parents = await self._parents(joined)
 
     async def _facts_outside(self, user_id: str, entries: Sequence[Membership]) -> dict[str, Facts]:
         """Of rooms that this server is not in we know what the invitation shows."""
         states = await self.outside.of_user(self.queries, user_id, [entry.room_nid for entry in entries])
         return {entry.room_id: _facts_in(states.get(entry.room_nid, b"[]")) for entry in entries}
 
-    async def _children(self, spaces: Sequence[Membership]) -> dict[str, set[str]]:
+    async def _parents(self, spaces: Sequence[Membership]) -> dict[str, set[str]]:
         """ "Only rooms directly mentioned as `m.space.child` events in these spaces"; at most one statement."""
         found: dict[str, set[str]] = {}
         cold = {}
@@ -153,12 +154,13 @@ class RoomLists:
             live = self.cache.peek(space.room_id)
             if live is None:
                 cold[space.room_nid] = space.room_id
-            else:
-                children = live.state.of_type("m.space.child").items()
-                found[space.room_id] = {child for child, event in children if is_link(event.content)}
+                continue
+            for child, event in live.state.of_type("m.space.child").items():
+                if is_link(event.content):
+                    found.setdefault(child, set()).add(space.room_id)
         if cold:
             for room_nid, child in await self.rows.children(self.queries, list(cold)):
-                found.setdefault(cold[room_nid], set()).add(child)
+                found.setdefault(child, set()).add(cold[room_nid])
         return found
 
 
@@ -182,7 +184,7 @@ def _passes(wanted: RoomFilter, entry: Membership, candidates: Candidates) -> bo
         return False
     if wanted.is_dm is not None and wanted.is_dm != (room_id in candidates.marks.direct):
         return False
-    if wanted.spaces is not None and not any(room_id in candidates.children.get(each, ()) for each in wanted.spaces):
+    if wanted.spaces is not None and wanted.spaces.isdisjoint(candidates.parents.get(room_id, ())):
         return False
     if not _tags_pass(wanted, candidates.marks.tags_of(room_id)):
         return False
@@ -213,28 +215,23 @@ def _within(ranges: Iterable[Range], matching: Sequence[str]) -> list[str]:
 
 
 def _relevant(rules: Rules, windows: Mapping[str, Collection[str]], listed: Collection[str]) -> dict[str, RoomConfig]:
-    relevant: dict[str, RoomConfig] = {}
+    wanted: dict[str, list[RoomConfig]] = {}
     for name, each in rules.lists.items():
-        _add(relevant, windows[name], each.config)
+        for room_id in windows[name]:
+            wanted.setdefault(room_id, []).append(each.config)
     for room_id, config in rules.subscriptions.items():
         # "Rooms that a user subscribes to that they do not have permission to see [...] should be ignored"
         if room_id in listed:
-            _add(relevant, (room_id,), config)
+            wanted.setdefault(room_id, []).append(config)
+    # Many rooms are in the same lists: what these want is combined once.
+    made: dict[tuple[int, ...], RoomConfig] = {}
+    relevant: dict[str, RoomConfig] = {}
+    for room_id, configs in wanted.items():
+        key = tuple(map(id, configs))
+        if key not in made:
+            made[key] = reduce(RoomConfig.combined, configs)
+        relevant[room_id] = made[key]
     return relevant
-
-
-def _add(relevant: dict[str, RoomConfig], room_ids: Iterable[str], config: RoomConfig) -> None:
-    # Few different configurations: the same two are combined once.
-    made: dict[int, RoomConfig] = {}
-    for room_id in room_ids:
-        other = relevant.get(room_id)
-        if other is None:
-            relevant[room_id] = config
-        else:
-            combined = made.get(id(other))
-            if combined is None:
-                combined = made[id(other)] = other.combined(config)
-            relevant[room_id] = combined
 
 
 def _facts_in(stripped: bytes) -> Facts:

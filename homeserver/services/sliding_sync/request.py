@@ -23,7 +23,7 @@ class RoomFilter:
     is_dm: bool | None = None
     is_encrypted: bool | None = None
     is_invited: bool | None = None
-    spaces: tuple[str, ...] | None = None
+    spaces: frozenset[str] | None = None
     room_types: frozenset[str | None] | None = None
     not_room_types: frozenset[str | None] | None = None
     tags: frozenset[str] | None = None

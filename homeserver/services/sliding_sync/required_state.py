@@ -20,6 +20,11 @@ class RequiredState:
     include: frozenset[Pattern] = frozenset()
     exclude: frozenset[Pattern] = frozenset()
     lazy_members: bool = False
+    scans: bool = field(init=False, repr=False, compare=False)
+    """Whether keys are wanted that are not known by name."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scans", any(None in pattern for pattern in self.include))
 
     def matches(self, event_type: str, state_key: str) -> bool:
         """Whether this entry of the state is wanted for its own sake (not for who speaks in the timeline)."""
@@ -49,14 +54,11 @@ class RoomConfig:
 
     timeline_limit: int
     required: frozenset[RequiredState]
-    _exact: frozenset[tuple[str, str]] = field(init=False, repr=False, compare=False)
+    # Combinations are many, where lists overlap: nothing here is as large as what they were made of.
     _scans: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        patterns = {pattern for each in self.required for pattern in each.include}
-        exact = frozenset((kind, key) for kind, key in patterns if kind is not None and key is not None)
-        object.__setattr__(self, "_exact", exact)
-        object.__setattr__(self, "_scans", len(exact) < len(patterns))
+        object.__setattr__(self, "_scans", any(each.scans for each in self.required))
 
     def combined(self, other: RoomConfig) -> RoomConfig:
         """The superset of both."""
@@ -82,14 +84,15 @@ class RoomConfig:
         )
 
     @property
-    def exact(self) -> frozenset[tuple[str, str]]:
+    def exact(self) -> set[tuple[str, str]]:
         """Keys that are asked for by name."""
-        return self._exact
+        patterns = {pattern for each in self.required for pattern in each.include}
+        return {(kind, key) for kind, key in patterns if kind is not None and key is not None}
 
     @property
     def named(self) -> set[tuple[str, str]]:
         """Keys that scanning all but members does not find, or need not look for."""
-        return set(self._exact) | {(MEMBER, key) for key in self._keys_of_all_types if key is not None}
+        return self.exact | {(MEMBER, key) for key in self._keys_of_all_types if key is not None}
 
     def matches(self, event_type: str, state_key: str) -> bool:
         """Whether any of the rules wants this entry."""
@@ -100,7 +103,7 @@ class RoomConfig:
         if self._scans:
             yield from (event for event in self._candidates(state) if self.matches(event.type, event.state_key or ""))
             return
-        for event_type, state_key in self._exact:
+        for event_type, state_key in self.exact:
             event = state.get(event_type, state_key)
             if event is not None and self.matches(event_type, state_key):
                 yield event
@@ -120,7 +123,7 @@ class RoomConfig:
             yield from self._named_members(state)
 
     def _named_members(self, state: CurrentState) -> Iterator[TimelineEvent]:
-        keys = {key for kind, key in self._exact if kind == MEMBER} | self._keys_of_all_types
+        keys = {key for kind, key in self.exact if kind == MEMBER} | self._keys_of_all_types
         for key in keys:
             event = None if key is None else state.get(MEMBER, key)
             if event is not None:
