@@ -53,7 +53,7 @@ def build_registration(
     )
     shared_secret = SharedSecretRegistration(settings.registration.shared_secret, new_accounts, sessions, clock)
     setup_links = SetupLinks(database, SetupLinkRows(), new_accounts, clock, public_baseurl)
-    bridged = BridgedAccounts(database, identity.appservices, new_accounts, sessions, identity.authenticator)
+    bridged = BridgedAccounts(database, identity.appservices, new_accounts, sessions)
     endpoints = endpoints_of(
         RegistrationEndpoints(registration, identity.token_stage, bridged),
         SharedSecretEndpoints(shared_secret),

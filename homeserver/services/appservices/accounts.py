@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from homeserver.services.appservices.appservice import Appservice
     from homeserver.services.appservices.registry import Appservices
     from homeserver.services.registration.new_accounts import NewAccounts
-    from homeserver.services.sessions.authenticator import Authenticator
     from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
     from homeserver.storage.database import Database
 
@@ -31,7 +30,6 @@ class BridgedAccounts:
     appservices: Appservices
     accounts: NewAccounts
     sessions: Sessions
-    authenticator: Authenticator
 
     async def register(
         self, token: str | None, username: str | None, wish: SessionWish, *, inhibit_login: bool
@@ -48,7 +46,6 @@ class BridgedAccounts:
             await self.accounts.add(tx, user_id, None, appservice_id=appservice.id)
             if not inhibit_login:
                 session = await self.sessions.open(tx, user_id, wish)
-        self.authenticator.forget_user(user_id)
         return Registered(user_id, session)
 
     async def log_in(self, token: str | None, user: str | None, wish: SessionWish) -> OpenedSession:

@@ -1,4 +1,4 @@
-"""All application services, and whose a name is. Verdicts are remembered: a regular expression sees a name once."""
+"""All application services, and whose a name is. Verdicts over users are remembered, for each event asks for some."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.sliding_sync.parts import Kind, Part
 from homeserver.services.sliding_sync.required_state import MEMBER
 from homeserver.services.sync.lazy_members import LazyMembers
-from homeserver.services.sync.state_delta import StateOfWindow, distribute
+from homeserver.services.sync.state_delta import StateOfWindow, read_missing
 from homeserver.services.sync.summary import Summary
 from homeserver.services.sync.window import Window
 from homeserver.storage.sliding_rooms import SlidingRooms
@@ -84,13 +84,7 @@ class RoomStates:
                 self._add_changes(part)
                 self._add_members(part, members_key)
                 _want_for_show(part, summaries.get(part.room_id))
-        wanted = [
-            (state.window.room_nid, event_type, state_key, state.position)
-            for state in states
-            for event_type, state_key in state.missing
-        ]
-        if wanted:
-            distribute(states, await self.rooms.state_values_at(self.queries, wanted), over=False)
+        await read_missing(self.queries, self.rooms, states)
 
     async def _whole(self, parts: Sequence[Part]) -> None:
         """All required state of rooms that are told anew, or of which more is wanted than before."""

@@ -101,7 +101,7 @@ class StateDelta:
                 state.take_all(state.window.live, members=members)
         if cold:
             places = [(state.window.room_nid, state.position) for state in cold]
-            distribute(cold, await self.rooms.states_at(self.queries, places, members=members))
+            _distribute(cold, await self.rooms.states_at(self.queries, places, members=members))
 
     async def _changes(self, states: Sequence[StateOfWindow]) -> None:
         cold = []
@@ -117,17 +117,11 @@ class StateDelta:
                 state.put(event for event in recent if event.position <= state.position)
         if cold:
             rows = await self.rooms.states_changed(self.queries, [span for _, span in cold])
-            distribute([state for state, _ in cold], rows)
+            _distribute([state for state, _ in cold], rows)
 
     async def complete(self, states: Sequence[StateOfWindow]) -> None:
         """Ask for what is missing, in one statement, and hand all windows their state."""
-        wanted = [
-            (state.window.room_nid, event_type, state_key, state.position)
-            for state in states
-            for event_type, state_key in state.missing
-        ]
-        if wanted:
-            distribute(states, await self.rooms.state_values_at(self.queries, wanted), over=False)
+        await read_missing(self.queries, self.rooms, states)
         for state in states:
             state.window.state = sorted(state.found.values(), key=lambda event: event.event_nid)
 
@@ -139,7 +133,18 @@ def _add_passed(state: StateOfWindow) -> None:
             state.put([event])
 
 
-def distribute(states: Sequence[StateOfWindow], rows: Iterable[Record], *, over: bool = True) -> None:
+async def read_missing(queries: Queries, rooms: SyncRooms, states: Sequence[StateOfWindow]) -> None:
+    """Entries that memory does not have; at most one statement."""
+    wanted = [
+        (state.window.room_nid, event_type, state_key, state.position)
+        for state in states
+        for event_type, state_key in state.missing
+    ]
+    if wanted:
+        _distribute(states, await rooms.state_values_at(queries, wanted), over=False)
+
+
+def _distribute(states: Sequence[StateOfWindow], rows: Iterable[Record], *, over: bool = True) -> None:
     """Hand windows what the database had of their state; `over`: it takes the place of what they have."""
     by_room = {state.window.room_nid: state for state in states}
     for row in rows:
