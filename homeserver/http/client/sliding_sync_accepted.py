@@ -11,6 +11,7 @@ import orjson
 from homeserver.http.client.sliding_sync_bodies import (
     MAX_LISTS,
     MAX_REQUIRED_STATE,
+    Configs,
     ExtensionsBody,
     FilterBody,
     check_count,
@@ -18,7 +19,6 @@ from homeserver.http.client.sliding_sync_bodies import (
     check_subscriptions,
     checked_ranges,
     encoded_lists,
-    room_config,
     room_filter,
 )
 from homeserver.protocol.errors import InvalidParam
@@ -73,23 +73,24 @@ def rules_of(body: AcceptedBody) -> Rules:
         if _OPAQUE.fullmatch(key) is None:
             raise InvalidParam("lists: a key consists of letters, digits and -._~")
     check_subscriptions(subscriptions)
+    configs = Configs()
     return Rules(
-        {name: _list(each) for name, each in lists.items()},
-        {room_id: _config(each) for room_id, each in subscriptions.items()},
+        {name: _list(configs, each) for name, each in lists.items()},
+        {room_id: _config(configs, each) for room_id, each in subscriptions.items()},
     )
 
 
-def _list(body: AcceptedListBody) -> ListConfig:
+def _list(configs: Configs, body: AcceptedListBody) -> ListConfig:
     ranges = None if body.range is None else checked_ranges([body.range])
     chosen = room_filter(body.filters, body.filters.is_invited) if body.filters is not None else None
-    return ListConfig(_config(body), ranges, chosen)
+    return ListConfig(_config(configs, body), ranges, chosen)
 
 
-def _config(body: AcceptedListBody | AcceptedSubscriptionBody) -> RoomConfig:
+def _config(configs: Configs, body: AcceptedListBody | AcceptedSubscriptionBody) -> RoomConfig:
     required = body.required_state
     include, exclude = required.include or [], required.exclude or []
     check_count("required_state", [*include, *exclude], MAX_REQUIRED_STATE)
-    return room_config(
+    return configs.config(
         body.timeline_limit,
         RequiredState(
             frozenset((each.type, each.state_key) for each in include),

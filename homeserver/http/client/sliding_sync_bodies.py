@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sized
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ MAX_LIST_KEY_BYTES = 64
 MAX_SUBSCRIPTIONS = 1_000
 MAX_RANGES = 100
 MAX_REQUIRED_STATE = 500
+# In all lists and subscriptions together; those that want the same count once.
+MAX_PATTERNS = 5_000
 MAX_FILTER_VALUES = 500
 MAX_ID_CHARACTERS = 255
 # More are asked for by mistake; less than this is capped without a word.
@@ -105,21 +108,40 @@ def connection_id(conn_id: str | None) -> str:
     return conn_id or ""
 
 
-def room_config(timeline_limit: int, required: RequiredState) -> RoomConfig:
-    """How much of a room is wanted. Raises InvalidParam."""
-    if not 0 <= timeline_limit <= MAX_ASKED_TIMELINE_LIMIT:
-        raise InvalidParam(f"timeline_limit is a number from 0 to {MAX_ASKED_TIMELINE_LIMIT}")
-    return RoomConfig(min(timeline_limit, MAX_TIMELINE_LIMIT), frozenset((required,)))
+@dataclass(slots=True)
+class Configs:
+    """The configurations of one request. Equal ones are one object; different ones together have an end."""
+
+    _known: dict[RoomConfig, RoomConfig] = field(default_factory=dict)
+    _required: set[RequiredState] = field(default_factory=set)
+    _patterns: int = 0
+
+    def config(self, timeline_limit: int, required: RequiredState) -> RoomConfig:
+        """How much of a room is wanted. Raises InvalidParam."""
+        if not 0 <= timeline_limit <= MAX_ASKED_TIMELINE_LIMIT:
+            raise InvalidParam(f"timeline_limit is a number from 0 to {MAX_ASKED_TIMELINE_LIMIT}")
+        if required not in self._required:
+            self._required.add(required)
+            self._patterns += len(required.include) + len(required.exclude)
+        if self._patterns > MAX_PATTERNS:
+            raise InvalidParam(f"required_state: at most {MAX_PATTERNS} entries are taken in lists that differ")
+        made = RoomConfig(min(timeline_limit, MAX_TIMELINE_LIMIT), frozenset((required,)))
+        return self._known.setdefault(made, made)
 
 
 def checked_ranges(ranges: Iterable[tuple[int, int]]) -> tuple[Range, ...]:
-    """Raises InvalidParam for ranges that are none."""
-    checked = tuple(ranges)
+    """In order, and none within another. Raises InvalidParam for ranges that are none."""
+    checked = list(ranges)
     check_count("ranges", checked, MAX_RANGES)
-    for first, last in checked:
+    merged: list[Range] = []
+    for first, last in sorted(checked):
         if not 0 <= first <= last <= MAX_INTEGER:
             raise InvalidParam("A range is two indices from 0 on, the smaller one first")
-    return checked
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
 
 
 def room_filter(body: FilterBody | None, is_invited: bool | None, name_like: str | None = None) -> RoomFilter | None:
@@ -164,6 +186,8 @@ def _of_rooms(body: RoomExtensionBody | None) -> RoomExtension | None:
         return None
     check_count("lists of an extension", body.lists or (), MAX_LISTS)
     check_count("rooms of an extension", body.rooms or (), MAX_EXTENSION_ROOMS)
+    if any(len(name) > MAX_ID_CHARACTERS for name in (*(body.lists or ()), *(body.rooms or ()))):
+        raise InvalidParam("An extension names no list and no room by so long a name")
     return RoomExtension(
         EVERYTHING if body.lists is None else tuple(body.lists),
         EVERYTHING if body.rooms is None else tuple(body.rooms),

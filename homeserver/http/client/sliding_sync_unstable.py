@@ -13,6 +13,7 @@ import msgspec
 from homeserver.http.client.sliding_sync_bodies import (
     MAX_LISTS,
     MAX_REQUIRED_STATE,
+    Configs,
     ExtensionsBody,
     FilterBody,
     check_count,
@@ -20,7 +21,6 @@ from homeserver.http.client.sliding_sync_bodies import (
     check_subscriptions,
     checked_ranges,
     encoded_lists,
-    room_config,
     room_filter,
 )
 from homeserver.services.sliding_sync.engine import SlidingAnswer
@@ -78,24 +78,25 @@ def rules_of(body: UnstableBody, user_id: str) -> Rules:
     check_count("lists", lists, MAX_LISTS)
     check_list_keys(lists)
     check_subscriptions(subscriptions)
+    configs = Configs()
     return Rules(
-        {name: _list(each, user_id) for name, each in lists.items()},
-        {room_id: _config(each, user_id) for room_id, each in subscriptions.items()},
+        {name: _list(configs, each, user_id) for name, each in lists.items()},
+        {room_id: _config(configs, each, user_id) for room_id, each in subscriptions.items()},
     )
 
 
-def _list(body: ListBody, user_id: str) -> ListConfig:
+def _list(configs: Configs, body: ListBody, user_id: str) -> ListConfig:
     ranges = None
     if body.ranges is not None and not body.slow_get_all_rooms:
         ranges = checked_ranges(body.ranges)
     wanted = body.filters
     chosen = room_filter(wanted, wanted.is_invite, wanted.room_name_like) if wanted is not None else None
-    return ListConfig(_config(body, user_id), ranges, chosen)
+    return ListConfig(_config(configs, body, user_id), ranges, chosen)
 
 
-def _config(body: ListBody | SubscriptionBody, user_id: str) -> RoomConfig:
+def _config(configs: Configs, body: ListBody | SubscriptionBody, user_id: str) -> RoomConfig:
     check_count("required_state", body.required_state, MAX_REQUIRED_STATE)
-    return room_config(body.timeline_limit, _required(body.required_state, user_id))
+    return configs.config(body.timeline_limit, _required(body.required_state, user_id))
 
 
 def _required(pairs: Iterable[tuple[str, str]], user_id: str) -> RequiredState:

@@ -24,8 +24,9 @@ from homeserver.services.tokens import StreamToken
 
 MAX_CONNECTIONS_OF_DEVICE = 8
 MAX_CONNECTIONS = 50_000
-# Rooms sent on all connections together, some 300 bytes each.
-MAX_ROOMS = 500_000
+# What all of them hold together, and those of one user: rooms that were sent, and what was asked for (`WEIGHT_BYTES`).
+MAX_WEIGHT = 500_000
+MAX_WEIGHT_OF_USER = 50_000
 
 ConnectionKey = tuple[str, str, str]
 """User, device, conn_id."""
@@ -53,6 +54,11 @@ class Selection:
     dms: frozenset[str] = frozenset()
     """Relevant rooms that are direct chats."""
 
+    @property
+    def weight(self) -> int:
+        """As `Rules.weight`. A room takes a hundred bytes among the relevant ones, and ten in each window."""
+        return self.rules.weight + len(self.relevant) // 3 + sum(map(len, self.windows.values())) // 30
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -63,6 +69,11 @@ class Place:
     selection: Selection = field(default_factory=Selection)
     extensions: Extensions = field(default_factory=Extensions)
     key_counts: KeyCounts | None = None
+
+    @property
+    def weight(self) -> int:
+        """As `Rules.weight`."""
+        return self.selection.weight + self.extensions.weight
 
 
 @dataclass(slots=True)
@@ -99,7 +110,18 @@ class Connection:
 
     @property
     def weight(self) -> int:
-        return 1 + len(self.rooms) + (len(self.pending[1].rooms) if self.pending is not None else 0)
+        """What it holds in memory, in units of WEIGHT_BYTES."""
+        on_its_way = 0 if self.pending is None else self.pending[0].weight + len(self.pending[1].rooms)
+        return 1 + len(self.rooms) + self.base.weight + on_its_way
+
+
+@dataclass(slots=True)
+class Share:
+    """What one user has."""
+
+    weight: int = 0
+    devices: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """The one that was used least recently comes first."""
 
 
 @dataclass(slots=True)
@@ -108,6 +130,7 @@ class Connections:
 
     lazy: LazyMembers
     _by_device: OrderedDict[tuple[str, str], OrderedDict[str, Connection]] = field(default_factory=OrderedDict)
+    _of_user: dict[str, Share] = field(default_factory=dict)
     _weights: dict[ConnectionKey, int] = field(default_factory=dict)
     _weight: int = 0
 
@@ -125,7 +148,7 @@ class Connections:
         connection = Connection(key, secrets.token_hex(8))
         of_device = self._by_device.setdefault(key[:2], OrderedDict())
         of_device[key[2]] = connection
-        self._by_device.move_to_end(key[:2])
+        self._touch(key)
         if len(of_device) > MAX_CONNECTIONS_OF_DEVICE:
             self._forget(next(iter(of_device.values())).key)
         self._reweigh(connection)
@@ -140,9 +163,16 @@ class Connections:
             self._confirm(connection, *connection.pending)
         elif token.number != connection.base.number or connection.base.token is None:
             raise UnknownPos
-        self._by_device.move_to_end(key[:2])
-        self._by_device[key[:2]].move_to_end(key[2])
+        self._touch(key)
         return connection
+
+    def _touch(self, key: ConnectionKey) -> None:
+        user_id, device_id, conn_id = key
+        self._by_device.move_to_end((user_id, device_id))
+        self._by_device[user_id, device_id].move_to_end(conn_id)
+        devices = self._of_user.setdefault(user_id, Share()).devices
+        devices[device_id] = None
+        devices.move_to_end(device_id)
 
     def _confirm(self, connection: Connection, place: Place, delta: Delta) -> None:
         connection.base, connection.pending = place, None
@@ -174,20 +204,38 @@ class Connections:
         return None if of_device is None else of_device.get(key[2])
 
     def _reweigh(self, connection: Connection) -> None:
-        self._weight += connection.weight - self._weights.get(connection.key, 0)
-        self._weights[connection.key] = connection.weight
-        while len(self._weights) > 1 and (self._weight > MAX_ROOMS or len(self._weights) > MAX_CONNECTIONS):
+        self._count(connection.key, connection.weight)
+        share = self._of_user[connection.key[0]]
+        # First of all a user makes room for himself: he takes nothing from others.
+        while share.weight > MAX_WEIGHT_OF_USER and (other := self._oldest_beside(connection, share)) is not None:
+            self._forget(other)
+        while len(self._weights) > 1 and (self._weight > MAX_WEIGHT or len(self._weights) > MAX_CONNECTIONS):
             oldest = next(iter(self._by_device.values()))
             self._forget(next(iter(oldest.values())).key)
+
+    def _count(self, key: ConnectionKey, weight: int) -> None:
+        change = weight - self._weights.get(key, 0)
+        self._weights[key] = weight
+        self._weight += change
+        self._of_user[key[0]].weight += change
+
+    def _oldest_beside(self, connection: Connection, share: Share) -> ConnectionKey | None:
+        of_devices = (self._by_device[connection.key[0], device_id] for device_id in share.devices)
+        return next((each.key for some in of_devices for each in some.values() if each is not connection), None)
 
     def _forget(self, key: ConnectionKey) -> None:
         of_device = self._by_device.get(key[:2], OrderedDict[str, Connection]())
         connection = of_device.pop(key[2], None)
         if connection is None:
             return
+        self._count(key, 0)
+        del self._weights[key]
         if not of_device:
             del self._by_device[key[:2]]
-        self._weight -= self._weights.pop(key)
+            share = self._of_user[key[0]]
+            del share.devices[key[1]]
+            if not share.devices:
+                del self._of_user[key[0]]
         self.lazy.begin_again(connection.members_key)
 
     async def devices_deleted(self, user_id: str, device_ids: Collection[str]) -> None:
@@ -198,4 +246,4 @@ class Connections:
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
-        return {"connections": len(self._weights), "rooms": self._weight - len(self._weights)}
+        return {"connections": len(self._weights), "weight": self._weight}

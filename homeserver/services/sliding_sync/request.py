@@ -12,6 +12,11 @@ from homeserver.services.sliding_sync.required_state import RoomConfig
 MAX_TIMELINE_LIMIT = 100
 """More are not sent in one answer: "The server may cap this number"."""
 
+WEIGHT_BYTES = 300
+"""The unit in which what connections hold in memory is counted: a room that was sent."""
+WORD_BYTES = 80
+"""What a short text takes, and its place in a set."""
+
 Range = tuple[int, int]
 """First and last index, both within."""
 
@@ -30,6 +35,12 @@ class RoomFilter:
     not_tags: frozenset[str] | None = None
     name_like: str | None = None
     """A part of the room's name, in any case."""
+
+    @property
+    def texts(self) -> list[str]:
+        """All that it holds."""
+        values = (self.spaces, self.room_types, self.not_room_types, self.tags, self.not_tags)
+        return [each for some in values for each in some or () if each is not None] + [self.name_like or ""]
 
     @property
     def asks_what_rooms_are(self) -> bool:
@@ -57,6 +68,22 @@ class Rules:
 
     lists: Mapping[str, ListConfig] = field(default_factory=dict)
     subscriptions: Mapping[str, RoomConfig] = field(default_factory=dict)
+    weight: int = field(init=False, repr=False, compare=False)
+    """What they take in memory, in units of WEIGHT_BYTES."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", _weight(self))
+
+
+def _weight(rules: Rules) -> int:
+    configs = [*(each.config for each in rules.lists.values()), *rules.subscriptions.values()]
+    required = {id(each): each for config in configs for each in config.required}.values()
+    patterns = [pattern for each in required for pattern in (*each.include, *each.exclude)]
+    texts = [text for pattern in patterns for text in pattern if text is not None]
+    for each in rules.lists.values():
+        if each.filter is not None:
+            texts += each.filter.texts
+    return len(configs) + len(patterns) + sum(WORD_BYTES + len(text) for text in texts) // WEIGHT_BYTES
 
 
 EVERYTHING = ("*",)
@@ -91,6 +118,12 @@ class Extensions:
     sticky: PagedExtension | None = None
     others: Mapping[str, Any] = field(default_factory=dict)
     """Of other services, by name: each reads its own configuration."""
+
+    @property
+    def weight(self) -> int:
+        """As `Rules.weight`; a name has no more than 255 characters."""
+        by_room = (self.account_data, self.receipts, self.typing, self.voice)
+        return sum(len(each.lists) + len(each.rooms) for each in by_room if each is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,10 @@ async def test_state_by_pattern(server: Server) -> None:
 LIST: dict[str, Any] = {"timeline_limit": 1, "required_state": []}
 
 
+def entries(count: int, kind: int) -> list[tuple[str, str]]:
+    return [(f"type {kind}", f"{number}") for number in range(count)]
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [
@@ -144,6 +148,8 @@ LIST: dict[str, Any] = {"timeline_limit": 1, "required_state": []}
         ({"extensions": {"to_device": {"enabled": True, "limit": -1}}}, "M_INVALID_PARAM"),
         ({"extensions": {"typing": {"enabled": 1}}}, "M_BAD_JSON"),
         ({"extensions": {"typing": {"enabled": True, "rooms": ["!a:b"] * 1001}}}, "M_INVALID_PARAM"),
+        ({"extensions": {"typing": {"enabled": True, "rooms": ["!" * 256]}}}, "M_INVALID_PARAM"),
+        ({"lists": {f"{n}": {**LIST, "required_state": entries(500, n)} for n in range(11)}}, "M_INVALID_PARAM"),
     ],
 )
 async def test_bad_input(server: Server, body: dict[str, Any], error: str) -> None:
@@ -166,3 +172,11 @@ async def test_bad_input(server: Server, body: dict[str, Any], error: str) -> No
 async def test_bad_input_in_the_accepted_shape(server: Server, body: dict[str, Any], error: str) -> None:
     mallory = await server.register("mallory")
     await mallory.post(ACCEPTED, body, expect=(400, error))
+
+
+async def test_many_lists_that_want_the_same_and_ranges_that_overlap(server: Server) -> None:
+    alice = await server.register("alice")
+    rooms = [await alice.create_room(name=f"{number}") for number in range(5)]
+    wanted = {"timeline_limit": 1, "required_state": entries(500, 0), "ranges": [[3, 3], [0, 1], [1, 2]] * 30}
+    answer = await alice.post(UNSTABLE, {"lists": {str(number): wanted for number in range(100)}})
+    assert answer["rooms"].keys() == set(rooms[1:])
