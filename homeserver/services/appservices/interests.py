@@ -8,7 +8,7 @@ concern nobody this costs two look-ups in dictionaries.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -50,9 +50,18 @@ class Interests:
         is_member_event = event.type == "m.room.member" and event.state_key is not None
         by_target = self.appservices.of_user(event.state_key or "") if is_member_event else ()
         if by_target:
-            # Whether the room still concerns them is looked at again, once this event has been told.
-            self.forget(event.room_id)
+            self._follow(event, by_target)
         return room.union(by_sender, by_target) if by_sender or by_target else room
+
+    def _follow(self, event: TimelineEvent, targets: Collection[Appservice]) -> None:
+        """Whether the room still concerns them is looked at again, once this event has been told; one more who comes in
+        beside others of theirs changes nothing.
+        """
+        known = self._rooms.get(event.room_id)
+        if known is not None and event.membership == "join" and known.issuperset(targets):
+            self._changes += 1
+        else:
+            self.forget(event.room_id)
 
     def known_of_room(self, room_id: str) -> Concerned | None:
         """Those that all events of the room concern; None where that has to be asked for."""

@@ -19,15 +19,15 @@ REMEMBERED_USERS: Final = 100_000
 class Appservices:
     """Made once, at the start. Everything is answered without the database."""
 
-    __slots__ = ("_by_token", "_server_suffix", "all", "by_id", "of_user")
+    __slots__ = ("_by_token", "_covering", "_server_suffix", "all", "by_id")
 
     def __init__(self, appservices: Sequence[Appservice], server_name: str) -> None:
         self.all = tuple(appservices)
         self.by_id: Mapping[str, Appservice] = {each.id: each for each in appservices}
         self._by_token = {each.token_hash: each for each in appservices}
         self._server_suffix = f":{server_name}"
-        self.of_user = lru_cache(maxsize=REMEMBERED_USERS)(self._covering_user)
-        """Those that a user of this server concerns; none for users of other servers, whatever the namespaces say."""
+        # Of this server: users of others are many, and would take their places.
+        self._covering = lru_cache(maxsize=REMEMBERED_USERS)(self._covering_user)
 
     def __bool__(self) -> bool:
         return bool(self.all)
@@ -37,9 +37,11 @@ class Appservices:
         found = self._by_token.get(token_hash)
         return found if found is not None and hmac.compare_digest(found.token_hash, token_hash) else None
 
+    def of_user(self, user_id: str) -> tuple[Appservice, ...]:
+        """Those that a user of this server concerns; none for users of other servers, whatever the namespaces say."""
+        return self._covering(user_id) if user_id.endswith(self._server_suffix) else ()
+
     def _covering_user(self, user_id: str) -> tuple[Appservice, ...]:
-        if not user_id.endswith(self._server_suffix):
-            return ()
         return tuple(each for each in self.all if each.covers_user(user_id))
 
     def owner_of_user(self, user_id: str) -> Appservice | None:
@@ -88,4 +90,4 @@ class Appservices:
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
-        return {"registered": len(self.all), "known_users": self.of_user.cache_info().currsize}
+        return {"registered": len(self.all), "known_users": self._covering.cache_info().currsize}
