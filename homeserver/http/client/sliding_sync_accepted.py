@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 import orjson
 
 from homeserver.http.client.sliding_sync_bodies import (
-    MAX_LISTS,
     MAX_REQUIRED_STATE,
     Configs,
     ExtensionsBody,
     FilterBody,
     check_count,
-    check_list_keys,
-    check_subscriptions,
+    check_keys,
     checked_ranges,
     encoded_lists,
     room_filter,
 )
 from homeserver.protocol.errors import InvalidParam
+from homeserver.protocol.identifiers import is_opaque_identifier
 from homeserver.services.sliding_sync.engine import SlidingAnswer
 from homeserver.services.sliding_sync.request import ListConfig, Rules
 from homeserver.services.sliding_sync.required_state import RequiredState, RoomConfig
 from homeserver.services.sliding_sync.results import RoomResult
-
-# Appendices, "Opaque Identifiers".
-_OPAQUE = re.compile(r"[0-9A-Za-z._~-]+", re.ASCII)
 
 
 class ElementBody(msgspec.Struct):
@@ -67,12 +62,9 @@ class AcceptedBody(msgspec.Struct):
 def rules_of(body: AcceptedBody) -> Rules:
     """Lists and subscriptions. Raises InvalidParam."""
     lists, subscriptions = body.lists or {}, body.room_subscriptions or {}
-    check_count("lists", lists, MAX_LISTS)
-    check_list_keys(lists)
-    for key in lists:
-        if _OPAQUE.fullmatch(key) is None:
-            raise InvalidParam("lists: a key consists of letters, digits and -._~")
-    check_subscriptions(subscriptions)
+    check_keys(lists, subscriptions)
+    if not all(map(is_opaque_identifier, lists)):
+        raise InvalidParam("lists: a key consists of letters, digits and -._~")
     configs = Configs()
     return Rules(
         {name: _list(configs, each) for name, each in lists.items()},

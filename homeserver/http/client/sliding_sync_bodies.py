@@ -87,15 +87,11 @@ def check_count(what: str, values: Sized, most: int) -> None:
         raise InvalidParam(f"{what}: at most {most} are taken")
 
 
-def check_list_keys(keys: Iterable[str]) -> None:
-    """Raises InvalidParam for keys that are too long."""
-    for key in keys:
-        if len(key.encode()) > MAX_LIST_KEY_BYTES:
-            raise InvalidParam(f"lists: a key has at most {MAX_LIST_KEY_BYTES} bytes")
-
-
-def check_subscriptions(room_ids: Collection[str]) -> None:
-    """Raises InvalidParam for too many, or what is no room id."""
+def check_keys(lists: Collection[str], room_ids: Collection[str]) -> None:
+    """Of lists and subscriptions. Raises InvalidParam for too many, keys that are too long, and what is no room id."""
+    check_count("lists", lists, MAX_LISTS)
+    if any(len(key.encode()) > MAX_LIST_KEY_BYTES for key in lists):
+        raise InvalidParam(f"lists: a key has at most {MAX_LIST_KEY_BYTES} bytes")
     check_count("room_subscriptions", room_ids, MAX_SUBSCRIPTIONS)
     if any(len(room_id) > MAX_ID_CHARACTERS for room_id in room_ids):
         raise InvalidParam("room_subscriptions: a key is no room id")

@@ -11,14 +11,12 @@ from typing import Any
 import msgspec
 
 from homeserver.http.client.sliding_sync_bodies import (
-    MAX_LISTS,
     MAX_REQUIRED_STATE,
     Configs,
     ExtensionsBody,
     FilterBody,
     check_count,
-    check_list_keys,
-    check_subscriptions,
+    check_keys,
     checked_ranges,
     encoded_lists,
     room_filter,
@@ -75,9 +73,7 @@ class UnstableBody(msgspec.Struct):
 def rules_of(body: UnstableBody, user_id: str) -> Rules:
     """Lists and subscriptions. Raises InvalidParam."""
     lists, subscriptions = body.lists or {}, body.room_subscriptions or {}
-    check_count("lists", lists, MAX_LISTS)
-    check_list_keys(lists)
-    check_subscriptions(subscriptions)
+    check_keys(lists, subscriptions)
     configs = Configs()
     return Rules(
         {name: _list(configs, each, user_id) for name, each in lists.items()},
