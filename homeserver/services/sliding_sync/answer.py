@@ -11,7 +11,7 @@ from homeserver.services.sliding_sync.extensions import ExtensionAnswers, Scene
 from homeserver.services.sliding_sync.lists import RoomLists
 from homeserver.services.sliding_sync.request import Extensions, SlidingRequest
 from homeserver.services.sliding_sync.results import RoomResult
-from homeserver.services.sliding_sync.rooms import SlidingRoomParts, ToldRooms
+from homeserver.services.sliding_sync.rooms import Occasion, SlidingRoomParts, ToldRooms
 from homeserver.services.sliding_sync.user_marks import UserMarks
 from homeserver.services.sync.answer import Snapshot
 from homeserver.services.sync.changes import ChangesOfRooms, RoomChanges
@@ -65,17 +65,16 @@ class SlidingAnswers:
         account_data = await self._account_data(user_id, since, now)
         changes = await self._changes(user_id, since, snapshot)
         own_receipts = await self._own_receipts(request, start, now)
-        delta = Delta()
         if _may_select_otherwise(request, start, changes, account_data, own_receipts):
             marks = await self.marks.of_user(user_id, now.account_data)
             selection, facts = await self.lists.select(
                 user_id, request.rules, snapshot.rooms, connection.rooms, snapshot.ignored, marks
             )
             told = await self.parts.tell(
-                request, connection, snapshot, selection, start.selection, facts, changes, own_receipts, delta
+                Occasion(request, connection, snapshot, selection, start.selection, facts, changes, own_receipts)
             )
         else:
-            selection, told = start.selection, ToldRooms({}, set(), set())
+            selection, told = start.selection, ToldRooms()
         scene = Scene(
             request=request,
             before=base.extensions if base.token is not None else Extensions(),
@@ -92,9 +91,8 @@ class SlidingAnswers:
         news = await self.extensions.make(scene)
         key_counts = snapshot.key_counts if request.extensions.e2ee else base.key_counts
         place = Place(number, now, selection, request.extensions, key_counts)
-        return Made(
-            selection.counts, told.results, news.answers, place, delta, bool(told.results) or news.is_worth_telling
-        )
+        has_news = bool(told.results) or news.is_worth_telling
+        return Made(selection.counts, told.results, news.answers, place, told.delta, has_news)
 
     async def _account_data(self, user_id: str, since: StreamToken | None, now: StreamToken) -> AccountDataEvents:
         if since is None:

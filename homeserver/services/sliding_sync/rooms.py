@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import orjson
@@ -46,14 +46,35 @@ EVERY_EVENT = RoomEventFilter()
 NOTHING_UNREAD = UnreadCounts()
 
 
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What rooms are told from."""
+
+    request: SlidingRequest
+    connection: Connection
+    snapshot: Snapshot
+    selection: Selection
+    before: Selection
+    """What was selected where the look begins."""
+    facts: Mapping[str, Facts]
+    changes: RoomChanges
+    own_receipts: Collection[str]
+    """Rooms in which the reader's own receipts have changed what is unread."""
+
+    @property
+    def user_id(self) -> str:
+        return self.request.user_id
+
+
 @dataclass(slots=True)
 class ToldRooms:
     """Results by room id, and the rooms whose timelines begin anew or earlier than before."""
 
-    results: dict[str, RoomResult]
-    anew: set[str]
-    shown: set[int]
+    results: dict[str, RoomResult] = field(default_factory=dict)
+    anew: set[str] = field(default_factory=set)
+    shown: set[int] = field(default_factory=set)
     """Numbers of all events in timelines."""
+    delta: Delta = field(default_factory=Delta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,61 +94,51 @@ class SlidingRoomParts:
     unread: UnreadSource
     clock: Clock
 
-    async def tell(
-        self,
-        request: SlidingRequest,
-        connection: Connection,
-        snapshot: Snapshot,
-        selection: Selection,
-        before: Selection,
-        facts: Mapping[str, Facts],
-        changes: RoomChanges,
-        own_receipts: Collection[str],
-        delta: Delta,
-    ) -> ToldRooms:
-        """What there is to tell of the selected rooms; `delta` gets what the client then knows."""
-        deciding = Deciding(
-            snapshot.rooms, facts, connection.rooms, changes, before, snapshot.now.events, self.facts.cache
-        )
-        parts = []
-        for room_id, config in selection.relevant.items():
-            counts_changed = request.wants_counts and room_id in own_receipts
-            part = deciding.part(room_id, config, is_dm=room_id in selection.dms, counts_changed=counts_changed)
-            if part is not None:
-                parts.append(part)
+    async def tell(self, occasion: Occasion) -> ToldRooms:
+        """What there is to tell of the selected rooms, and what the client then knows."""
+        parts = self._decide(occasion)
         if not parts:
-            return ToldRooms({}, set(), set())
-        summaries = await self._fill(request, connection, snapshot, parts, changes)
-        results = await self._results(request, connection, snapshot, selection, facts, parts, summaries)
-        self._note(request, snapshot, selection, parts, results, delta)
+            return ToldRooms()
+        summaries = await self._fill(occasion, parts)
+        results = await self._results(occasion, parts, summaries)
         anew = {part.room_id for part in parts if part.initial or part.expanded}
         shown = {event.event_nid for part in parts if part.window is not None for event in part.window.events}
-        return ToldRooms(results, anew, shown)
+        return ToldRooms(results, anew, shown, _delta(occasion, parts))
+
+    def _decide(self, occasion: Occasion) -> list[Part]:
+        snapshot, selection, own_receipts = occasion.snapshot, occasion.selection, occasion.own_receipts
+        deciding = Deciding(
+            snapshot.rooms,
+            occasion.facts,
+            occasion.connection.rooms,
+            occasion.changes,
+            occasion.before,
+            snapshot.now.events,
+            self.facts.cache,
+        )
+        decided = (
+            deciding.part(room_id, config, is_dm=room_id in selection.dms, counts_changed=room_id in own_receipts)
+            for room_id, config in selection.relevant.items()
+        )
+        return [part for part in decided if part is not None]
 
     # -- filling -----------------------------------------------------------------------------------
 
-    async def _fill(
-        self,
-        request: SlidingRequest,
-        connection: Connection,
-        snapshot: Snapshot,
-        parts: Sequence[Part],
-        changes: RoomChanges,
-    ) -> Mapping[str, Summary]:
-        user_id, ignored = request.user_id, snapshot.ignored
-        await self._open_left(user_id, [part for part in parts if part.kind is Kind.LEFT], changes)
+    async def _fill(self, occasion: Occasion, parts: Sequence[Part]) -> Mapping[str, Summary]:
+        user_id = occasion.user_id
+        await self._open_left(user_id, [part for part in parts if part.kind is Kind.LEFT])
         await self.states.read_changes(parts)
-        if not request.takes_stubs:
+        if not occasion.request.takes_stubs:
             for part in parts:
                 if part.deleted:
                     # A client of the older shape cannot be told that something is gone.
                     part.begin_again(self.facts.cache)
         windows = [part.window for part in parts if part.window is not None and part.kind is not Kind.DECLINED]
-        await self._read_timelines(user_id, windows, ignored)
+        await self._read_timelines(user_id, windows, occasion.snapshot.ignored)
         note_members(parts)
         joined = [part.window for part in parts if part.kind is Kind.JOINED and part.window is not None]
         summaries = await self.summaries.read(user_id, joined)
-        await self.states.read_told(parts, summaries, connection.members_key)
+        await self.states.read_told(parts, summaries, occasion.connection.members_key)
         return summaries
 
     async def _read_timelines(self, user_id: str, windows: Sequence[Window], ignored: frozenset[str]) -> None:
@@ -137,7 +148,7 @@ class SlidingRoomParts:
             await self.timelines.read(hiding, EVERY_EVENT, MAX_TIMELINE_LIMIT, ignored)
         await self.history.hide_erased(windows)
 
-    async def _open_left(self, user_id: str, parts: Sequence[Part], changes: RoomChanges) -> None:
+    async def _open_left(self, user_id: str, parts: Sequence[Part]) -> None:
         """Windows of rooms that the reader is out of: at most two statements."""
         entries = [part.entry for part in parts if part.entry is not None]
         if not entries:
@@ -162,26 +173,19 @@ class SlidingRoomParts:
     # -- results -----------------------------------------------------------------------------------
 
     async def _results(
-        self,
-        request: SlidingRequest,
-        connection: Connection,
-        snapshot: Snapshot,
-        selection: Selection,
-        facts: Mapping[str, Facts],
-        parts: Sequence[Part],
-        summaries: Mapping[str, Summary],
+        self, occasion: Occasion, parts: Sequence[Part], summaries: Mapping[str, Summary]
     ) -> dict[str, RoomResult]:
+        request, base = occasion.request, occasion.connection.base.token
         await self.presenter.recall_transactions(
             request.requester, [event for part in parts if part.window is not None for event in part.window.events]
         )  # fmt: skip
-        base = connection.base.token
         results = Results(
             Encoder(request.requester, self.clock.now_ms()),
             summaries,
-            await self._bumps(parts, facts),
+            await self._bumps(parts, occasion.facts),
             await self._unread(request, parts),
             await self._stripped(request.user_id, parts),
-            selection.dms,
+            occasion.selection.dms,
             None if base is None else base.events,
         )
         told: dict[str, RoomResult] = {}
@@ -189,7 +193,7 @@ class SlidingRoomParts:
             result = results.of(part)
             if result is not None:
                 told[part.room_id] = result
-        _add_lists(selection, told)
+        _add_lists(occasion.selection, told)
         return told
 
     async def _bumps(self, parts: Iterable[Part], facts: Mapping[str, Facts]) -> Mapping[str, int | None]:
@@ -217,41 +221,27 @@ class SlidingRoomParts:
         ]
         return await self.stripped.read(user_id, entries) if entries else {}
 
-    # -- what remains ------------------------------------------------------------------------------
 
-    def _note(
-        self,
-        request: SlidingRequest,
-        snapshot: Snapshot,
-        selection: Selection,
-        parts: Iterable[Part],
-        results: Mapping[str, RoomResult],
-        delta: Delta,
-    ) -> None:
-        for part in parts:
-            delta.rooms[part.room_id] = self._known_after(request, snapshot, selection, part)
-            if part.members:
-                delta.members[part.room_id] = part.members
-            if part.window is not None and part.sent is not None and (part.initial or part.window.limited):
-                delta.members_void.add(part.room_id)
+def _delta(occasion: Occasion, parts: Iterable[Part]) -> Delta:
+    """What the client knows once the answer has arrived."""
+    delta = Delta()
+    for part in parts:
+        delta.rooms[part.room_id] = _known_after(occasion, part)
+        if part.members:
+            delta.members[part.room_id] = part.members
+        if part.window is not None and part.sent is not None and (part.initial or part.window.limited):
+            delta.members_void.add(part.room_id)
+    return delta
 
-    def _known_after(
-        self, request: SlidingRequest, snapshot: Snapshot, selection: Selection, part: Part
-    ) -> SentRoom | None:
-        entry = part.entry
-        if entry is None:
-            return None
-        if part.kind in (Kind.LEFT, Kind.DECLINED) and not (
-            part.kind is Kind.LEFT and was_sent_away(entry, request.user_id)
-        ):
-            return None
-        return SentRoom(
-            snapshot.now.events,
-            _known_config(part),
-            entry.membership,
-            entry.event_nid,
-            part.room_id in selection.dms,
-        )
+
+def _known_after(occasion: Occasion, part: Part) -> SentRoom | None:
+    entry = part.entry
+    if entry is None or part.kind is Kind.DECLINED:
+        return None
+    if part.kind is Kind.LEFT and not was_sent_away(entry, occasion.user_id):
+        return None
+    is_dm = part.room_id in occasion.selection.dms
+    return SentRoom(occasion.snapshot.now.events, _known_config(part), entry.membership, entry.event_nid, is_dm)
 
 
 def _known_config(part: Part) -> RoomConfig:
