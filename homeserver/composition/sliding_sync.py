@@ -67,7 +67,7 @@ def build_sliding_sync(
     )
     departures = DepartureFacts(base.database, answers.storage, reading.visibility)
     lists = RoomLists(
-        base.database, rows, facts, PastStays(base.database, rows), departures, base.cache, StrippedStates()
+        base.database, rows, facts, PastStays(reading.visibility), departures, base.cache, StrippedStates()
     )
     connections = Connections(lazy)
     accounts.devices.hooks.deleted.append(connections.devices_deleted)

@@ -64,16 +64,6 @@ JOIN state_changes s ON s.room_nid = wanted.room_nid AND s.type = 'm.room.member
 JOIN events e USING (event_nid)
 """
 
-# Rooms that a user was in at any time.
-EVER_JOINED = """
-SELECT wanted.room_nid FROM unnest($1::int[]) AS wanted(room_nid)
-WHERE EXISTS (
-    SELECT FROM state_changes c JOIN events e USING (event_nid)
-    WHERE c.room_nid = wanted.room_nid AND c.type = 'm.room.member' AND c.state_key = $2
-      AND position('"membership":"join"'::bytea IN e.body) > 0
-)
-"""
-
 
 class FactsRow(NamedTuple):
     """What is known of one room. `latest` None: nothing ever happened there that this server knows of."""
@@ -108,7 +98,3 @@ class SlidingRooms:
     async def own_memberships(self, q: Queries, user_id: str, places: Sequence[tuple[int, int]]) -> list[Record]:
         """The user's membership events that came into force at these places (room, position)."""
         return await q.fetch(OWN_MEMBERSHIPS, *map(list, zip(*places, strict=True)), user_id)
-
-    async def ever_joined(self, q: Queries, user_id: str, room_nids: Sequence[int]) -> set[int]:
-        """Those of the rooms that the user was in at any time."""
-        return {row[0] for row in await q.fetch(EVER_JOINED, room_nids, user_id)}

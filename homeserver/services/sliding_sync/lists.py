@@ -18,6 +18,7 @@ from homeserver.services.sliding_sync.request import ListConfig, Range, RoomFilt
 from homeserver.services.sliding_sync.required_state import RoomConfig
 from homeserver.services.sliding_sync.room_facts import Facts, RoomFacts
 from homeserver.services.sliding_sync.user_marks import Marks
+from homeserver.services.visibility import Visibility
 from homeserver.storage.memberships import Membership
 from homeserver.storage.sliding_rooms import SlidingRooms
 from homeserver.storage.spaces import is_link
@@ -40,18 +41,17 @@ def was_sent_away(entry: Membership, user_id: str) -> bool:
 class PastStays:
     """Whether users were in rooms that they are out of now: "banned from, but never joined, should not be part"."""
 
-    queries: Queries
-    rows: SlidingRooms
+    visibility: Visibility
     _known: OrderedDict[tuple[str, int, int], bool] = field(default_factory=OrderedDict)
 
     async def among(self, user_id: str, entries: Sequence[Membership]) -> set[str]:
         """Ids of those of the rooms that the user was in; at most one statement."""
-        keys = {(user_id, entry.room_nid, entry.event_nid): entry.room_id for entry in entries}
-        unknown = [key[1] for key in keys if key not in self._known]
+        keys = {(user_id, entry.room_nid, entry.event_nid): entry for entry in entries}
+        unknown = {key: entry for key, entry in keys.items() if key not in self._known}
         if unknown:
-            joined = await self.rows.ever_joined(self.queries, user_id, unknown)
-            self._known.update((key, key[1] in joined) for key in keys if key not in self._known)
-        found = {room_id for key, room_id in keys.items() if self._known.get(key)}
+            views = await self.visibility.read_perspectives(user_id, list(unknown.values()))
+            self._known.update((key, views[entry.room_id].left_at is not None) for key, entry in unknown.items())
+        found = {entry.room_id for key, entry in keys.items() if self._known[key]}
         while len(self._known) > MAX_PAST_STAYS:
             self._known.popitem(last=False)
         return found
