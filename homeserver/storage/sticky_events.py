@@ -36,7 +36,7 @@ CROSS JOIN LATERAL (
     ORDER BY event_nid DESC LIMIT $5
 ) s
 JOIN events e ON e.event_nid = s.event_nid
-ORDER BY e.event_nid
+ORDER BY e.event_nid LIMIT $6
 """
 
 # What was redacted, soft-failed or rejected does not go to other servers either.
@@ -67,12 +67,14 @@ class StickyEventRows:
         """(room, until when the last of its events sticks), of all rooms where something does."""
         return [(row[0], row[1]) for row in await q.fetch(ROOMS, now_ms)]
 
-    async def in_spans(self, q: Queries, spans: Sequence[StickySpan], now_ms: int, limit: int) -> list[Record]:
+    async def in_spans(
+        self, q: Queries, spans: Sequence[StickySpan], now_ms: int, limit: int, at_most: int | None = None
+    ) -> list[Record]:
         """What sticks still of these parts of rooms, oldest first; of each the newest, at most `limit`, and of one sender
-        at most MAX_OF_SENDER and MAX_BYTES_OF_SENDER.
+        at most MAX_OF_SENDER and MAX_BYTES_OF_SENDER. `at_most`: the oldest of all of these.
         """
         columns = [list(column) for column in zip(*spans, strict=True)]
-        return await q.fetch(IN_SPANS, *columns, now_ms, limit)
+        return await q.fetch(IN_SPANS, *columns, now_ms, limit, at_most)
 
     async def of_server(
         self, q: Queries, room_nids: Sequence[int], server_name: str, now_ms: int, limit: int

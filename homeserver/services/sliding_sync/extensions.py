@@ -28,6 +28,8 @@ from homeserver.storage.memberships import Membership
 from homeserver.storage.sticky_events import StickyEventRows, StickySpan
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from homeserver.services.clock import Clock
     from homeserver.storage.database import Queries
 
@@ -245,56 +247,54 @@ class ExtensionAnswers:
 
     async def _sticky(self, scene: Scene, wanted: PagedExtension, news: ExtensionNews) -> None:
         """MSC4480: events that stick, of all rooms of the reader, in pages that he asks for; of a room that he newly joined
-        everything that sticks there.
+        everything that sticks there, at once.
         """
         now = scene.snapshot.now.events
         since = wanted.since or 0
         if since > now:
             since = 0
-        spans = self._sticky_spans(scene, since, now)
-        if not spans:
-            news.add(STICKY, {"next_batch": str(now)}, news=False)
-            return
-        found = await self._sticky_events(scene, spans)
+        older, newer = self._sticky_spans(scene, since, now)
         limit = max(1, min(wanted.limit, MAX_STICKY))
-        page = found[:limit]
-        next_batch = now if len(found) <= limit else max(since, page[-1][0])
+        page = await self._sticky_rows(newer, limit + 1)
+        next_batch = now if len(page) <= limit else page[limit - 1]["event_nid"]
+        found = self._sticky_events(scene, [*await self._sticky_rows(older, None), *page[:limit]])
         answer: dict[str, Any] = {"next_batch": str(next_batch)}
-        if page:
-            rooms: dict[str, list[orjson.Fragment]] = {}
-            for _, room_id, event in page:
-                rooms.setdefault(room_id, []).append(event)
-            answer["rooms"] = {room_id: {"events": events} for room_id, events in rooms.items()}
-        news.add(STICKY, answer, news=bool(page))
+        if found:
+            answer["rooms"] = {room_id: {"events": events} for room_id, events in found.items()}
+        # Nothing of a page may be for this reader: he asks for the next one.
+        news.add(STICKY, answer, news=bool(found) or next_batch < now)
 
-    def _sticky_spans(self, scene: Scene, since: int, now: int) -> dict[int, tuple[str, StickySpan]]:
-        spans = {}
+    def _sticky_spans(self, scene: Scene, since: int, now: int) -> tuple[list[StickySpan], list[StickySpan]]:
+        """Of what has been told already, in rooms that the reader newly joined; and of what has not."""
+        older, newer = list[StickySpan](), list[StickySpan]()
         for room_id, entry in scene.snapshot.rooms.items():
             if entry.membership != "join" or not self.sticky_rooms.sticks(entry.room_nid):
                 continue
             own = scene.changes.own.get(room_id)
-            after = 0 if own is not None and own.left_between else since
+            if own is not None and own.left_between and since > 0:
+                older.append(StickySpan(entry.room_nid, 0, since))
             # Whoever asks for what came since his last answer asks of the rooms in which something came.
-            is_quiet = scene.since is not None and after >= scene.since.events and room_id not in scene.changes.rooms
-            if after < now and not is_quiet:
-                spans[entry.room_nid] = (room_id, StickySpan(entry.room_nid, after, now))
-        return spans
+            is_quiet = scene.since is not None and since >= scene.since.events and room_id not in scene.changes.rooms
+            if since < now and not is_quiet:
+                newer.append(StickySpan(entry.room_nid, since, now))
+        return older, newer
 
-    async def _sticky_events(
-        self, scene: Scene, spans: Mapping[int, tuple[str, StickySpan]]
-    ) -> list[tuple[int, str, orjson.Fragment]]:
-        """(number, room id, event), oldest first."""
+    async def _sticky_rows(self, spans: Sequence[StickySpan], at_most: int | None) -> list[Record]:
+        if not spans:
+            return []
+        return await self.sticky_rows.in_spans(self.queries, spans, self.clock.now_ms(), MAX_OF_ROOM, at_most)
+
+    def _sticky_events(self, scene: Scene, rows: Sequence[Record]) -> dict[str, list[orjson.Fragment]]:
+        """By room, oldest first."""
         encoder = Encoder(scene.request.requester, self.clock.now_ms())
-        rows = await self.sticky_rows.in_spans(
-            self.queries, [span for _, span in spans.values()], self.clock.now_ms(), MAX_OF_ROOM
-        )
-        found = []
+        room_ids = {entry.room_nid: room_id for room_id, entry in scene.snapshot.rooms.items()} if rows else {}
+        found: dict[str, list[orjson.Fragment]] = {}
         for row in rows:
-            room_id = spans[row["room_nid"]][0]
+            room_id = room_ids[row["room_nid"]]
             event = to_timeline_event(row, room_id)
             if event.event_nid not in scene.shown and event.sender not in scene.snapshot.ignored:
-                found.append((event.event_nid, room_id, orjson.Fragment(encoder.event(event, "join"))))
-        return sorted(found, key=lambda each: each[0])
+                found.setdefault(room_id, []).append(orjson.Fragment(encoder.event(event, "join")))
+        return found
 
 
 def _add_voice(rooms: dict[str, list[dict[str, Any]]], room_id: str, event_type: str, content: bytes | None) -> None:

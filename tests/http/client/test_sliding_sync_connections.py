@@ -220,6 +220,39 @@ async def test_sticky_events_in_pages(server: Server) -> None:
     assert "rooms" not in done["extensions"][name]
 
 
+async def stick(client: Client, room_id: str, text: str) -> str:
+    path = ("rooms", room_id, "send", "m.custom", text)
+    sticky = {"org.matrix.msc4354.sticky_duration_ms": 600_000}
+    event_id: str = (await client.request("PUT", path, json={"text": text}, query=sticky))["event_id"]
+    return event_id
+
+
+async def test_sticky_events_of_a_new_room_come_at_once_and_pages_of_others_hold_nobody_up(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    here, there = await room_of_two(alice, bob), await alice.create_room(preset="public_chat")
+    name = "org.matrix.msc4354.sticky_events"
+    sent = [await stick(alice, there, f"before {number}") for number in range(3)]
+    first = await ask(bob, extensions={name: {"enabled": True, "limit": 2}}, lists={})
+    assert "rooms" not in first["extensions"][name]
+    await bob.join(there)
+    since = first["extensions"][name]["next_batch"]
+    came = await ask(bob, first["pos"], extensions={name: {"enabled": True, "limit": 2, "since": since}}, lists={})
+    assert [event["event_id"] for event in came["extensions"][name]["rooms"][there]["events"]] == sent
+    # A page of what an ignored user said is empty, and is followed by the next one without waiting.
+    ignored = {"ignored_users": {alice.user_id: {}}}
+    await bob.put(("user", bob.user_id, "account_data", "m.ignored_user_list"), ignored)
+    for number in range(4):
+        await stick(alice, here, f"ignored {number}")
+    own = await stick(bob, here, "at last")
+    since, found, pos = came["extensions"][name]["next_batch"], [], came["pos"]
+    for _ in range(3):
+        extensions = {name: {"enabled": True, "limit": 2, "since": since}}
+        answer = await bob.post(UNSTABLE, {"lists": {}, "extensions": extensions}, pos=pos, timeout=10_000)
+        pos, since = answer["pos"], answer["extensions"][name]["next_batch"]
+        found += answer["extensions"][name].get("rooms", {}).get(here, {}).get("events", [])
+    assert [event["event_id"] for event in found] == [own]
+
+
 async def test_what_answers_cost(server: Server) -> None:
     alice, bob = await server.register("alice"), await server.register("bob")
     base = server.application.base
