@@ -221,6 +221,16 @@ async def test_who_was_thrown_out_finds_the_room_on_a_new_device(server: Server)
     assert (await phone())["rooms"] == {}
 
 
+async def test_who_was_banned_from_where_he_never_was_finds_nothing(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room()
+    # What somebody else writes into an invitation makes nobody a member.
+    content = {"membership": "invite", "org.example": {"membership": "join"}}
+    await alice.set_state(room_id, "m.room.member", content, state_key=bob.user_id)
+    await alice.ban(room_id, bob)
+    assert (await Sliding(bob, body={"lists": all_rooms()})())["rooms"] == {}
+
+
 async def test_an_opened_room_gets_its_last_page_at_once(server: Server) -> None:
     alice, bob = await server.register("alice"), await server.register("bob")
     (room_id,) = await rooms_with_bob(alice, bob, 1)
