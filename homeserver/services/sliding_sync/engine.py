@@ -63,8 +63,8 @@ class SlidingSync:
             return await make(start)
         user_id, device_id, conn_id = connection.key
         still_there = partial(self._note_presence, request)
-        # One key a connection: ids of devices have no spaces.
-        with self.polls.waiting((user_id, f"{device_id} {conn_id}"), request.timeout_ms, still_there) as poll:
+        # One key a connection: neither part can hold a NUL.
+        with self.polls.waiting((user_id, f"{device_id}\0{conn_id}"), request.timeout_ms, still_there) as poll:
             return await self._wait(user_id, make, start, poll)
 
     async def _wait(self, user_id: str, make: Callable[[From], Awaitable[Made]], start: From, poll: Poll) -> Made:

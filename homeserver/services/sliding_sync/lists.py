@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from homeserver.protocol.content import text_of
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.sliding_sync.connections import Selection, SentRoom
 from homeserver.services.sliding_sync.departures import DepartureFacts
 from homeserver.services.sliding_sync.request import ListConfig, Range, RoomFilter, Rules
 from homeserver.services.sliding_sync.required_state import RoomConfig
-from homeserver.services.sliding_sync.room_facts import Facts, RoomFacts
+from homeserver.services.sliding_sync.room_facts import Facts, RoomFacts, short_text_of
 from homeserver.services.sliding_sync.user_marks import Marks
 from homeserver.services.visibility import Visibility
 from homeserver.storage.memberships import Membership
@@ -243,7 +242,7 @@ def _facts_in(stripped: bytes) -> Facts:
         if event.get("type") == "m.room.encryption":
             facts.encrypted = True
         elif event.get("type") == "m.room.name":
-            facts.name = text_of(content, "name")
+            facts.name = short_text_of(content, "name")
         elif event.get("type") == "m.room.create":
-            facts.room_type = text_of(content, "type")
+            facts.room_type = short_text_of(content, "type")
     return facts

@@ -31,8 +31,9 @@ BUMP_TYPES = frozenset(
         "org.matrix.msc3672.beacon_info",
     )
 )
-# Some 300 bytes each.
+# Some 300 bytes each; of names so much is kept and looked through ("The name [...] SHOULD NOT exceed 255 bytes").
 MAX_ROOMS = 100_000
+MAX_TEXT_CHARACTERS = 255
 
 
 class RoomName(Protocol):
@@ -68,11 +69,11 @@ class Facts:
         if event.state_key != "":
             return
         if event.type == "m.room.name":
-            self.name = text_of(event.content, "name")
+            self.name = short_text_of(event.content, "name")
         elif event.type == "m.room.encryption":
             self.encrypted = True
         elif event.type == "m.room.create":
-            self.room_type = text_of(event.content, "type")
+            self.room_type = short_text_of(event.content, "type")
 
     def follow_deletion(self, event_type: str, state_key: str) -> None:
         """An entry of the state went."""
@@ -194,4 +195,10 @@ def _from_row(row: FactsRow) -> Facts:
 
 
 def _text_in(body: bytes | None, key: str) -> str | None:
-    return None if body is None else text_of(orjson.loads(body).get("content"), key)
+    return None if body is None else short_text_of(orjson.loads(body).get("content"), key)
+
+
+def short_text_of(content: object, key: str) -> str | None:
+    """The beginning of a text: whoever writes long ones takes no more memory than others."""
+    text = text_of(content, key)
+    return None if text is None else text[:MAX_TEXT_CHARACTERS]

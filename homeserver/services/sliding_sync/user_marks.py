@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ from homeserver.services.sync.sources import AccountDataEvents, AccountDataSourc
 
 DIRECT, TAG = "m.direct", "m.tag"
 NO_TAGS: frozenset[str] = frozenset()
-MAX_USERS = 20_000
+# Of all users together, in units of 300 bytes: a few for most, and for one thousands.
+MAX_WEIGHT = 200_000
+WEIGHT_BYTES, WORD_BYTES = 300, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,12 @@ class Marks:
     at: int
     direct: frozenset[str] = frozenset()
     tags: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        """What they take in memory, in units of WEIGHT_BYTES."""
+        texts = itertools.chain(self.direct, self.tags, *self.tags.values())
+        return 2 + (sum(WORD_BYTES + len(text) for text in texts) + 200 * len(self.tags)) // WEIGHT_BYTES
 
     def tags_of(self, room_id: str) -> frozenset[str]:
         return self.tags.get(room_id, NO_TAGS)
@@ -47,8 +56,10 @@ class UserMarks:
     """Bounded cache."""
 
     account_data: AccountDataSource
-    capacity: int = MAX_USERS
+    most: int = MAX_WEIGHT
     _users: OrderedDict[str, Marks] = field(default_factory=OrderedDict)
+    _weights: dict[str, int] = field(default_factory=dict)
+    _weight: int = 0
 
     async def of_user(self, user_id: str, to: int) -> Marks:
         """The user's marks as of a position, or newer; no statement where they are in memory and the changes recent."""
@@ -65,15 +76,18 @@ class UserMarks:
         return self._keep(user_id, Marks(at).changed(everything, at))
 
     def _keep(self, user_id: str, marks: Marks) -> Marks:
-        self._users[user_id] = marks
+        weight = marks.weight
+        self._weight += weight - self._weights.get(user_id, 0)
+        self._users[user_id], self._weights[user_id] = marks, weight
         self._users.move_to_end(user_id)
-        if len(self._users) > self.capacity:
-            self._users.popitem(last=False)
+        while self._weight > self.most and len(self._users) > 1:
+            other, _ = self._users.popitem(last=False)
+            self._weight -= self._weights.pop(other)
         return marks
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
-        return {"users": len(self._users)}
+        return {"users": len(self._users), "weight": self._weight}
 
 
 def _rooms_in(content: Any) -> frozenset[str]:
