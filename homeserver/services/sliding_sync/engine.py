@@ -15,7 +15,7 @@ from homeserver.services.sliding_sync.request import SlidingRequest
 from homeserver.services.sliding_sync.results import RoomResult
 from homeserver.services.sync.answer import Snapshot
 from homeserver.services.sync.polls import Poll, Polls
-from homeserver.services.sync.sources import KeyCounts
+from homeserver.services.sync.reader import note_presence, reader_of
 from homeserver.services.sync.streams import Streams, clamped
 
 
@@ -85,12 +85,8 @@ class SlidingSync:
         return await self.answers.make(request, connection, base, start, await self._snapshot(request), turn)
 
     async def _snapshot(self, request: SlidingRequest) -> Snapshot:
-        user_id, device_id = request.user_id, request.requester.device_id
-        ignored = frozenset(await self.streams.account_data.ignored_users(user_id))
-        counts: KeyCounts | None = None
-        if device_id is not None and request.extensions.e2ee:
-            counts = await self.streams.key_counts.counts(user_id, device_id)
-        user = await self.awake.get(user_id)
+        counted = request.extensions.e2ee
+        ignored, counts, user = await reader_of(self.streams, self.awake, request.requester, counted=counted)
         # Nothing was awaited since: positions and memberships are of the same moment.
         return Snapshot(self.streams.now(), dict(user.rooms), ignored, counts)
 
@@ -103,9 +99,7 @@ class SlidingSync:
             await self.streams.to_device.acknowledge(request.user_id, device_id, wanted.since)
 
     async def _note_presence(self, request: SlidingRequest) -> None:
-        device_id = request.requester.device_id
-        if device_id is not None:
-            await self.streams.presence.seen(request.user_id, device_id, request.set_presence)
+        await note_presence(self.streams, request.requester, request.set_presence)
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""

@@ -11,10 +11,11 @@ import orjson
 
 from homeserver.protocol.errors import LimitExceeded
 from homeserver.services.announcer import Announcer
-from homeserver.services.awake import AwakeUser, AwakeUsers
+from homeserver.services.awake import AwakeUsers
 from homeserver.services.sync.answer import Answer, Answers, Snapshot
 from homeserver.services.sync.polls import DeviceKey, Poll, Polls
 from homeserver.services.sync.quick import QuickAnswers
+from homeserver.services.sync.reader import note_presence, reader_of
 from homeserver.services.sync.request import SyncRequest
 from homeserver.services.sync.sources import KeyCounts
 from homeserver.services.sync.streams import Streams, clamped
@@ -89,9 +90,7 @@ class Sync:
             await self.streams.to_device.acknowledge(request.user_id, device_id, since.to_device)
 
     async def _note_presence(self, request: SyncRequest) -> None:
-        device_id = request.requester.device_id
-        if device_id is not None:
-            await self.streams.presence.seen(request.user_id, device_id, request.set_presence)
+        await note_presence(self.streams, request.requester, request.set_presence)
 
     async def _shared(self, request: SyncRequest) -> bytes:
         """A client that asks for the same initial sync again, because the first takes long, gets the same answer.
@@ -134,7 +133,7 @@ class Sync:
 
     async def _try_quick(self, request: SyncRequest, since: StreamToken) -> bytes | None:
         """The answer, where the news are plain."""
-        ignored, counts, user = await self._reader(request)
+        ignored, counts, user = await reader_of(self.streams, self.awake, request.requester)
         now = self.streams.now()
         news = self.quick.plain_news(request, since, now, user.rooms, ignored)
         if news is None:
@@ -150,18 +149,9 @@ class Sync:
         return answer
 
     async def _snapshot(self, request: SyncRequest) -> Snapshot:
-        ignored, counts, user = await self._reader(request)
+        ignored, counts, user = await reader_of(self.streams, self.awake, request.requester)
         # Nothing was awaited since: positions and memberships are of the same moment.
         return Snapshot(self.streams.now(), dict(user.rooms), ignored, counts)
-
-    async def _reader(self, request: SyncRequest) -> tuple[frozenset[str], KeyCounts | None, AwakeUser]:
-        """Whom the reader ignores, his device's key counts, and his rooms: those last."""
-        requester = request.requester
-        ignored = frozenset(await self.streams.account_data.ignored_users(requester.user_id))
-        counts = None
-        if requester.device_id is not None:
-            counts = await self.streams.key_counts.counts(requester.user_id, requester.device_id)
-        return ignored, counts, await self.awake.get(requester.user_id)
 
     def _encode(self, request: SyncRequest, answer: Answer) -> bytes:
         counts = answer.body.get("device_one_time_keys_count")

@@ -17,6 +17,7 @@ from homeserver.services.requester import Requester
 from homeserver.services.rooms.rendering import render_event
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.sync.engine import Sync
+from homeserver.services.sync.reader import note_presence
 from homeserver.services.sync.request import MAX_TIMELINE_EVENTS, SyncRequest
 from homeserver.services.timeline.presentation import Presenter
 from homeserver.services.tokens import StreamToken
@@ -49,8 +50,7 @@ class EventStream:
 
     async def __call__(self, requester: Requester, start: str | None, timeout_ms: int) -> EventChunk:
         """New events of the reader's rooms, invites included, and whatever else is new for him. Raises InvalidParam."""
-        if requester.device_id is not None:
-            await self.sync.streams.presence.seen(requester.user_id, requester.device_id, "online")
+        await note_presence(self.sync.streams, requester, "online")
         since = self.sync.streams.now() if start is None else StreamToken.parse(start)
         # Without the device: this stream has no place for its letters, so it must not take them for read.
         reader = replace(requester, device_id=None)

@@ -12,6 +12,7 @@ from homeserver.protocol.filters import RoomEventFilter, RoomFilter, parse_filte
 from homeserver.services.presence.old_form import in_old_form
 from homeserver.services.requester import Requester
 from homeserver.services.sync.engine import Sync
+from homeserver.services.sync.reader import note_presence
 from homeserver.services.sync.request import SyncRequest
 from homeserver.storage.room_directory import RoomDirectoryRows
 
@@ -34,8 +35,7 @@ class FirstAnswer:
     async def __call__(self, requester: Requester, limit: int, *, archived: bool) -> dict[str, Any]:
         """All rooms with their current state and newest events; with `archived` those that were left too."""
         rooms = RoomFilter(include_leave=archived, timeline=RoomEventFilter(limit=limit))
-        if requester.device_id is not None:
-            await self.sync.streams.presence.seen(requester.user_id, requester.device_id, "online")
+        await note_presence(self.sync.streams, requester, "online")
         # Without the device: messages to it wait for /sync.
         reader = replace(requester, device_id=None)
         wanted = replace(NO_PUSH_RULES, room=rooms)
