@@ -19,6 +19,7 @@ from homeserver.services.sliding_sync.lists import PastStays, RoomLists
 from homeserver.services.sliding_sync.room_facts import RoomFacts
 from homeserver.services.sliding_sync.room_state import RoomStates
 from homeserver.services.sliding_sync.rooms import SlidingRoomParts
+from homeserver.services.sliding_sync.sticky_pages import StickyPages
 from homeserver.services.sliding_sync.user_marks import UserMarks
 from homeserver.services.sync.lazy_members import LazyMembers
 from homeserver.services.sync.polls import Polls
@@ -62,9 +63,8 @@ def build_sliding_sync(
         clock=base.clock,
     )
     sticky = answers.parts.sticky
-    extensions = ExtensionAnswers(
-        base.database, streams, answers.device_lists, sticky.rows, sticky.rooms, base.clock, others
-    )
+    pages = StickyPages(base.database, sticky.rows, sticky.rooms, base.clock)
+    extensions = ExtensionAnswers(streams, answers.device_lists, pages, others)
     departures = DepartureFacts(base.database, answers.storage, reading.visibility)
     lists = RoomLists(
         base.database, rows, facts, PastStays(reading.visibility), departures, base.cache, StrippedStates()

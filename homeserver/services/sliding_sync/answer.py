@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver.services.sliding_sync.connections import Connection, Delta, Place, Selection
-from homeserver.services.sliding_sync.extensions import ExtensionAnswers, Scene
+from homeserver.services.sliding_sync.extensions import ExtensionAnswers
 from homeserver.services.sliding_sync.lists import RoomLists
 from homeserver.services.sliding_sync.request import Extensions, SlidingRequest
 from homeserver.services.sliding_sync.results import RoomResult
 from homeserver.services.sliding_sync.rooms import Occasion, SlidingRoomParts, ToldRooms
+from homeserver.services.sliding_sync.scene import Scene
 from homeserver.services.sliding_sync.user_marks import UserMarks
 from homeserver.services.sync.answer import Snapshot
 from homeserver.services.sync.changes import ChangesOfRooms, RoomChanges
