@@ -63,8 +63,8 @@ class AskAppservices:
                 continue
             try:
                 reply = await self.client.call(
-                    appservice, "GET", path, legacy=path, timeout_seconds=QUERY_SECONDS
-                )  # fmt: skip
+                    appservice, "GET", path, legacy=path, question=True, timeout_seconds=QUERY_SECONDS
+                )
             except errors.MatrixError as error:
                 log.info("no answer about %s: %s", kind, error)
                 continue
@@ -152,6 +152,7 @@ class AskAppservices:
                 f"/thirdparty/{path}",
                 query=query,
                 legacy=f"{UNSTABLE_PREFIX}/thirdparty/{path}",
+                question=True,
                 timeout_seconds=LOOK_UP_SECONDS,
             )
         except errors.MatrixError as error:

@@ -51,10 +51,13 @@ class Reply:
 
 @dataclass(slots=True)
 class AppserviceClient:
-    """One pool of connections for all. `verify_tls`: as outgoing_http has it."""
+    """Two pools of connections for all: people who make us ask hold nobody up who is told something. `verify_tls`: as
+    outgoing_http has it.
+    """
 
     verify_tls: bool = True
-    _session: aiohttp.ClientSession | None = None
+    _telling: aiohttp.ClientSession | None = None
+    _asking: aiohttp.ClientSession | None = None
     _modern: set[str] = field(default_factory=set)
     """Ids of those that have answered at a path with a version: the older ones are not tried there."""
 
@@ -67,60 +70,72 @@ class AppserviceClient:
         body: bytes | None = None,
         query: Mapping[str, list[str]] | None = None,
         legacy: str | None = None,
+        question: bool = False,
         timeout_seconds: float,
     ) -> Reply:
-        """Any answer to a request for `path` under the prefix. `legacy`: where older ones serve the same.
+        """Any answer to a request for `path` under the prefix. `legacy`: where older ones serve the same; `question`:
+        somebody wants to know.
 
         Raises UrlNotSet, ConnectionFailed, ConnectionTimeout.
         """
         if appservice.url is None:
             raise errors.UrlNotSet
         parameters = f"?{urlencode(query, doseq=True)}" if query else ""
-        reply = await self._send(appservice, method, PREFIX + path + parameters, body, timeout_seconds)
+        session = self._open(question=question)
+        reply = await _send(session, appservice, method, PREFIX + path + parameters, body, timeout_seconds)
         if reply.is_success:
             self._modern.add(appservice.id)
         elif legacy is not None and reply.status in NOT_SERVED and appservice.id not in self._modern:
-            older = await self._send(appservice, method, legacy + parameters, body, timeout_seconds)
+            older = await _send(session, appservice, method, legacy + parameters, body, timeout_seconds)
             return older if older.is_success else reply
         return reply
 
-    async def _send(
-        self, appservice: Appservice, method: str, target: str, body: bytes | None, timeout_seconds: float
-    ) -> Reply:
-        url = URL(f"{appservice.url}{target}", encoded=True)
-        headers = {"Authorization": f"Bearer {appservice.hs_token}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            async with self._open().request(
-                method,
-                url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-            ) as answer:
-                return Reply(answer.status, await _read(answer))
-        except TimeoutError:
-            raise errors.ConnectionTimeout(f"The application service {appservice.id} takes too long") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            log.info("the application service %s: %s %s", appservice.id, type(error).__name__, error)
-            raise errors.ConnectionFailed(f"The application service {appservice.id} cannot be reached") from None
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS, limit_per_host=MAX_CONNECTIONS_OF_ONE, ssl=self.verify_tls
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-            )
-        return self._session
+    def _open(self, *, question: bool) -> aiohttp.ClientSession:
+        if question:
+            self._asking = self._asking or _session(self.verify_tls)
+            return self._asking
+        self._telling = self._telling or _session(self.verify_tls)
+        return self._telling
 
     async def close(self) -> None:
         """No requests afterwards."""
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._telling, self._asking):
+            if session is not None:
+                await session.close()
+
+
+def _session(verify_tls: bool) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, limit_per_host=MAX_CONNECTIONS_OF_ONE, ssl=verify_tls)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+
+
+async def _send(
+    session: aiohttp.ClientSession,
+    appservice: Appservice,
+    method: str,
+    target: str,
+    body: bytes | None,
+    timeout_seconds: float,
+) -> Reply:
+    url = URL(f"{appservice.url}{target}", encoded=True)
+    headers = {"Authorization": f"Bearer {appservice.hs_token}"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    try:
+        async with session.request(
+            method,
+            url,
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+        ) as answer:
+            return Reply(answer.status, await _read(answer))
+    except TimeoutError:
+        raise errors.ConnectionTimeout(f"The application service {appservice.id} takes too long") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        log.info("the application service %s: %s %s", appservice.id, type(error).__name__, error)
+        raise errors.ConnectionFailed(f"The application service {appservice.id} cannot be reached") from None
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

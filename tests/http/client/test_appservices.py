@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from config.settings import Settings
+from homeserver.services.appservices.client import MAX_CONNECTIONS_OF_ONE
 from tests.bridge import AS_TOKEN, Bridge, registration, running_bridge, written
 from tests.cast import Server
 from tests.clock import FakeClock
@@ -215,6 +216,30 @@ async def test_all_whom_a_new_room_invites_are_asked_for_together(server: Server
     bridge.answers |= {f"/users/@{name}:test": make_user for name in names}
     await alice.create_room(invite=[f"@{name}:test" for name in ("_net_known", *names)])
     assert sorted(bridge.asked) == [f"/users/@{name}:test" for name in names]
+
+
+async def test_who_asks_for_what_the_bridge_does_not_answer_holds_nobody_up(server: Server, bridge: Bridge) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    ghost, bot = await bridge.ghost(server, "_net_bob"), bridge.bot(server)
+    room_id = await alice.create_room(preset="public_chat")
+    await bot.post(("join", room_id), user_id=ghost)
+    await bridge.until(lambda: bridge.events)
+    slow = asyncio.Event()
+
+    async def wait(request: web.Request) -> web.Response:
+        await slow.wait()
+        return web.json_response({}, status=404)
+
+    names = [f"#_net_{number}:test" for number in range(MAX_CONNECTIONS_OF_ONE + 5)]
+    bridge.answers.update((f"/rooms/{name}", wait) for name in names)
+    asked = [
+        asyncio.create_task(mallory.get(("directory", "room", name), expect=(404, "M_NOT_FOUND"))) for name in names
+    ]
+    while len(bridge.asked) < MAX_CONNECTIONS_OF_ONE:
+        await asyncio.sleep(0.01)
+    await bridge.event(await alice.send(room_id, "hello, ghost"))
+    slow.set()
+    await asyncio.gather(*asked)
 
 
 async def test_ping(server: Server, bridge: Bridge) -> None:
