@@ -25,3 +25,8 @@ class Requester:
     appservice_id: str | None = None
     is_unlimited: bool = False
     """Rate limits are not for it: its registration file says so."""
+
+
+def on_behalf_of(user_id: str) -> Requester:
+    """The user, without any device of his."""
+    return Requester(user_id, None, device_nid=0, token_id=0, is_guest=False, is_admin=False)

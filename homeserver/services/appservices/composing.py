@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from homeserver.services.appservices.queue import DeviceName, Edu, Queue
-from homeserver.services.requester import Requester
+from homeserver.services.requester import on_behalf_of
 from homeserver.services.rooms.rendering import render_event
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.storage.appservices import Progress, StoredTransaction, WaitingMessage
@@ -159,7 +159,7 @@ class Composing:
 
     async def _body(self, queue: Queue, taken: _Taken, now_ms: int) -> bytes:
         appservice = queue.appservice
-        reader = Requester(appservice.sender, None, device_nid=0, token_id=0, is_guest=False, is_admin=False)
+        reader = on_behalf_of(appservice.sender)
         events = [render_event(each, reader=reader, now_ms=now_ms, room_id=each.room_id) for each in taken.events]
         parts: dict[str, Any] = {"events": _array(events)}
         if appservice.receive_ephemeral:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from homeserver.protocol.errors import MatrixError
 from homeserver.protocol.voice_channel import AFK_AFTER_MS, VOICE_CHANNEL, VoiceChannel, parse_voice_channel
-from homeserver.services.voice_rosters.end_membership import on_behalf_of
+from homeserver.services.requester import on_behalf_of
 from homeserver.services.voice_rosters.seat import Seat, SeatKey
 from voice.sfu.backend import SfuUnavailable
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from homeserver.protocol.errors import NotFound
-from homeserver.services.requester import Requester
+from homeserver.services.requester import Requester, on_behalf_of
 from homeserver.services.voice_rosters.call_memberships import CALL_MEMBER, Ending, endings
 from homeserver.services.voice_rosters.seat import Member
 
@@ -65,8 +65,3 @@ class EndMembership:
             await self.set_state(
                 on_behalf_of(member.user_id), member.room_id, CALL_MEMBER, ending.state_key, ending.content
             )
-
-
-def on_behalf_of(user_id: str) -> Requester:
-    """The user, without any device of his."""
-    return Requester(user_id, None, device_nid=0, token_id=0, is_guest=False, is_admin=False)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.protocol.sticky import MAX_STICKY_MS
-from homeserver.services.requester import Requester
-from homeserver.services.voice_rosters.end_membership import on_behalf_of
+from homeserver.services.requester import Requester, on_behalf_of
 from homeserver.services.voice_rosters.foci import is_elsewhere
 from homeserver.services.voice_rosters.seat import Member
 from homeserver.storage.call_memberships import CallMembershipRows, StickyMembership
