@@ -10,6 +10,8 @@ from typing import Final
 
 WAIT_SECONDS: Final = 20.0
 """As long as a transaction may wait for its answer; whoever takes longer to come in asks for what he missed."""
+MAX_WAITING: Final = 2_000
+"""Events of all servers: a resident server that takes its time does not make us collect what its friends send."""
 
 
 @dataclass(slots=True)
@@ -18,6 +20,7 @@ class Arrivals:
 
     wait_seconds: float = WAIT_SECONDS
     _under_way: dict[str, asyncio.Event] = field(default_factory=dict)
+    _waiting: int = 0
 
     @contextmanager
     def coming_into(self, room_id: str) -> Iterator[None]:
@@ -29,10 +32,17 @@ class Arrivals:
             del self._under_way[room_id]
             over.set()
 
-    async def settled(self, room_id: str) -> None:
-        """Returns at once where nobody is on his way, else when he is in or was refused, or after `wait_seconds`."""
+    async def settled(self, room_id: str, events: int = 1) -> None:
+        """Returns at once where nobody is on his way, or too many events wait; else when he is in or was refused, or after
+        `wait_seconds`.
+        """
         over = self._under_way.get(room_id)
-        if over is not None:
+        if over is None or self._waiting + events > MAX_WAITING:
+            return
+        self._waiting += events
+        try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.wait_seconds):
                     await over.wait()
+        finally:
+            self._waiting -= events

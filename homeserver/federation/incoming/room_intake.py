@@ -84,7 +84,7 @@ class RoomIntake:
             return dict.fromkeys(_written_ids(pdus), "Something went wrong here")
 
     async def _receive(self, origin: str, room_id: str, pdus: Sequence[Any]) -> Answers:
-        await self.arrivals.settled(room_id)
+        await self.arrivals.settled(room_id, len(pdus))
         try:
             room = await self.cache.get(room_id)
         except NotFound:
