@@ -185,7 +185,7 @@ def _passes(wanted: RoomFilter, entry: Membership, candidates: Candidates) -> bo
         return False
     if wanted.spaces is not None and wanted.spaces.isdisjoint(candidates.parents.get(room_id, ())):
         return False
-    if not _tags_pass(wanted, candidates.marks.tags_of(room_id)):
+    if wanted.asks_for_tags and not _tags_pass(wanted, candidates.marks.tags_of(room_id)):
         return False
     return not wanted.asks_what_rooms_are or _is_such_a_room(wanted, candidates.facts.get(room_id, UNKNOWN))
 
@@ -214,18 +214,19 @@ def _within(ranges: Iterable[Range], matching: Sequence[str]) -> list[str]:
 
 
 def _relevant(rules: Rules, windows: Mapping[str, Collection[str]], listed: Collection[str]) -> dict[str, RoomConfig]:
-    wanted: dict[str, list[RoomConfig]] = {}
-    for name, each in rules.lists.items():
-        for room_id in windows[name]:
-            wanted.setdefault(room_id, []).append(each.config)
-    for room_id, config in rules.subscriptions.items():
-        # "Rooms that a user subscribes to that they do not have permission to see [...] should be ignored"
-        if room_id in listed:
-            wanted.setdefault(room_id, []).append(config)
+    asked: list[tuple[Iterable[str], RoomConfig]] = [(windows[name], each.config) for name, each in rules.lists.items()]
+    # "Rooms that a user subscribes to that they do not have permission to see [...] should be ignored"
+    asked += [((room_id,), config) for room_id, config in rules.subscriptions.items() if room_id in listed]
+    relevant: dict[str, RoomConfig] = {}
+    several: dict[str, list[RoomConfig]] = {}
+    for room_ids, config in asked:
+        for room_id in room_ids:
+            first = relevant.setdefault(room_id, config)
+            if first is not config:
+                several.setdefault(room_id, [first]).append(config)
     # Many rooms are in the same lists: what these want is combined once.
     made: dict[tuple[int, ...], RoomConfig] = {}
-    relevant: dict[str, RoomConfig] = {}
-    for room_id, configs in wanted.items():
+    for room_id, configs in several.items():
         key = tuple(map(id, configs))
         if key not in made:
             made[key] = reduce(RoomConfig.combined, configs)

@@ -43,6 +43,11 @@ class RoomFilter:
         return [each for some in values for each in some or () if each is not None] + [self.name_like or ""]
 
     @property
+    def asks_for_tags(self) -> bool:
+        """Whether it is about tags."""
+        return self.tags is not None or self.not_tags is not None
+
+    @property
     def asks_what_rooms_are(self) -> bool:
         """Whether it is about the state of the rooms."""
         return (
