@@ -38,8 +38,7 @@ class RoomStates:
 
     async def read_changes(self, parts: Iterable[Part]) -> None:
         """Changes and deletions of all parts that are no first ones."""
-        cold: list[tuple[Part, Span]] = []
-        unsure: list[tuple[Part, Span]] = []
+        cold, unsure = list[tuple[Part, Span]](), list[tuple[Part, Span]]()
         for part in parts:
             window, since = part.window, part.since
             if window is None or since is None or window.up_to <= since:
@@ -55,16 +54,22 @@ class RoomStates:
                     (event.type, event.state_key or ""): event for event in recent if event.position <= window.up_to
                 }
         if cold:
-            by_room = {span.room_nid: part for part, span in cold}
-            for row in await self.rooms.states_changed(self.queries, [span for _, span in cold]):
-                part = by_room[row[2]]
-                event = to_timeline_event(row, part.room_id)
-                part.changes[event.type, event.state_key or ""] = event
+            await self._read_stored(cold)
         if unsure:
-            by_room = {span.room_nid: part for part, span in unsure}
-            for room_nid, event_type, state_key in await self.rows.deletions(self.queries, [s for _, s in unsure]):
-                by_room[room_nid].deleted.add((event_type, state_key))
-                by_room[room_nid].changes.pop((event_type, state_key), None)
+            await self._read_deletions(unsure)
+
+    async def _read_stored(self, cold: Sequence[tuple[Part, Span]]) -> None:
+        by_room = {span.room_nid: part for part, span in cold}
+        for row in await self.rooms.states_changed(self.queries, [span for _, span in cold]):
+            part = by_room[row[2]]
+            event = to_timeline_event(row, part.room_id)
+            part.changes[event.type, event.state_key or ""] = event
+
+    async def _read_deletions(self, unsure: Sequence[tuple[Part, Span]]) -> None:
+        by_room = {span.room_nid: part for part, span in unsure}
+        for room_nid, event_type, state_key in await self.rows.deletions(self.queries, [span for _, span in unsure]):
+            by_room[room_nid].deleted.add((event_type, state_key))
+            by_room[room_nid].changes.pop((event_type, state_key), None)
 
     # -- what is told ------------------------------------------------------------------------------
 
