@@ -117,7 +117,7 @@ class BotCall:
     async def _token(self, service: str) -> dict[str, Any]:
         openid = await self.client.openid()
         body = {"room": self.room_id, "openid_token": openid, "device_id": self.client.device_id}
-        return dict(await self.client.ask("POST", f"{service}/sfu/get", body))
+        return await self.client.ask_service(f"{service}/sfu/get", body)
 
     def _options(self) -> rtc.RoomOptions:
         encryption = None

@@ -15,6 +15,11 @@ from voice.bot.matrix import Refused
 
 MAX_ELSEWHERE: Final = 20
 """SFUs of others; addresses are what members of the room write."""
+OPEN_SECONDS: Final = 15.0
+"""As long as one of them holds up what else happens in the call."""
+
+NO_ANSWER = (KeyError, TypeError, ValueError, RecursionError)
+NOT_LET_IN = (Refused, rtc.ConnectError, aiohttp.ClientError, TimeoutError, *NO_ANSWER)
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class Ears:
 
     connect: Callable[[str], Awaitable[rtc.Room]]
     keys: FrameKeys
+    open_seconds: float = OPEN_SECONDS
     _rooms: dict[str, rtc.Room] = field(default_factory=dict)
 
     async def listen_at(self, services: Collection[str]) -> None:
@@ -63,9 +69,10 @@ class Ears:
 
     async def _open(self, service: str) -> None:
         try:
-            room = self._rooms[service] = await self.connect(service)
-        except (Refused, rtc.ConnectError, aiohttp.ClientError, TimeoutError, KeyError) as error:
-            log.warning("cannot listen at %s: %s", service, error)
+            async with asyncio.timeout(self.open_seconds):
+                room = self._rooms[service] = await self.connect(service)
+        except NOT_LET_IN as error:
+            log.warning("cannot listen at %s: %s", service, str(error) or type(error).__name__)
         else:
             self.keys.serve(room)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from urllib.parse import quote
 import aiohttp
 
 SYNC_TIMEOUT_MS = 10_000
+SERVICE_SECONDS = 10.0
+MAX_SERVICE_BYTES = 64 * 1024
 _FILTER = (
     '{"room":{"timeline":{"limit":1},"ephemeral":{"not_types":["*"]},"state":{"lazy_load_members":true}},'
     '"presence":{"not_types":["*"]},"account_data":{"not_types":["*"]}}'
@@ -84,11 +87,28 @@ class MatrixClient:
         return dict(answer)
 
     async def ask(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
-        """One request; `path` may be a whole URL."""
-        url = path if path.startswith("http") else f"{self.base_url.rstrip('/')}{path}"
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token and not path.startswith("http") else {}
+        """One request to the homeserver."""
+        url = f"{self.base_url.rstrip('/')}{path}"
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         async with self.http.request(method, url, json=body, params=query, headers=headers) as answer:
             content = await answer.json(content_type=None)
             if answer.status != 200:
                 raise Refused(answer.status, content if isinstance(content, dict) else {})
+            return content
+
+    async def ask_service(self, url: str, body: Any) -> dict[str, Any]:
+        """Post something to a service that others have named: without our token, and not wherever it sends us.
+
+        Raises ValueError for what is no answer, too.
+        """
+        timeout = aiohttp.ClientTimeout(total=SERVICE_SECONDS)
+        async with self.http.post(url, json=body, allow_redirects=False, timeout=timeout) as answer:
+            text = bytearray()
+            async for chunk in answer.content.iter_any():
+                text += chunk
+                if len(text) > MAX_SERVICE_BYTES:
+                    raise ValueError("the answer is too large")
+            content = json.loads(text) if answer.status == 200 else None
+            if not isinstance(content, dict):
+                raise Refused(answer.status, {})
             return content

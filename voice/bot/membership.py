@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from voice.bot.matrix import MatrixClient, Refused
 
@@ -16,6 +16,7 @@ EVENT_TYPE = "org.matrix.msc3401.call.member"
 EXPIRES_MS = 4 * 60 * 60 * 1000
 LEAVE_DELAY_MS = 18_000
 RESTART_SECONDS = 4.0
+MAX_URL_CHARACTERS = 2_000
 
 
 @dataclass(slots=True)
@@ -82,8 +83,13 @@ def services_of(state: list[dict[str, Any]]) -> set[str]:
     """Token services of the SFUs at which they publish."""
     foci = [event["content"].get("foci_preferred") for event in state if _is_in_call(event)]
     first = [each[0] for each in foci if isinstance(each, list) and each and isinstance(each[0], dict)]
-    urls = {each.get("livekit_service_url") for each in first}
-    return {each for each in urls if isinstance(each, str) and each.startswith(("https://", "http://"))}
+    return {url for each in first if _is_service(url := each.get("livekit_service_url"))}
+
+
+def _is_service(url: object) -> TypeGuard[str]:
+    """Members write what they like. With a query, what we add to the address would not be part of its path."""
+    is_url = isinstance(url, str) and len(url) <= MAX_URL_CHARACTERS and url.startswith(("https://", "http://"))
+    return is_url and "?" not in str(url) and "#" not in str(url)
 
 
 def _is_in_call(event: dict[str, Any]) -> bool:
