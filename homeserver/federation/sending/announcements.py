@@ -226,9 +226,15 @@ class Announcements:
         return around | await self.changes.sharing_servers(self.queries, unknown) if unknown else around
 
     def _remembered_servers(self, user_id: str) -> Collection[str] | None:
-        user = self.awake.peek(user_id)
-        rooms = [self.cache.peek(room_id) for room_id in user.with_membership("join")] if user is not None else [None]
-        return None if None in rooms else {name for room in rooms if room is not None for name in room.servers}
+        user, servers = self.awake.peek(user_id), set[str]()
+        if user is None:
+            return None
+        for room_id in user.with_membership("join"):
+            room = self.cache.peek(room_id)
+            if room is None:
+                return None
+            servers.update(room.servers)
+        return servers
 
     async def _look(self) -> None:
         """Everything that must not be lost."""
