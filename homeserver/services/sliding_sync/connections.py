@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from homeserver.protocol.errors import UnknownPos
@@ -129,6 +129,8 @@ class Connections:
     """All connections. Those that were used least recently are forgotten first: their clients begin anew."""
 
     lazy: LazyMembers
+    on_forgotten: list[Callable[[ConnectionKey], None]] = field(default_factory=list)
+    """Called with the key of each that is not known any longer; synchronous."""
     _by_device: OrderedDict[tuple[str, str], OrderedDict[str, Connection]] = field(default_factory=OrderedDict)
     _of_user: dict[str, Share] = field(default_factory=dict)
     _weights: dict[ConnectionKey, int] = field(default_factory=dict)
@@ -237,6 +239,8 @@ class Connections:
             if not share.devices:
                 del self._of_user[key[0]]
         self.lazy.begin_again(connection.members_key)
+        for listener in self.on_forgotten:
+            listener(key)
 
     async def devices_deleted(self, user_id: str, device_ids: Collection[str]) -> None:
         """Hook of services/devices.py."""

@@ -10,7 +10,7 @@ from typing import Any
 from homeserver.services.announcer import Announcer
 from homeserver.services.awake import AwakeUsers
 from homeserver.services.sliding_sync.answer import From, Made, SlidingAnswers
-from homeserver.services.sliding_sync.connections import Connection, Connections, Place
+from homeserver.services.sliding_sync.connections import Connection, ConnectionKey, Connections, Place
 from homeserver.services.sliding_sync.request import SlidingRequest
 from homeserver.services.sliding_sync.results import RoomResult
 from homeserver.services.sync.answer import Snapshot
@@ -61,11 +61,9 @@ class SlidingSync:
         make = partial(self._make, request, connection, base, turn)
         if not request.may_wait:
             return await make(start)
-        user_id, device_id, conn_id = connection.key
         still_there = partial(self._note_presence, request)
-        # One key a connection: neither part can hold a NUL.
-        with self.polls.waiting((user_id, f"{device_id}\0{conn_id}"), request.timeout_ms, still_there) as poll:
-            return await self._wait(user_id, make, start, poll)
+        with self.polls.waiting(_poll_key(connection.key), request.timeout_ms, still_there) as poll:
+            return await self._wait(request.user_id, make, start, poll)
 
     async def _wait(self, user_id: str, make: Callable[[From], Awaitable[Made]], start: From, poll: Poll) -> Made:
         while True:
@@ -101,6 +99,15 @@ class SlidingSync:
     async def _note_presence(self, request: SlidingRequest) -> None:
         await note_presence(self.streams, request.requester, request.set_presence)
 
+    def end_wait(self, key: ConnectionKey) -> None:
+        """Its connection is not known any longer: whoever opens more and more of them does not wait on all of them."""
+        self.polls.end(_poll_key(key))
+
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
         return {**self.connections.memory_usage(), **self.polls.memory_usage()}
+
+
+def _poll_key(key: ConnectionKey) -> tuple[str, str]:
+    # Neither part of the second can hold a NUL.
+    return key[0], f"{key[1]}\0{key[2]}"

@@ -77,6 +77,11 @@ class Polls:
             timer.cancel()
             self._remove(device, poll)
 
+    def end(self, device: DeviceKey) -> None:
+        """Whatever waits there answers at once."""
+        for poll in list(self._by_device.get(device, ())):
+            poll.end()
+
     async def _time(self, timeout_ms: int, still_there: StillThere) -> None:
         while timeout_ms > STILL_THERE_INTERVAL_MS:
             await self.clock.sleep(ms=STILL_THERE_INTERVAL_MS)

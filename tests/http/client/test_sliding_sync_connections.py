@@ -142,6 +142,28 @@ async def test_a_second_request_on_a_connection_ends_the_first(server: Server) -
     await ask(alice, answer["pos"])
 
 
+async def test_mallory_does_not_wait_on_more_connections_than_he_has(server: Server) -> None:
+    mallory = await server.register("mallory")
+    engine = server.application.sliding_sync.sync
+    waiting = []
+    for number in range(MAX_CONNECTIONS_OF_DEVICE + 5):
+        body = {"conn_id": f"{number}"}
+        pos = (await mallory.post(UNSTABLE, body))["pos"]
+        pos = (await mallory.post(UNSTABLE, body, pos=pos))["pos"]
+        waiting.append(asyncio.create_task(mallory.post(UNSTABLE, body, pos=pos, timeout=600_000)))
+        async with asyncio.timeout(10):
+            if number >= MAX_CONNECTIONS_OF_DEVICE:
+                await waiting[number - MAX_CONNECTIONS_OF_DEVICE]
+            while engine.polls.memory_usage()["polls"] != min(number + 1, MAX_CONNECTIONS_OF_DEVICE):
+                await asyncio.sleep(0.01)
+    # Who begins anew, or logs out, has given up what waits.
+    await mallory.post(UNSTABLE, {"conn_id": f"{MAX_CONNECTIONS_OF_DEVICE}"})
+    await asyncio.wait_for(waiting[MAX_CONNECTIONS_OF_DEVICE], 10)
+    await mallory.post("logout")
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    assert engine.memory_usage() == {"connections": 0, "weight": 0, "devices": 0, "polls": 0}
+
+
 async def test_keys_and_device_lists(server: Server) -> None:
     alice, bob = await server.register("alice"), await server.register("bob")
     keys = {"lists": {}, "extensions": {"e2ee": {"enabled": True}}}
