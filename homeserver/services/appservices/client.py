@@ -12,10 +12,10 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from homeserver.protocol import errors
+from homeserver.protocol.canonical_json import decode_json
 from homeserver.services.appservices.appservice import Appservice
 
 MAX_CONNECTIONS: Final = 100
@@ -42,10 +42,10 @@ class Reply:
         return 200 <= self.status < 300
 
     def json(self) -> Any:
-        """The decoded body; None where it is no JSON."""
+        """The decoded body; None where it is no JSON, or nested too deep to be passed on."""
         try:
-            return orjson.loads(self.body)
-        except ValueError:
+            return decode_json(self.body)
+        except errors.MatrixError:
             return None
 
 

@@ -297,6 +297,21 @@ async def test_third_party_networks(server: Server, bridge: Bridge) -> None:
     await alice.get("thirdparty/protocol/irc", expect=(404, "M_NOT_FOUND"))
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["[" * 300 + "]" * 300, '[{"userid": "@a:b", "fields": {"x": ' + "[" * 300 + "]" * 300 + "}}]", '"x"', "[7]", "\\"],
+)
+async def test_nonsense_about_a_network_is_passed_over(server: Server, bridge: Bridge, said: str) -> None:
+    alice = await server.register("alice")
+
+    async def talk(request: web.Request) -> web.Response:
+        return web.Response(text=said)
+
+    bridge.answers["/thirdparty/user/net"] = bridge.answers["/thirdparty/protocol/net"] = talk
+    assert await alice.get("thirdparty/user/net", nick="bob") == []
+    assert await alice.get("thirdparty/protocols") == {}
+
+
 async def test_a_bridge_lists_rooms_for_its_network(server: Server, bridge: Bridge) -> None:
     alice, bot = await server.register("alice"), bridge.bot(server)
     room_id, public = await alice.create_room(), await alice.create_room(visibility="public")
