@@ -26,8 +26,9 @@ MAX_LIST_KEY_BYTES = 64
 MAX_SUBSCRIPTIONS = 1_000
 MAX_RANGES = 100
 MAX_REQUIRED_STATE = 500
-# In all lists and subscriptions together; those that want the same count once.
-MAX_PATTERNS = 5_000
+# In all lists and subscriptions together; those that want the same count once. All of it is looked at for each room.
+MAX_PATTERNS = 1_000
+MAX_DIFFERENT = 20
 MAX_FILTER_VALUES = 500
 MAX_ID_CHARACTERS = 255
 # More are asked for by mistake; less than this is capped without a word.
@@ -119,8 +120,10 @@ class Configs:
         if required not in self._required:
             self._required.add(required)
             self._patterns += len(required.include) + len(required.exclude)
-        if self._patterns > MAX_PATTERNS:
-            raise InvalidParam(f"required_state: at most {MAX_PATTERNS} entries are taken in lists that differ")
+        if self._patterns > MAX_PATTERNS or len(self._required) > MAX_DIFFERENT:
+            raise InvalidParam(
+                f"required_state: at most {MAX_DIFFERENT} different ones are taken, with {MAX_PATTERNS} entries"
+            )
         made = RoomConfig(min(timeline_limit, MAX_TIMELINE_LIMIT), frozenset((required,)))
         return self._known.setdefault(made, made)
 

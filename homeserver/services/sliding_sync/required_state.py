@@ -91,8 +91,11 @@ class RoomConfig:
 
     @property
     def named(self) -> set[tuple[str, str]]:
-        """Keys that scanning all but members does not find, or need not look for."""
-        return self.exact | {(MEMBER, key) for key in self._keys_of_all_types if key is not None}
+        """Wanted keys that scanning all but members does not find, or need not look for. Not for each room anew."""
+        keys = self.exact | {(MEMBER, key) for key in self._keys_of_all_types if key is not None}
+        if any(each.exclude for each in self.required):
+            return {key for key in keys if self.matches(*key)}
+        return keys
 
     def matches(self, event_type: str, state_key: str) -> bool:
         """Whether any of the rules wants this entry."""
@@ -103,10 +106,14 @@ class RoomConfig:
         if self._scans:
             yield from (event for event in self._candidates(state) if self.matches(event.type, event.state_key or ""))
             return
-        for event_type, state_key in self.exact:
-            event = state.get(event_type, state_key)
-            if event is not None and self.matches(event_type, state_key):
-                yield event
+        found: dict[tuple[str, str], TimelineEvent] = {}
+        for each in self.required:
+            for event_type, state_key in each.include:
+                if event_type is not None and state_key is not None:
+                    event = state.get(event_type, state_key)
+                    if event is not None:
+                        found[event_type, state_key] = event
+        yield from (event for key, event in found.items() if self.matches(*key))
 
     def _candidates(self, state: CurrentState) -> Iterable[TimelineEvent]:
         if self._wants_all_types:

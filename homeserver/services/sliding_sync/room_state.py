@@ -11,7 +11,7 @@ from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.sliding_sync.parts import Kind, Part
 from homeserver.services.sliding_sync.required_state import MEMBER
 from homeserver.services.sync.lazy_members import LazyMembers
-from homeserver.services.sync.state_delta import StateOfWindow, read_missing
+from homeserver.services.sync.state_delta import StateKey, StateOfWindow, read_missing
 from homeserver.services.sync.summary import Summary
 from homeserver.services.sync.window import Window
 from homeserver.storage.sliding_rooms import SlidingRooms
@@ -94,20 +94,25 @@ class RoomStates:
     async def _whole(self, parts: Sequence[Part]) -> None:
         """All required state of rooms that are told anew, or of which more is wanted than before."""
         scanned: dict[bool, list[Part]] = {False: [], True: []}
+        named: dict[int, set[StateKey]] = {}
         for part in parts:
             assert part.state is not None
             assert part.window is not None
             if part.window.live is not None:
                 _take_wanted(part, part.state, part.window.live)
-            elif part.config.scans:
+                part.told |= {key for key in (*part.state.found, *part.state.missing) if _is_told(part, *key)}
+                continue
+            if part.config.scans:
                 scanned[part.config.scans_members].append(part)
-            for event_type, state_key in part.config.named:
-                # What scanning finds is not asked for again.
-                if part.window.live is not None or (part.config.scans and event_type != MEMBER):
-                    continue
-                if _is_told(part, event_type, state_key):
-                    part.state.missing.add((event_type, state_key))
-            part.told |= {key for key in (*part.state.found, *part.state.missing) if _is_told(part, *key)}
+            if id(part.config) not in named:
+                named[id(part.config)] = part.config.named
+            # What scanning finds is not asked for again.
+            keys = {
+                key for key in named[id(part.config)]
+                if (key[0] == MEMBER or not part.config.scans) and _is_new(part, *key)
+            }  # fmt: skip
+            part.state.missing |= keys
+            part.told |= keys | {key for key in part.state.found if _is_told(part, *key)}
         for members, group in scanned.items():
             if group:
                 places = [(part.state.window.room_nid, part.state.position) for part in group if part.state is not None]
@@ -153,8 +158,10 @@ def _take_wanted(part: Part, state: StateOfWindow, live: LiveRoom) -> None:
 
 def _is_told(part: Part, event_type: str, state_key: str) -> bool:
     """Whether a wanted entry is told: all of them at first, and afterwards those that were not wanted before."""
-    if not part.config.matches(event_type, state_key):
-        return False
+    return part.config.matches(event_type, state_key) and _is_new(part, event_type, state_key)
+
+
+def _is_new(part: Part, event_type: str, state_key: str) -> bool:
     return part.initial or part.sent is None or not part.sent.config.matches(event_type, state_key)
 
 

@@ -149,7 +149,8 @@ def entries(count: int, kind: int) -> list[tuple[str, str]]:
         ({"extensions": {"typing": {"enabled": 1}}}, "M_BAD_JSON"),
         ({"extensions": {"typing": {"enabled": True, "rooms": ["!a:b"] * 1001}}}, "M_INVALID_PARAM"),
         ({"extensions": {"typing": {"enabled": True, "rooms": ["!" * 256]}}}, "M_INVALID_PARAM"),
-        ({"lists": {f"{n}": {**LIST, "required_state": entries(500, n)} for n in range(11)}}, "M_INVALID_PARAM"),
+        ({"lists": {f"{n}": {**LIST, "required_state": entries(350, n)} for n in range(3)}}, "M_INVALID_PARAM"),
+        ({"lists": {f"{n}": {**LIST, "required_state": entries(1, n)} for n in range(21)}}, "M_INVALID_PARAM"),
     ],
 )
 async def test_bad_input(server: Server, body: dict[str, Any], error: str) -> None:
