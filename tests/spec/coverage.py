@@ -35,7 +35,6 @@ HEAD = """\
 # tests/spec/test_coverage.py fails when a word here is not true. Written anew by: python -m tests.spec.coverage
 """
 WHY_MISSING = {
-    "server-server": "federation: issue 4",
     "oauth_server_metadata": "the OAuth 2.0 API comes with single sign-on",
     "sso_login_redirect": "single sign-on comes later",
     "pusher": "push gateways come later",
