@@ -6,7 +6,7 @@ Source: server-server API, "Publishing Keys".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,6 +44,14 @@ class PublishedKeys:
     server_name: str
     valid_until_ms: int
     keys: Mapping[str, ServerKey]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCriteria:
+    """What a notary is asked for of a server: keys, () for whatever it has, and until when to be valid; None: now."""
+
+    key_ids: Collection[str] = ()
+    until_ms: int | None = None
 
 
 def publish_keys(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from homeserver.protocol.server_keys import PublishedKeys, ServerKey
 
@@ -20,11 +20,10 @@ JOIN server_keys k ON k.server_name = wanted.server_name AND k.key_id = wanted.k
 
 # Fetches may overtake each other: what was fetched later is true.
 PUT = """
-WITH newest AS (
+WITH new_document AS (
     INSERT INTO server_key_documents (server_name, fetched_ms, valid_until_ms, document) VALUES ($1, $5, $6, $7)
-    ON CONFLICT (server_name) DO UPDATE
-    SET fetched_ms = excluded.fetched_ms, valid_until_ms = excluded.valid_until_ms, document = excluded.document
-    WHERE server_key_documents.fetched_ms <= excluded.fetched_ms
+    ON CONFLICT (server_name, fetched_ms) DO UPDATE
+    SET valid_until_ms = excluded.valid_until_ms, document = excluded.document
 )
 INSERT INTO server_keys (server_name, key_id, verify_key, usable_until_ms, fetched_ms)
 SELECT $1, key.id, key.verify_key, key.usable_until_ms, $5
@@ -34,8 +33,29 @@ SET verify_key = excluded.verify_key, usable_until_ms = excluded.usable_until_ms
 WHERE server_keys.fetched_ms <= excluded.fetched_ms
 """
 
+# Those that are the last with some key are kept, as many as $2; others have been replaced.
+FORGET_DOCUMENTS = """
+DELETE FROM server_key_documents d
+WHERE d.server_name = $1 AND d.fetched_ms NOT IN (
+    SELECT fetched_ms FROM server_keys WHERE server_name = $1
+    GROUP BY fetched_ms ORDER BY fetched_ms DESC LIMIT $2
+)
+"""
+MAX_DOCUMENTS: Final = 5
+"""Of a server; 32 KiB each at most."""
+
+# Parallel arrays of servers and key ids. A server's newest document, and those that its wanted keys were last in.
 DOCUMENTS = """
-SELECT server_name, fetched_ms, valid_until_ms, document FROM server_key_documents WHERE server_name = ANY($1::text[])
+SELECT DISTINCT d.server_name, d.fetched_ms, d.valid_until_ms, d.document, k.fetched_ms IS NOT NULL AS is_wanted
+FROM server_key_documents d
+LEFT JOIN (
+    SELECT server_name, fetched_ms FROM unnest($2::text[], $3::text[]) AS wanted(server_name, key_id)
+    JOIN server_keys USING (server_name, key_id)
+) k ON k.server_name = d.server_name AND k.fetched_ms = d.fetched_ms
+WHERE d.server_name = ANY($1::text[]) AND (k.fetched_ms IS NOT NULL OR d.fetched_ms = (
+    SELECT max(fetched_ms) FROM server_key_documents newest WHERE newest.server_name = d.server_name
+))
+ORDER BY d.server_name, d.fetched_ms DESC
 """
 
 
@@ -73,7 +93,19 @@ class ServerKeyRows:
             published.valid_until_ms,
             document,
         )
+        await q.execute(FORGET_DOCUMENTS, published.server_name, MAX_DOCUMENTS)
 
-    async def documents(self, q: Queries, server_names: Sequence[str]) -> list[KeyDocument]:
-        """The last one of each of these servers, where there is one."""
-        return [KeyDocument(*row) for row in await q.fetch(DOCUMENTS, list(server_names))]
+    async def documents(self, q: Queries, wanted: Mapping[str, Collection[str]]) -> list[KeyDocument]:
+        """By server name the keys that are wanted of it: of each server the documents that these were last in.
+
+        Where there is none of them, or none is wanted, its newest document.
+        """
+        pairs = [(server_name, key_id) for server_name, key_ids in wanted.items() for key_id in key_ids]
+        servers, key_ids = [name for name, _ in pairs], [key_id for _, key_id in pairs]
+        rows = await q.fetch(DOCUMENTS, list(wanted), servers, key_ids)
+        answered = {row["server_name"] for row in rows if row["is_wanted"]}
+        return [
+            KeyDocument(row["server_name"], row["fetched_ms"], row["valid_until_ms"], row["document"])
+            for row in rows
+            if row["is_wanted"] or row["server_name"] not in answered
+        ]

@@ -11,6 +11,7 @@ from homeserver.federation.keyring import SERVER_KEYS
 from homeserver.federation.remote_call_tokens import STABLE, UNSTABLE
 from homeserver.protocol.server_keys import DAY_MS, read_published_keys
 from homeserver.protocol.signing import verify_json
+from homeserver.storage.server_keys import MAX_DOCUMENTS
 from tests.cast import Client
 from tests.clock import START_MS, FakeClock
 from tests.dns import FakeDns
@@ -103,6 +104,40 @@ async def test_a_notary_asks_again_when_what_it_has_does_not_last(alpha: Home, p
     body = {"server_keys": {"peer.example": {key.key_id: {"minimum_valid_until_ts": later_ms + 1}}}}
     await ask.post("/_matrix/key/v2/query", body)
     assert len(peer.heard) == 3
+
+
+async def test_a_notary_keeps_vouching_for_a_key_that_its_server_forgot(
+    alpha: Home, peer: Peer, clock: FakeClock
+) -> None:
+    ask, path = alpha.server.anonymous(), "/_matrix/key/v2/query/peer.example"
+    forgotten, others = signing_key(2), [signing_key(number, f"new{number}") for number in range(20, 30)]
+    peer.says(SERVER_KEYS, key_document("peer.example", forgotten))
+    await ask.get(path)
+    for key in others[:3]:
+        clock.advance(days=1)
+        peer.says(SERVER_KEYS, key_document("peer.example", key, valid_until_ms=clock.now_ms() + DAY_MS))
+        await ask.get(path)
+
+    def body(*key_ids: str) -> dict[str, Any]:
+        return {"server_keys": {"peer.example": {key_id: {} for key_id in key_ids}}}
+
+    async def vouched(*key_ids: str) -> list[str]:
+        answer = await ask.post("/_matrix/key/v2/query", body(*key_ids))
+        return [key_id for document in answer["server_keys"] for key_id in document["verify_keys"]]
+
+    assert await vouched(forgotten.key_id) == [forgotten.key_id]
+    assert await vouched(others[0].key_id, forgotten.key_id) == [others[0].key_id, forgotten.key_id]
+    assert await vouched() == await vouched("ed25519:nobody") == [others[2].key_id]
+    # Only so many of them, as whoever changes his keys all the time would fill the disk.
+    for key in others[3:]:
+        clock.advance(days=1)
+        peer.says(SERVER_KEYS, key_document("peer.example", key, valid_until_ms=clock.now_ms() + DAY_MS))
+        await ask.get(path)
+    assert (
+        await alpha.server.application.base.database.fetchval("SELECT count(*) FROM server_key_documents")
+        == MAX_DOCUMENTS
+    )
+    assert await vouched(forgotten.key_id) == [others[-1].key_id]
 
 
 async def test_questions_to_a_notary_that_are_none(alpha: Home) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.protocol.server_keys import KeyCriteria
 
 ROOT = "/_matrix/key/v2"
 MAX_BODY_BYTES = 256 * 1024
@@ -19,8 +20,8 @@ MAX_BODY_BYTES = 256 * 1024
 class KeyNotary(Protocol):
     """Implemented by federation/notary.py."""
 
-    async def documents(self, wanted: Mapping[str, int | None]) -> list[dict[str, Any]]:
-        """By server name, until when the keys should be valid in ms; None: now."""
+    async def documents(self, wanted: Mapping[str, KeyCriteria]) -> list[dict[str, Any]]:
+        """By server name, which keys are wanted and until when they should be valid."""
         ...
 
 
@@ -53,15 +54,19 @@ class KeyEndpoints:
     )
     async def query_one(self, request: Request[None]) -> Response:
         until_ms = request.query.integer("minimum_valid_until_ts", minimum=0)
-        return {"server_keys": await self.notary.documents({request.path["server_name"]: until_ms})}
+        key_ids = [request.path["key_id"]] if "key_id" in request.path else []
+        wanted = {request.path["server_name"]: KeyCriteria(key_ids, until_ms)}
+        return {"server_keys": await self.notary.documents(wanted)}
 
     @endpoint("POST", f"{ROOT}/query", auth=Auth.NONE, body=QueryBody, limit="key_query", max_body_bytes=MAX_BODY_BYTES)
     async def query_many(self, request: Request[QueryBody]) -> Response:
-        wanted = {name: _latest(criteria) for name, criteria in request.body.server_keys.items()}
+        wanted = {
+            name: KeyCriteria(list(criteria), _latest(criteria)) for name, criteria in request.body.server_keys.items()
+        }
         return {"server_keys": await self.notary.documents(wanted)}
 
 
 def _latest(criteria: Mapping[str, Criteria]) -> int | None:
-    """One document has all keys of a server, so the most demanding key decides."""
+    """Nearly always one document has all keys of a server, so the most demanding key decides."""
     times = (each.minimum_valid_until_ts for each in criteria.values())
     return max((time_ms for time_ms in times if time_ms is not None), default=None)
