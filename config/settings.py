@@ -172,7 +172,12 @@ class EmailSettings:
     tls: Literal["none", "starttls", "tls"] = key("starttls", "How the connection is encrypted.")
     username: str | None = key(None, "Where the mail server wants a login.")
     password: str | None = key(None, "Where the mail server wants a login.", secret=True)
+    verify_tls: bool = key(True, "Check its certificate.")
+    ca_file: Path | None = key(None, "Extra trusted CA, for the mail server only.")
+    timeout_ms: int = key(30_000, "How long it may take over an answer.", unit="duration", minimum=1_000)
     from_: str = key("VoiceChat <noreply@localhost>", "Sender of our mail.", name="from")
+    app_name: str = key("VoiceChat", "What mail calls this server.")
+    templates: Path | None = key(None, "Directory with mail texts that replace ours: see docs/operating/mail.md.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +265,11 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    keep_ms: int = key(365 * DAY_MS, "How long it is remembered who did what.", unit="duration", minimum=DAY_MS)
+
+
+@dataclass(frozen=True, slots=True)
 class WellKnownSettings:
     server: str | None = key(None, "host:port of the federation listener, if it is not server_name:8448.")
     support_page: str | None = key(None, "A page for people who need help.", unit="http")
@@ -299,4 +309,5 @@ class Settings:
     voice: VoiceSettings = key(VoiceSettings, "Calls.")
     log: LogSettings = key(LogSettings, "The log.")
     metrics: MetricsSettings = key(MetricsSettings, "Metrics.")
+    audit: AuditSettings = key(AuditSettings, "What administrators do is recorded.")
     well_known: WellKnownSettings = key(WellKnownSettings, "/.well-known/matrix.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
+from homeserver.composition.administration import build_administration
 from homeserver.composition.appservices import build_appservices
 from homeserver.composition.call_page import build_call_page
 from homeserver.composition.call_probe import build_call_probe
@@ -98,7 +99,7 @@ def build_application(
     those that it signed with earlier.
     """
     clock = clock or SystemClock()
-    base = build_foundation(settings.server_name, database, clock)
+    base = build_foundation(settings.server_name, database, clock, settings.audit.keep_ms)
     limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles)
@@ -123,12 +124,13 @@ def build_application(
     rosters = build_rosters(base, rooms, reading, encryption, calls, voice.backend)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
     sliding_sync = build_sliding_sync(base, accounts, reading, sync)
+    administration = build_administration(base)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
         *pages, accounts, readers, rooms, reading, encryption, media, spaces, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync, sliding_sync, appservices,
+        history, doors, calls, rosters, sync, sliding_sync, appservices, administration,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)

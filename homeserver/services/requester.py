@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,18 @@ class Requester:
     appservice_id: str | None = None
     is_unlimited: bool = False
     """Rate limits are not for it: its registration file says so."""
+    is_locked: bool = False
+    """Nothing is wanted of him but that he logs out."""
+    is_suspended: bool = False
+    """He may read, and leave."""
+    is_expired: bool = False
+    """His account has to be renewed first."""
+    remote_address: str = field(default="", compare=False)
+    """Where the request came from; empty where nobody sent one. For the audit log."""
+
+    def at(self, remote_address: str) -> Requester:
+        """The same, asking from there."""
+        return self if self.remote_address == remote_address else replace(self, remote_address=remote_address)
 
 
 def on_behalf_of(user_id: str) -> Requester:

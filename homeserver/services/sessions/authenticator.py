@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from homeserver.protocol import errors
@@ -32,6 +32,12 @@ class Roles(Protocol):
     def forget_user(self, user_id: str) -> None: ...
 
 
+class Standing(Protocol):
+    """Who is locked or suspended: services/standing/standings.py."""
+
+    def marked(self, requester: Requester) -> Requester: ...
+
+
 class GuessLimiter(Protocol):
     """services/rate_limits.py."""
 
@@ -48,6 +54,7 @@ class GuessLimiter(Protocol):
 class _Known:
     requester: Requester
     expires_ms: int | None
+    account_ends_ms: int | None
 
 
 class Authenticator:
@@ -65,6 +72,7 @@ class Authenticator:
         "_limiter",
         "_queries",
         "_roles",
+        "_standing",
         "_tokens",
     )
 
@@ -75,6 +83,7 @@ class Authenticator:
         last_seen: LastSeen,
         clock: Clock,
         limiter: GuessLimiter,
+        standing: Standing,
         capacity: int = 20_000,
         roles: Roles | None = None,
     ) -> None:
@@ -83,6 +92,7 @@ class Authenticator:
         self._last_seen = last_seen
         self._clock = clock
         self._limiter = limiter
+        self._standing = standing
         self._roles = roles
         self._capacity = capacity
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
@@ -98,7 +108,7 @@ class Authenticator:
         user_id: str | None = None,
         device_id: str | None = None,
     ) -> Requester:
-        """Who holds this token. Raises UnknownToken, with `soft_logout` where it has merely expired; LimitExceeded where
+        """Who holds this token, marked with his standing. Raises UnknownToken, with `soft_logout` where it has merely expired; LimitExceeded where
         too many tokens that nobody has came from this address, for tokens that are not in memory. Of application services
         what `Masquerades.requester` raises.
 
@@ -119,7 +129,14 @@ class Authenticator:
             # "Soft logout": the client keeps its keys and comes back with a refresh token or a password.
             raise errors.UnknownToken("The access token has expired", soft_logout=True)
         self._last_seen.note(known.requester.device_nid, remote_address, user_agent)
-        return known.requester
+        return self._asking_from(token_hash, known, remote_address)
+
+    def _asking_from(self, token_hash: bytes, known: _Known, remote_address: str) -> Requester:
+        """Where he asks from is remembered with the token: it seldom changes."""
+        requester = known.requester.at(remote_address)
+        if requester is not known.requester and self._known.get(token_hash) is known:
+            self._known[token_hash] = _Known(requester, known.expires_ms)
+        return requester
 
     async def _speak_for(
         self,
@@ -133,7 +150,7 @@ class Authenticator:
         requester = await roles.requester(appservice, user_id, device_id)
         if requester.device_nid:
             self._last_seen.note(requester.device_nid, remote_address, user_agent)
-        return requester
+        return requester.at(remote_address)
 
     async def _load(self, token_hash: bytes, network: str) -> _Known:
         self._limiter.check_left("unknown_token", network)
@@ -145,7 +162,7 @@ class Authenticator:
         if stored.predecessor_id is not None and not self._has_expired(stored):
             await self._retire_predecessor(stored)
             forgotten += 1
-        known = _Known(_requester(stored), stored.expires_ms)
+        known = _Known(_requester(stored), stored.expires_ms, stored.valid_until_ms)
         if forgotten == self._forgotten:
             self._remember(token_hash, known)
         return known
@@ -181,7 +198,7 @@ class Authenticator:
             raise
 
     def forget_user(self, user_id: str) -> None:
-        """Something about this user changed that requesters carry (guest, administrator)."""
+        """Something about this user changed that requesters carry (guest, administrator), or when his account ends."""
         if self._roles is not None:
             self._roles.forget_user(user_id)
         self.forget([token_hash for token_hash, known in self._known.items() if known.requester.user_id == user_id])

@@ -1,0 +1,56 @@
+"""Ada, an administrator, looks up what was done, page by page; nobody else may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cast import PASSWORD, Client, Server
+
+PATH = "/_voicechat/admin/v1/audit"
+
+
+@pytest.fixture
+async def ada(server: Server) -> Client:
+    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
+    return await server.anonymous().login("ada", PASSWORD)
+
+
+async def record(server: Server, action: str, target: str, **details: Any) -> None:
+    audit = server.application.base.audit
+    await audit.record_as(audit.database, "@eve:test", action, target, details, address="192.0.2.1")
+
+
+async def test_an_entry_says_who_did_what(server: Server, ada: Client) -> None:
+    await record(server, "room.block", "!pub:test", block=True)
+    (entry,) = (await ada.get(PATH, who="@eve:test"))["entries"]
+    assert entry == {
+        "id": entry["id"], "ts": server.clock.now_ms(), "who": "@eve:test", "address": "192.0.2.1",
+        "action": "room.block", "target": "!pub:test", "details": {"block": True},
+    }  # fmt: skip
+
+
+async def test_pages_follow_each_other(server: Server, ada: Client) -> None:
+    for number in range(5):
+        await record(server, "room.block", f"!room{number}:test")
+    seen, token = [], None
+    for _ in range(3):
+        answer = await ada.get(PATH, limit=2, **{"from": token}, action="room")
+        seen += [entry["target"] for entry in answer["entries"]]
+        token = answer.get("next_token")
+    assert token is None
+    assert seen == [f"!room{number}:test" for number in (4, 3, 2, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": "many"}, {"from": "x"}, {"from": -1}, {"since_ts": "today"}, {"until_ts": -5}]
+)
+async def test_nonsense_is_refused(ada: Client, query: dict[str, Any]) -> None:
+    await ada.get(PATH, **query, expect=(400, "M_INVALID_PARAM"))
+
+
+async def test_only_administrators_read_it(server: Server) -> None:
+    mallory = await server.register("mallory")
+    await mallory.get(PATH, expect=(403, "M_FORBIDDEN"))
+    await server.anonymous().get(PATH, expect=(401, "M_MISSING_TOKEN"))
