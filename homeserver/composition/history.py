@@ -49,7 +49,7 @@ def build_history(
     servers = RoomServers(base.server_name, base.clock.now_ms, client.pauses.retry_at_ms)
     depths = partial(depths_at, base.database)
     backfill = Backfill(
-        parts.remote, servers, parts.supplies, foreign.standings, foreign.fill, base.cache, base.clock, depths
+        parts.remote, servers, parts.supplies, foreign.standings.in_room, foreign.fill, base.cache, base.clock, depths
     )
     base.life.on_stop(backfill.stop)
     base.life.reports_memory("backfill", backfill.memory_usage)

@@ -18,7 +18,7 @@ from homeserver.protocol.errors import MatrixError, NotFound
 from homeserver.protocol.events import Event, StateMap
 from homeserver.services.clock import Clock
 from homeserver.services.foreign_events.outcomes import ToldState, Verdict
-from homeserver.services.foreign_events.standings import StandingsOf
+from homeserver.services.foreign_events.standings import StandingsIn
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.storage.timeline_gaps import Gap
@@ -75,7 +75,7 @@ class Backfill:
     remote: RemoteEvents
     servers: RoomServers
     supplies: Supplies
-    standings: StandingsOf
+    standings: StandingsIn
     fill: FillGap
     cache: RoomCache
     clock: Clock
@@ -154,7 +154,7 @@ class Backfill:
         events = connected(answer, missing)
         if not events:
             raise NotFound("None of the missing events")
-        ends = await self._unknown_ends(events)
+        ends = await self._unknown_ends(room, events)
         if len(ends) > MAX_OPEN_ENDS:
             raise NotFound("Too many branches")
         # The states first: most of what old events cite is part of them.
@@ -162,9 +162,10 @@ class Backfill:
         await self.supplies.auth_events(name, room, events)
         return _Found(events, told)
 
-    async def _unknown_ends(self, events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
+    async def _unknown_ends(self, room: LiveRoom, events: Sequence[Event]) -> dict[str, tuple[str, ...]]:
         ends = open_ends(events)
-        standings = await self.standings({prev for prevs in ends.values() for prev in prevs}) if ends else {}
+        prevs = {prev for prevs in ends.values() for prev in prevs}
+        standings = await self.standings(room.room_nid, prevs) if prevs else {}
         return still_open(ends, {prev for prev, standing in standings.items() if standing in PLACED})
 
     async def _told(self, name: str, room: LiveRoom, ends: Mapping[str, Sequence[str]]) -> list[ToldState]:

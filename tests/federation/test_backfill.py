@@ -132,6 +132,20 @@ async def test_mallory_gives_events_of_another_room_and_with_wrong_signatures(
     assert texts(await read_back(alice, room)) == []
 
 
+async def test_mallory_builds_a_room_on_another(alice: Client, mallory: ForeignServer) -> None:
+    """What is built on an event of another room that is here is taken, and nothing of the other room is shown."""
+    other = chatty(mallory, 1, name="other")
+    room = chatty(mallory, 2)
+    await enter(alice, other)
+    [hers] = other.tip
+    room.states[hers] = room.state_before(room.tip)
+    room.tip = [room.send(MALLORY, "built on the other", prev=[hers]).event_id]
+    for number in range(2, 5):
+        room.send(MALLORY, str(number))
+    await enter(alice, room)
+    assert texts(await read_back(alice, room)) == ["4", "3", "2", "built on the other"]
+
+
 async def test_mallory_goes_on_without_end(alice: Client, mallory: ForeignServer) -> None:
     """Her history is long, and nothing in it is what Alice looks for: each page costs a bounded number of questions."""
     room = chatty(mallory, 1000)

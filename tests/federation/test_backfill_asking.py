@@ -59,7 +59,7 @@ class Others:
     async def auth_events(self, destination: str, room: Any, events: Sequence[Event]) -> None:
         assert events
 
-    async def standings(self, event_ids: Collection[str]) -> dict[str, Standing]:
+    async def standings(self, room_nid: int, event_ids: Collection[str]) -> dict[str, Standing]:
         return {event_id: self.known[event_id] for event_id in event_ids if event_id in self.known}
 
     async def fill(self, room: Any, high: int, events: Sequence[Event], told: Sequence[ToldState]) -> list[Verdict]:

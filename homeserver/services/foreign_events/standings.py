@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 StandingsOf = Callable[[Collection[str]], Awaitable[dict[str, Standing]]]
 """`Standings`, as others are given it."""
+StandingsIn = Callable[[int, Collection[str]], Awaitable[dict[str, Standing]]]
+"""`Standings.in_room`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Standings:
         """By event id; events that are not stored are left out. One statement."""
         marks = await self.pdus.marks(self.queries, event_ids)
         return {event_id: standing_of(mark) for event_id, mark in marks.items()}
+
+    async def in_room(self, room_nid: int, event_ids: Collection[str]) -> dict[str, Standing]:
+        """The same without events of other rooms, on which nothing of this room can be built."""
+        marks = await self.pdus.marks(self.queries, event_ids)
+        return {event_id: standing_of(mark) for event_id, mark in marks.items() if mark.room_nid == room_nid}
 
 
 def standing_of(mark: EventMark) -> Standing:
