@@ -20,6 +20,8 @@ from homeserver.commands.databases import running_database
 from homeserver.commands.errors import CommandError
 from homeserver.commands.signing_key import load_or_create_signing_key, signing_key_path
 from homeserver.commands.signing_key_rotation import retire_old_keys
+from homeserver.protocol.server_keys import ServerKey
+from homeserver.services.audit.audit_log import CLI
 from homeserver.services.clock import SystemClock
 from homeserver.serving import Listeners, open_listeners
 from homeserver.storage import server_identity
@@ -61,7 +63,8 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
     for name in without_effect(settings):
         log.warning("%s is set, but has no effect yet", name)
     signing_key = load_or_create_signing_key(signing_key_path(settings))
-    old_keys = retire_old_keys(signing_key_path(settings), SystemClock().now_ms())
+    now_ms = SystemClock().now_ms()
+    old_keys = retire_old_keys(signing_key_path(settings), now_ms)
     public_baseurl = settings.public_baseurl or default_baseurl(settings.listeners[0])
     async with running_database(settings) as dsn:
         database = Database(dsn, PoolLimits(max_connections=settings.database.max_connections))
@@ -71,6 +74,7 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
         try:
             await claim_name(database, settings.server_name)
             await _start(application)
+            await _record_retired(application, [each for each in old_keys if each.usable_until_ms == now_ms])
             # What is here now stays: the collector need not walk through all modules and endpoints again and again.
             gc.collect()
             gc.freeze()
@@ -89,6 +93,13 @@ async def _start(application: Application) -> None:
         await application.start()
     except CannotStart as error:
         raise CommandError(str(error)) from error
+
+
+async def _record_retired(application: Application, keys: Sequence[ServerKey]) -> None:
+    """The key was changed while the server did not run: by this start it becomes true."""
+    audit = application.base.audit
+    for each in keys:
+        await audit.record_as(audit.queries, CLI, "signing_key.retire", each.key_id)
 
 
 async def claim_name(database: Database, server_name: str) -> None:

@@ -12,6 +12,8 @@ from homeserver.commands.options import add_server_options, settings_of
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from homeserver.services.registration.new_accounts import InSameTransaction
+    from homeserver.storage.database import Queries
 
 HELP = "make an account"
 
@@ -55,12 +57,25 @@ async def add_user(settings: Settings, name: str, password: str, *, admin: bool)
             policy.check(password)
             usernames = Usernames(settings.server_name)
             accounts = NewAccounts(database, Users(), hasher, policy, usernames, SystemClock())
-            return await accounts.create_account(name, password, admin=admin)
+            return await accounts.create_account(name, password, admin=admin, then=[_recorded(settings, admin)])
         except MatrixError as error:
             raise CommandError(f"The account could not be made: {error.message.rstrip('.')}.") from error
         finally:
             await database.close()
             hasher.close()
+
+
+def _recorded(settings: Settings, admin: bool) -> InSameTransaction:
+    """The entry of the audit log."""
+    from homeserver.services.audit.audit_log import CLI, AuditLog
+    from homeserver.services.clock import SystemClock
+    from homeserver.storage.audit import AuditRows
+
+    async def record(tx: Queries, user_id: str) -> None:
+        audit = AuditLog(tx, AuditRows(), SystemClock(), settings.audit.keep_ms)
+        await audit.record_as(tx, CLI, "user.create", user_id, {"admin": admin})
+
+    return record
 
 
 def _password(*, from_stdin: bool) -> str:

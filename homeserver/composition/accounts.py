@@ -70,7 +70,7 @@ def build_accounts(
     database, clock = base.database, base.clock
     identity = build_identity(base, settings, limiter)
     registration = build_registration(base, settings, identity, public_baseurl)
-    login_tokens = LoginTokens(database, LoginTokenRows(), clock)
+    login_tokens = LoginTokens(database, LoginTokenRows(), clock, base.audit)
     login = Login(identity.credentials, identity.sessions, login_tokens, _cross_signing_lookup(base))
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)
     profiles = Profiles(database, ProfileRows(), base.server_name, remote_profiles)

@@ -63,7 +63,7 @@ def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter
     masquerades = Masquerades(database, appservices, users, DeviceRows())
     roles = masquerades if appservices else None
     authenticator = Authenticator(database, tokens, last_seen, clock, limiter, roles=roles)
-    devices = Devices(database, DeviceRows(), authenticator, last_seen, clock)
+    devices = Devices(database, DeviceRows(), authenticator, last_seen, clock, base.audit)
     devices.hooks.deleted.append(masquerades.devices_deleted)
     lifetimes = SessionLifetimes(
         settings.sessions.access_token_lifetime_ms, settings.sessions.refresh_token_lifetime_ms

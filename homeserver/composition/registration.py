@@ -51,13 +51,15 @@ def build_registration(
         tokens=identity.token_stage.tokens,
         clock=clock,
     )
-    shared_secret = SharedSecretRegistration(settings.registration.shared_secret, new_accounts, sessions, clock)
-    setup_links = SetupLinks(database, SetupLinkRows(), new_accounts, clock, public_baseurl)
+    shared_secret = SharedSecretRegistration(
+        settings.registration.shared_secret, new_accounts, sessions, clock, base.audit
+    )
+    setup_links = SetupLinks(database, SetupLinkRows(), new_accounts, clock, public_baseurl, base.audit)
     bridged = BridgedAccounts(database, identity.appservices, new_accounts, sessions)
     endpoints = endpoints_of(
         RegistrationEndpoints(registration, identity.token_stage, bridged),
         SharedSecretEndpoints(shared_secret),
-        RegistrationTokenEndpoints(TokenAdministration(database, identity.token_stage.tokens, clock)),
+        RegistrationTokenEndpoints(TokenAdministration(database, identity.token_stage.tokens, clock, base.audit)),
         SetupEndpoints(setup_links),
     )
     return RegistrationServices(new_accounts, setup_links, bridged, list(endpoints))

@@ -37,7 +37,7 @@ class SetupEndpoints:
         if form.get("password", "") != form.get("again", ""):
             return page(TITLE, _form(token, username, "The two passwords are not the same."), 400)
         try:
-            user_id = await self.links.use(token, username, form.get("password", ""))
+            user_id = await self.links.use(token, username, form.get("password", ""), ip=request.remote_address)
         except errors.Forbidden as error:
             return page(TITLE, message(error.message), error.status)
         except errors.MatrixError as error:

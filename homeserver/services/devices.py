@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.protocol import errors
+from homeserver.services.audit.audit_log import AuditLog
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import LastSeen
 from homeserver.services.text_limits import (
@@ -52,6 +53,7 @@ class Devices:
     authenticator: Authenticator
     last_seen: LastSeen
     clock: Clock
+    audit: AuditLog
     hooks: DeviceHooks = field(default_factory=DeviceHooks)
 
     async def of_user(self, user_id: str) -> list[Device]:
@@ -60,8 +62,10 @@ class Devices:
 
     async def of_account(self, requester: Requester, user_id: str) -> list[Device]:
         """The same for administrators, who may ask about anybody. Raises Forbidden."""
-        if requester.user_id != user_id and not requester.is_admin:
-            raise errors.Forbidden("Only administrators may ask about others")
+        if requester.user_id != user_id:
+            if not requester.is_admin:
+                raise errors.Forbidden("Only administrators may ask about others")
+            await self.audit.record(self.queries, requester, "user.whois", user_id)
         return await self.of_user(user_id)
 
     async def get(self, user_id: str, device_id: str) -> Device:

@@ -44,8 +44,10 @@ class RegistrationTokenEndpoints:
     async def make(self, request: Request[NewTokenBody]) -> Response:
         body = request.body
         return _shown(
-            await self.administration.make(body.token, body.length, body.uses_allowed, body.expiry_time)
-        )  # fmt: skip
+            await self.administration.make(
+                request.requester, body.token, body.length, body.uses_allowed, body.expiry_time
+            )
+        )
 
     @endpoint("GET", f"{PATH}/{{token}}", auth=Auth.ADMIN)
     async def get(self, request: Request[None]) -> Response:
@@ -59,12 +61,12 @@ class RegistrationTokenEndpoints:
             changes["uses_allowed"] = request.body.uses_allowed
         if not isinstance(request.body.expiry_time, msgspec.UnsetType):
             changes["expires_ms"] = request.body.expiry_time
-        return _shown(await self.administration.change(request.path["token"], changes))
+        return _shown(await self.administration.change(request.requester, request.path["token"], changes))
 
     @endpoint("DELETE", f"{PATH}/{{token}}", auth=Auth.ADMIN)
     async def delete(self, request: Request[None]) -> Response:
         """Accounts that were made with it stay."""
-        await self.administration.delete(request.path["token"])
+        await self.administration.delete(request.requester, request.path["token"])
         return {}
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeserver.protocol import errors
+from homeserver.services.audit.audit_log import AuditLog
 from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
 from homeserver.storage.login_tokens import LoginTokenRows
 
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.services.requester import Requester
-    from homeserver.storage.database import Queries
+    from homeserver.storage.database import Database
 
 # Long enough to read a QR code, too short to be found lying about.
 LIFETIME_MS = 2 * 60_000
@@ -31,27 +32,30 @@ class LoginToken:
 class LoginTokens:
     """Issues tokens and takes them back, each once."""
 
-    queries: Queries
+    database: Database
     rows: LoginTokenRows
     clock: Clock
+    audit: AuditLog
 
     async def issue(self, requester: Requester) -> LoginToken:
         """A token for the requester, who has just proved who he is. Raises Forbidden for application services."""
         if requester.device_nid == 0:
             raise errors.Forbidden("Application services cannot ask for login tokens")
         token = "vclt_" + secrets.token_urlsafe(32)
-        await self.rows.add(self.queries, hash_token(token), requester.device_nid, self.clock.now_ms() + LIFETIME_MS)
+        async with self.database.transaction() as tx:
+            await self.rows.add(tx, hash_token(token), requester.device_nid, self.clock.now_ms() + LIFETIME_MS)
+            await self.audit.record(tx, requester, "login_token.create", requester.user_id)
         return LoginToken(token, LIFETIME_MS)
 
     async def redeem(self, token: str) -> str:
         """Whose token it is; it is used up. Raises Forbidden."""
         user_id = None
         if len(token) <= MAX_TOKEN_CHARACTERS:
-            user_id = await self.rows.use(self.queries, hash_token(token), self.clock.now_ms())
+            user_id = await self.rows.use(self.database, hash_token(token), self.clock.now_ms())
         if user_id is None:
             raise errors.Forbidden("This login token is not valid")
         return user_id
 
     async def tidy(self) -> None:
         """Housekeeping: remove expired tokens."""
-        await self.rows.forget_expired(self.queries, self.clock.now_ms())
+        await self.rows.forget_expired(self.database, self.clock.now_ms())

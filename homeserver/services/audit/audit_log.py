@@ -12,7 +12,7 @@ from homeserver.storage.audit import AuditEntry, AuditFilter, AuditRows, NewAudi
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.services.requester import Requester
-    from homeserver.storage.database import Database, Queries
+    from homeserver.storage.database import Queries
 
 MAX_PAGE: Final = 500
 FORGOTTEN_AT_ONCE: Final = 10_000
@@ -26,7 +26,7 @@ SETUP_LINK: Final = "setup_link"
 class AuditLog:
     """Entries are kept for `keep_ms`."""
 
-    database: Database
+    queries: Queries
     rows: AuditRows
     clock: Clock
     keep_ms: int
@@ -64,10 +64,10 @@ class AuditLog:
 
     async def page(self, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
         """Newest first, at most `MAX_PAGE`. What follows: the same filter with `before_id` of the last one."""
-        return await self.rows.page(self.database, wanted, min(limit, MAX_PAGE))
+        return await self.rows.page(self.queries, wanted, min(limit, MAX_PAGE))
 
     async def tidy(self) -> None:
         """Housekeeping: forget what is older than it is kept."""
         before_ms = self.clock.now_ms() - self.keep_ms
-        while await self.rows.forget(self.database, before_ms, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
+        while await self.rows.forget(self.queries, before_ms, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
             pass

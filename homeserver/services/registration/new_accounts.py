@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from homeserver.storage.users import NewUser, Users
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.storage.database import Database, Queries
+
+InSameTransaction = Callable[["Queries", str], Awaitable[None]]
 
 # 80 bits: two generated names do not meet.
 GENERATED_BYTES = 10
@@ -70,18 +73,28 @@ class NewAccounts:
             raise errors.UserInUse
 
     async def create_account(
-        self, localpart: str, password: str, *, admin: bool = False, user_type: str | None = None
+        self,
+        localpart: str,
+        password: str,
+        *,
+        admin: bool = False,
+        user_type: str | None = None,
+        then: Sequence[InSameTransaction] = (),
     ) -> str:
         """An account made by somebody who may make any: the command line, tools with the shared secret.
 
-        Returns the user id. Reserved names and short passwords are allowed. Raises InvalidUsername, UserInUse,
+        Returns the user id. Reserved names and short passwords are allowed. `then`: what belongs into the same
+        transaction, such as an entry of the audit log. Raises InvalidUsername, UserInUse,
         InvalidParam.
         """
         user_id = self.usernames.user_id(localpart)
         check_password_size(password)
         await self.check_available(user_id)
         password_hash = await self.hasher.hash(password)
-        await self.add(self.database, user_id, password_hash, is_admin=admin, user_type=user_type)
+        async with self.database.transaction() as tx:
+            await self.add(tx, user_id, password_hash, is_admin=admin, user_type=user_type)
+            for also in then:
+                await also(tx, user_id)
         return user_id
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeserver.protocol import errors
+from homeserver.services.audit.audit_log import SETUP_LINK, AuditLog
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
 from homeserver.storage.registration_tokens import SetupLinkRows
@@ -28,6 +29,7 @@ class SetupLinks:
     accounts: NewAccounts
     clock: Clock
     public_baseurl: str
+    audit: AuditLog
 
     async def create(self) -> str | None:
         """A new link, which ends the one before; None where there is an administrator already."""
@@ -43,7 +45,7 @@ class SetupLinks:
         if not known or not await self.rows.is_valid(self.database, hash_token(token), self.clock.now_ms()):
             raise errors.Forbidden("This link is not valid any more. Start the server again to get a new one.")
 
-    async def use(self, token: str, username: str, password: str) -> str:
+    async def use(self, token: str, username: str, password: str, *, ip: str = "") -> str:
         """Make the administrator and return his user id; the link ends.
 
         Raises Forbidden, InvalidUsername, Exclusive, UserInUse, WeakPassword, InvalidParam; then the link stays valid.
@@ -59,4 +61,5 @@ class SetupLinks:
             if not valid or await self.accounts.users.has_admin(tx):
                 raise errors.Forbidden("This server has an administrator already")
             await self.accounts.add(tx, user_id, password_hash, is_admin=True)
+            await self.audit.record_as(tx, SETUP_LINK, "user.create", user_id, {"admin": True}, address=ip)
         return user_id

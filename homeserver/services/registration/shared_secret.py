@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.protocol import errors
+from homeserver.services.audit.audit_log import SHARED_SECRET, AuditLog
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.registration import Registered
 from homeserver.services.sessions.sessions import Sessions, SessionWish
@@ -20,6 +21,7 @@ from homeserver.services.text_limits import check_text
 
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
+    from homeserver.storage.database import Queries
 
 NONCE_LIFETIME_MS = 60_000
 MAX_NONCES = 1000
@@ -47,6 +49,7 @@ class SharedSecretRegistration:
     accounts: NewAccounts
     sessions: Sessions
     clock: Clock
+    audit: AuditLog
     _nonces: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
     def new_nonce(self) -> str:
@@ -72,12 +75,19 @@ class SharedSecretRegistration:
             raise errors.Forbidden("The signature is not that of the shared secret")
         if request.user_type is not None:
             check_text(request.user_type, "user_type", MAX_USER_TYPE_CHARACTERS)
-        user_id = await self.accounts.create_account(
-            request.username, request.password, admin=request.admin, user_type=request.user_type
-        )
+        user_id = await self._create(request, ip)
         if request.inhibit_login:
             return Registered(user_id, None)
         return Registered(user_id, await self.sessions.log_in(user_id, SessionWish(ip=ip, user_agent=user_agent)))
+
+    async def _create(self, request: SignedRequest, ip: str) -> str:
+        async def record(tx: Queries, user_id: str) -> None:
+            details = {"admin": request.admin, "user_type": request.user_type}
+            await self.audit.record_as(tx, SHARED_SECRET, "user.create", user_id, details, address=ip)
+
+        return await self.accounts.create_account(
+            request.username, request.password, admin=request.admin, user_type=request.user_type, then=[record]
+        )
 
     def _secret(self) -> str:
         if not self.secret:

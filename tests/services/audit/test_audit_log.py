@@ -28,11 +28,11 @@ async def actions(audit: AuditLog, **wanted: Any) -> list[str]:
 
 
 async def test_what_ada_did_is_found_by_whom_what_and_when(audit: AuditLog, clock: FakeClock) -> None:
-    await audit.record(audit.database, ADA, "room.block", "!pub:test", {"block": True})
+    await audit.record(audit.queries, ADA, "room.block", "!pub:test", {"block": True})
     clock.advance(hours=1)
-    await audit.record(audit.database, ADA, "user.lock", "@mallory:test")
-    await audit.record_as(audit.database, CLI, "user.create", "@bob:test")
-    await audit.record_as(audit.database, CLI, "username.check", "@bob:test")
+    await audit.record(audit.queries, ADA, "user.lock", "@mallory:test")
+    await audit.record_as(audit.queries, CLI, "user.create", "@bob:test")
+    await audit.record_as(audit.queries, CLI, "username.check", "@bob:test")
     entry = (await audit.page(AuditFilter(action="room.block"), 10))[0]
     assert (entry.who, entry.address, entry.target) == ("@ada:test", "192.0.2.7", "!pub:test")
     assert json.loads(entry.details) == {"block": True}
@@ -45,18 +45,18 @@ async def test_what_ada_did_is_found_by_whom_what_and_when(audit: AuditLog, cloc
     assert await actions(audit, since_ms=clock.now_ms(), who="@ada:test") == ["user.lock"]
 
 
-async def test_what_was_rolled_back_was_not_done(audit: AuditLog) -> None:
+async def test_what_was_rolled_back_was_not_done(audit: AuditLog, database: Database) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with audit.database.transaction() as tx:
+        async with database.transaction() as tx:
             await audit.record(tx, ADA, "room.delete", "!pub:test")
             raise ZeroDivisionError
     assert await actions(audit) == []
 
 
 async def test_entries_are_forgotten_in_time(audit: AuditLog, clock: FakeClock) -> None:
-    await audit.record(audit.database, ADA, "room.block", "!pub:test")
+    await audit.record(audit.queries, ADA, "room.block", "!pub:test")
     clock.advance(days=29)
-    await audit.record(audit.database, ADA, "user.lock", "@mallory:test")
+    await audit.record(audit.queries, ADA, "user.lock", "@mallory:test")
     await audit.tidy()
     assert await actions(audit) == ["user.lock", "room.block"]
     clock.advance(days=2)
@@ -89,6 +89,6 @@ def test_secrets_are_not_written_down() -> None:
 
 
 async def test_anything_can_be_the_target(audit: AuditLog) -> None:
-    await audit.record(audit.database, ADA, "room.block", "!" + "\0\ud800" + "ä" * 5000)
+    await audit.record(audit.queries, ADA, "room.block", "!" + "\0\ud800" + "ä" * 5000)
     entry = (await audit.page(AuditFilter(), 1))[0]
     assert len(entry.target) == 512
