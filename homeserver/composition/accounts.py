@@ -9,6 +9,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.composition.identity import HOUR_MS, build_identity
 from homeserver.composition.registration import build_registration
 from homeserver.http.client.account import AccountEndpoints
+from homeserver.http.client.account_moderation import AccountModerationEndpoints
 from homeserver.http.client.auth_fallback import AuthFallbackEndpoints
 from homeserver.http.client.devices import DeviceEndpoints
 from homeserver.http.client.filter import FilterEndpoints
@@ -32,6 +33,8 @@ from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.setup_link import SetupLinks
 from homeserver.services.sessions.authenticator import Authenticator
+from homeserver.services.standing.moderation import AccountModeration
+from homeserver.services.standing.standings import Standings
 from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.filters import FilterRows
@@ -56,6 +59,7 @@ class AccountServices:
     appservices: Appservices
     masquerades: Masquerades
     bridged: BridgedAccounts
+    standings: Standings
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -77,6 +81,7 @@ def build_accounts(
     filters = Filters(database, FilterRows())
     openid_tokens = OpenIdTokens(database, OpenIdTokenRows(), clock)
 
+    moderation = AccountModeration(database, identity.users, identity.standings, base.server_name)
     accounts.on_deactivated.append(identity.masquerades.user_deactivated)
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
@@ -89,6 +94,7 @@ def build_accounts(
         AccountEndpoints(accounts, identity.ui_auth),
         DeviceEndpoints(identity.devices, identity.ui_auth),
         WhoIsEndpoints(identity.devices),
+        AccountModerationEndpoints(moderation),
         ProfileEndpoints(profiles, limiter),
         FilterEndpoints(filters),
         OpenIdEndpoints(openid_tokens, base.server_name),
@@ -107,6 +113,7 @@ def build_accounts(
         appservices=identity.appservices,
         masquerades=identity.masquerades,
         bridged=registration.bridged,
+        standings=identity.standings,
         endpoints=[*registration.endpoints, *endpoints],
     )
 

@@ -53,7 +53,7 @@ def build_calls(
     if backend is None:
         return CallServices(endpoints=turn)
     identities = VoiceIdentities(base.database, VoiceIdentityRows(), base.clock)
-    tokens = CallTokens(base.server_name, backend, base.cache, identities, _defaults(settings.voice))
+    tokens = CallTokens(base.server_name, backend, base.cache, identities, accounts.standings, _defaults(settings.voice))
     revocation = Revocation(backend, base.cache, identities, tokens)
     delegations = Delegations(delayed, identities, base.clock)
     _live(base, accounts, backend, identities, revocation, delegations)
@@ -84,6 +84,7 @@ def _live(
     base.announcer.on_events(revocation.follow_events)
     base.announcer.on_resolved(revocation.follow_resolved)
     accounts.devices.hooks.deleted.append(revocation.end_devices)
+    accounts.standings.on_restricted.append(revocation.end_user)
     base.life.on_start(identities.start)
     base.life.on_start(delegations.start)
     base.life.on_stop(revocation.stop)

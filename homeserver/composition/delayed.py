@@ -69,7 +69,7 @@ def build_delayed(
 ) -> DelayedServices:
     """Sends through the verbs of `rooms`, and only after the kernel has started."""
     database, clock, rows, timetable = base.database, base.clock, DelayedEventRows(), Timetable()
-    deliver = Deliver(rooms.send, rooms.set_state, kernel.transactions, limiter)
+    deliver = Deliver(rooms.send, rooms.set_state, kernel.transactions, limiter, accounts.standings)
     finalise = Finalise(database, rows, timetable, deliver, clock)
     delayed = DelayedEvents(database, rows, timetable, finalise, clock)
     schedule = ScheduleEvent(database, rows, timetable, clock, settings.delayed_events.max_delay)

@@ -18,6 +18,7 @@ from homeserver.services.registration.captcha import CaptchaVerifier
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
 from homeserver.services.sessions.sessions import SessionLifetimes, Sessions
+from homeserver.services.standing.standings import Standings
 from homeserver.services.ui_auth.stages import (
     DUMMY,
     PASSWORD,
@@ -32,6 +33,7 @@ from homeserver.services.ui_auth.ui_auth import Stage, UiAuth
 from homeserver.storage.devices import DeviceRows
 from homeserver.storage.registration_tokens import RegistrationTokens
 from homeserver.storage.sessions import SessionTokens
+from homeserver.storage.standings import StandingRows
 from homeserver.storage.ui_auth_sessions import UiAuthSessionRows
 from homeserver.storage.users import Users
 
@@ -53,6 +55,7 @@ class Identity:
     ui_auth: UiAuth
     appservices: Appservices
     masquerades: Masquerades
+    standings: Standings
 
 
 def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter) -> Identity:
@@ -62,7 +65,8 @@ def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter
     appservices = load_appservices(settings.appservice_files, base.server_name)
     masquerades = Masquerades(database, appservices, users, DeviceRows())
     roles = masquerades if appservices else None
-    authenticator = Authenticator(database, tokens, last_seen, clock, limiter, roles=roles)
+    standings = Standings(database, StandingRows(), base.audit, clock)
+    authenticator = Authenticator(database, tokens, last_seen, clock, limiter, standings, roles=roles)
     devices = Devices(database, DeviceRows(), authenticator, last_seen, clock, base.audit)
     devices.hooks.deleted.append(masquerades.devices_deleted)
     lifetimes = SessionLifetimes(
@@ -75,6 +79,7 @@ def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter
     token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
     ui_auth = _build_ui_auth(base, settings, credentials, token_stage)
 
+    base.life.on_start(standings.load)
     base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
     base.life.every(HOUR_MS, sessions.tidy, "forget-expired-sessions")
     base.life.every(HOUR_MS, ui_auth.tidy, "forget-expired-authentications")
@@ -82,8 +87,10 @@ def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter
     base.life.on_stop(_closing(hasher))
     base.life.reports_memory("authenticator", authenticator.memory_usage)
     base.life.reports_memory("last_seen", last_seen.memory_usage)
+    base.life.reports_memory("standings", standings.memory_usage)
     return Identity(
-        users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth, appservices, masquerades
+        users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth, appservices, masquerades,
+        standings,
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def build_sliding_sync(
     made = SlidingAnswers(streams, answers.changes, marks, lists, parts, extensions)
     sliding = SlidingSync(streams, base.awake, base.announcer, connections, made, Polls(base.clock, most=1))
     connections.on_forgotten.append(sliding.end_wait)
+    accounts.standings.on_locked.append(sliding.polls.end_user)
     base.life.reports_memory("sliding_sync", sliding.memory_usage)
     base.life.reports_memory("sliding_sync_members", lazy.memory_usage)
     base.life.reports_memory("sliding_sync_marks", marks.memory_usage)

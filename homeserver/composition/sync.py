@@ -74,6 +74,7 @@ def build_sync(
         voice=voice,
     )
     sync = build_engine(base, kernel, reading, streams)
+    accounts.standings.on_locked.append(sync.polls.end_user)
     legacy = _build_legacy(base, reading, sync)
     return SyncServices(sync, list(endpoints_of(SyncEndpoints(sync, accounts.filters), legacy)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from homeserver.http.endpoint import Auth
+from homeserver.http.endpoint import Auth, Declaration
 from homeserver.protocol import errors
 
 if TYPE_CHECKING:
@@ -86,13 +86,23 @@ async def authenticate(
     )
 
 
-def check_allowed(auth: Auth, guests: bool, requester: Requester | None) -> None:
-    """Refuse those whom the declaration keeps out. Raises MissingToken, GuestAccessForbidden or Forbidden."""
+def check_allowed(declaration: Declaration, requester: Requester | None) -> None:
+    """Refuse those whom the declaration keeps out.
+
+    Raises MissingToken, UserLocked, ExpiredAccount, GuestAccessForbidden, UserSuspended or Forbidden.
+    """
     if requester is None:
-        if auth is not Auth.OPTIONAL:
+        if declaration.auth is not Auth.OPTIONAL:
             raise errors.MissingToken("Missing access token")
         return
-    if requester.is_guest and not guests:
+    if not declaration.locked:
+        if requester.is_locked:
+            raise errors.UserLocked
+        if requester.is_expired:
+            raise errors.ExpiredAccount
+    if requester.is_guest and not declaration.guests:
         raise errors.GuestAccessForbidden("Guests may not do this")
-    if auth is Auth.ADMIN and not requester.is_admin:
+    if requester.is_suspended and not declaration.suspended:
+        raise errors.UserSuspended
+    if declaration.auth is Auth.ADMIN and not requester.is_admin:
         raise errors.Forbidden("Only an administrator of this server may do this")

@@ -196,7 +196,7 @@ class Edge:
             requester = await authenticate(
                 self.authenticator, token, query, remote_address=remote_address, user_agent=user_agent
             )
-        check_allowed(auth, route.declaration.guests, requester)
+        check_allowed(route.declaration, requester)
         return requester
 
     async def _wait(self, route: Route, request: Request[Any], http: web.BaseRequest) -> Response:

@@ -52,6 +52,8 @@ class Declaration:
     paths: tuple[str, ...]
     auth: Auth
     guests: bool
+    suspended: bool
+    locked: bool
     body: Any
     empty_body: bool | None
     limit: str
@@ -75,6 +77,8 @@ def endpoint(
     *paths: str,
     auth: Auth = Auth.USER,
     guests: bool = False,
+    suspended: bool = True,
+    locked: bool = False,
     body: Any = None,
     empty_body: bool | None = None,
     limit: str = "default",
@@ -87,6 +91,9 @@ def endpoint(
 
     `paths` have `{parameters}` that fill one segment each; what is under `/_matrix/client/v3/` or `/_matrix/media/v3/`
     is served under `r0` too. A last parameter also takes the empty string (`/state/m.room.name/`).
+
+    `suspended` and `locked`: whether people may call it whose account is ("Account moderation"). The suspended may read and
+    leave; the locked, and those whose account has expired, may log out.
 
     `body`: a `msgspec.Struct` type (or any type msgspec can decode), `dict` for any JSON object, `None` to leave the
     body unread (`Request.stream`), `bytes` for the body as it came (events of other servers: `decode_lenient`). `empty_body`
@@ -104,6 +111,8 @@ def endpoint(
             paths=paths,
             auth=auth,
             guests=guests,
+            suspended=suspended,
+            locked=locked,
             body=body,
             empty_body=empty_body,
             limit=limit,

@@ -184,7 +184,11 @@ class UserLocked(StandardError, errcode="M_USER_LOCKED", status=401):
 
 
 class UserSuspended(StandardError, errcode="M_USER_SUSPENDED", status=403):
-    """This account has been suspended."""
+    """You cannot do this while your account is suspended."""
+
+
+class ExpiredAccount(StandardError, errcode="ORG_MATRIX_EXPIRED_ACCOUNT", status=403):
+    """This account has expired: it has to be renewed."""
 
 
 class ResourceLimitExceeded(StandardError, errcode="M_RESOURCE_LIMIT_EXCEEDED", status=403):

@@ -12,6 +12,7 @@ ADD = "INSERT INTO openid_tokens (token_hash, user_id, device_nid, expires_ms) V
 OWNER = """
 SELECT t.user_id FROM openid_tokens t JOIN users u ON u.user_id = t.user_id
 WHERE t.token_hash = $1 AND t.expires_ms > $2 AND u.deactivated_ms IS NULL
+    AND u.locked_ms IS NULL AND u.suspended_ms IS NULL
 """
 
 FORGET_EXPIRED = "DELETE FROM openid_tokens WHERE expires_ms <= $1"

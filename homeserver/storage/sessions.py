@@ -39,7 +39,7 @@ SELECT is_new, ARRAY(SELECT token_hash FROM revoked) FROM device
 
 BY_ACCESS_TOKEN = """
 SELECT a.token_id, a.expires_ms, r.token_id AS refresh_token_id, r.predecessor_id,
-       d.device_nid, d.device_id, u.user_id, u.is_guest, u.is_admin
+       d.device_nid, d.device_id, u.user_id, u.is_guest, u.is_admin, u.valid_until_ms
 FROM access_tokens a
 JOIN devices d ON d.device_nid = a.device_nid
 JOIN users u ON u.user_id = d.user_id
@@ -48,7 +48,7 @@ WHERE a.token_hash = $1 AND u.deactivated_ms IS NULL
 """
 
 BY_REFRESH_TOKEN = """
-SELECT r.token_id, r.expires_ms, r.predecessor_id, r.device_nid, d.user_id
+SELECT r.token_id, r.expires_ms, r.predecessor_id, r.device_nid, d.user_id, u.locked_ms IS NOT NULL
 FROM refresh_tokens r
 JOIN devices d ON d.device_nid = r.device_nid
 JOIN users u ON u.user_id = d.user_id
@@ -135,6 +135,8 @@ class StoredAccessToken:
     user_id: str
     is_guest: bool
     is_admin: bool
+    valid_until_ms: int | None
+    """When the account ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ class StoredRefreshToken:
     predecessor_id: int | None
     device_nid: int
     user_id: str
+    is_locked: bool
+    """Its account."""
 
 
 class SessionTokens:

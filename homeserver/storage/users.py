@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-_COLUMNS = "user_id, password_hash, is_guest, is_admin, user_type, appservice_id, created_ms, deactivated_ms, erased"
+_COLUMNS = "user_id, password_hash, is_guest, is_admin, user_type, appservice_id, created_ms, deactivated_ms, erased, \
+locked_ms, suspended_ms, valid_until_ms"
 
 BY_ID = f"SELECT {_COLUMNS} FROM users WHERE user_id = $1"
 
@@ -85,10 +86,18 @@ class User:
     created_ms: int
     deactivated_ms: int | None
     erased: bool
+    locked_ms: int | None
+    suspended_ms: int | None
+    valid_until_ms: int | None
+    """When the account ends, unless somebody renews it."""
 
     @property
     def is_deactivated(self) -> bool:
         return self.deactivated_ms is not None
+
+    @property
+    def is_locked(self) -> bool:
+        return self.locked_ms is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,12 @@ class AliasEndpoints:
         found = await self.resolve.alias(request.path["alias"])
         return {"room_id": found.room_id, "servers": found.servers}
 
-    @endpoint("PUT", ALIAS, body=NewAliasBody, limit="directory")
+    @endpoint("PUT", ALIAS, suspended=False, body=NewAliasBody, limit="directory")
     async def set_room_alias(self, request: Request[NewAliasBody]) -> Response:
         await self.aliases.create(request.requester, request.path["alias"], request.body.room_id)
         return {}
 
-    @endpoint("DELETE", ALIAS, limit="directory")
+    @endpoint("DELETE", ALIAS, suspended=False, limit="directory")
     async def delete_room_alias(self, request: Request[None]) -> Response:
         await self.aliases.delete(request.requester, request.path["alias"])
         return {}

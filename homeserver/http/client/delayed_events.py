@@ -55,6 +55,7 @@ class DelayedEventEndpoints:
         "PUT",
         UNSTABLE + "/rooms/{room_id}/delayed_event/{event_type}/{txn_id}",
         guests=True,
+        suspended=False,
         body=DelayedEventBody,
         limit="message",
     )

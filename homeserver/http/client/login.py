@@ -94,12 +94,12 @@ class LoginEndpoints:
             "expires_in_ms": refreshed.expires_in_ms,
         }
 
-    @endpoint("POST", "/_matrix/client/v3/logout", guests=True)
+    @endpoint("POST", "/_matrix/client/v3/logout", guests=True, locked=True)
     async def log_out(self, request: Request[None]) -> Response:
         await self.devices.log_out(request.requester)
         return {}
 
-    @endpoint("POST", "/_matrix/client/v3/logout/all", guests=True)
+    @endpoint("POST", "/_matrix/client/v3/logout/all", guests=True, locked=True)
     async def log_out_everywhere(self, request: Request[None]) -> Response:
         await self.devices.log_out_everywhere(request.requester)
         return {}

@@ -63,7 +63,7 @@ class MembershipEndpoints:
         return {"joined_rooms": sorted(await self.awake.joined_room_ids(request.requester.user_id))}
 
     @endpoint(
-        "POST", "/_matrix/client/v3/join/{room}", guests=True, body=dict, empty_body=True, limit="join",
+        "POST", "/_matrix/client/v3/join/{room}", guests=True, suspended=False, body=dict, empty_body=True, limit="join",
         time_limit_ms=JOIN_LIMIT_MS,
     )  # fmt: skip
     async def join_by_name(self, request: Request[dict[str, Any]]) -> Response:
@@ -71,8 +71,9 @@ class MembershipEndpoints:
         return await self._join(request, found.room_id, [*_via(request), *found.servers])
 
     @endpoint(
-        "POST", ROOM + "/join", guests=True, body=dict, empty_body=True, limit="join", time_limit_ms=JOIN_LIMIT_MS
-    )
+        "POST", ROOM + "/join", guests=True, suspended=False, body=dict, empty_body=True, limit="join",
+        time_limit_ms=JOIN_LIMIT_MS,
+    )  # fmt: skip
     async def join_by_id(self, request: Request[dict[str, Any]]) -> Response:
         return await self._join(request, request.path["room_id"], _via(request))
 
@@ -83,14 +84,14 @@ class MembershipEndpoints:
         await self.join(request.requester, room_id, reason=reason, extra=extra or None, via=via)
         return {"room_id": room_id}
 
-    @endpoint("POST", "/_matrix/client/v3/knock/{room}", body=ReasonBody, limit="join")
+    @endpoint("POST", "/_matrix/client/v3/knock/{room}", suspended=False, body=ReasonBody, limit="join")
     async def knock_on_room(self, request: Request[ReasonBody]) -> Response:
         found = await self.resolve.room(request.path["room"])
         via = [*_via(request), *found.servers]
         await self.knock(request.requester, found.room_id, reason=request.body.reason, via=via)
         return {"room_id": found.room_id}
 
-    @endpoint("POST", ROOM + "/invite", body=InviteBody, limit="invite")
+    @endpoint("POST", ROOM + "/invite", suspended=False, body=InviteBody, limit="invite")
     async def invite_user(self, request: Request[InviteBody]) -> Response:
         body = request.body
         if body.user_id is None:
@@ -105,19 +106,19 @@ class MembershipEndpoints:
         await self.depart.leave(request.requester, request.path["room_id"], reason=request.body.reason)
         return {}
 
-    @endpoint("POST", ROOM + "/kick", body=TargetBody)
+    @endpoint("POST", ROOM + "/kick", suspended=False, body=TargetBody)
     async def kick_user(self, request: Request[TargetBody]) -> Response:
         body = request.body
         await self.depart.kick(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
         return {}
 
-    @endpoint("POST", ROOM + "/ban", body=TargetBody)
+    @endpoint("POST", ROOM + "/ban", suspended=False, body=TargetBody)
     async def ban_user(self, request: Request[TargetBody]) -> Response:
         body = request.body
         await self.depart.ban(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
         return {}
 
-    @endpoint("POST", ROOM + "/unban", body=TargetBody)
+    @endpoint("POST", ROOM + "/unban", suspended=False, body=TargetBody)
     async def unban_user(self, request: Request[TargetBody]) -> Response:
         body = request.body
         await self.depart.unban(request.requester, request.path["room_id"], body.user_id, reason=body.reason)

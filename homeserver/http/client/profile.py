@@ -41,13 +41,13 @@ class ProfileEndpoints:
         self._count(request)
         return await self.profiles.get_field(request.path["user_id"], request.path["key"])
 
-    @endpoint("PUT", FIELD, guests=True, body=dict, limit="profile", max_body_bytes=MAX_BODY_BYTES)
+    @endpoint("PUT", FIELD, guests=True, suspended=False, body=dict, limit="profile", max_body_bytes=MAX_BODY_BYTES)
     async def set_field(self, request: Request[dict[str, Any]]) -> Response:
         path = request.path
         await self.profiles.set_field(request.requester, path["user_id"], path["key"], request.body)
         return {}
 
-    @endpoint("DELETE", FIELD, guests=True, limit="profile")
+    @endpoint("DELETE", FIELD, guests=True, suspended=False, limit="profile")
     async def delete_field(self, request: Request[None]) -> Response:
         await self.profiles.delete_field(request.requester, request.path["user_id"], request.path["key"])
         return {}

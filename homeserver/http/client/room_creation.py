@@ -46,7 +46,7 @@ class RoomCreationEndpoints:
     server_name: str
     limiter: AnyRateLimiter
 
-    @endpoint("POST", "/_matrix/client/v3/createRoom", body=CreateRoomBody, limit="room_create")
+    @endpoint("POST", "/_matrix/client/v3/createRoom", suspended=False, body=CreateRoomBody, limit="room_create")
     async def create_room(self, request: Request[CreateRoomBody]) -> Response:
         if request.body.invite_3pid:
             raise ThreepidDenied("This server has no identity server: invite people by their user id")

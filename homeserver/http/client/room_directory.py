@@ -59,7 +59,7 @@ class RoomDirectoryEndpoints:
         is_published = await self.publish.is_published(request.path["room_id"])
         return {"visibility": "public" if is_published else "private"}
 
-    @endpoint("PUT", LISTED, body=VisibilityBody, limit="directory")
+    @endpoint("PUT", LISTED, suspended=False, body=VisibilityBody, limit="directory")
     async def set_visibility(self, request: Request[VisibilityBody]) -> Response:
         is_published = request.body.visibility == "public"
         await self.publish.set_published(request.requester, request.path["room_id"], is_published)

@@ -97,6 +97,7 @@ class RtcEndpoints:
         f"{CLIENT}/v1/rtc/livekit/get_token",
         f"{MSC4195}/rtc/livekit/get_token",
         guests=True,
+        suspended=False,
         body=GetTokenBody,
         limit="call_token",
         max_body_bytes=MAX_BODY_BYTES,

@@ -45,6 +45,11 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc4143": ("calls", f"GET {_UNSTABLE}/org.matrix.msc4143/rtc/transports"),
     "org.matrix.msc4354": ("sticky events", "PUT /_matrix/client/v3/rooms/{}/send/{}/{}"),
     "org.matrix.msc4486": ("the list of delayed events", f"GET {_UNSTABLE}/org.matrix.msc4486/delayed_events"),
+    "uk.timedout.msc4323": (
+        "administrators can lock and suspend accounts",
+        f"PUT {_UNSTABLE}/uk.timedout.msc4323/admin/lock/{{}}",
+    ),
+    "uk.timedout.msc4323.stable": ("the same", "PUT /_matrix/client/v1/admin/lock/{}"),
     "org.matrix.simplified_msc3575": (
         "simplified sliding sync",
         f"POST {_UNSTABLE}/org.matrix.simplified_msc3575/sync",

@@ -25,6 +25,7 @@ class UploadEndpoints:
     @endpoint(
         "POST",
         "/_matrix/media/v3/upload",
+        suspended=False,
         limit="media_upload",
         max_body_bytes=NO_LIMIT_HERE,
         time_limit_ms=UPLOAD_TIME_LIMIT_MS,
@@ -34,7 +35,7 @@ class UploadEndpoints:
         media_id = await self.uploads.upload(request.requester, request.stream(), _wish(request))
         return {"content_uri": self._uri(media_id)}
 
-    @endpoint("POST", "/_matrix/media/v1/create", limit="media_upload")
+    @endpoint("POST", "/_matrix/media/v1/create", suspended=False, limit="media_upload")
     async def create(self, request: Request[None]) -> Response:
         """A media id before its file."""
         media_id, expires_ms = await self.uploads.reserve(request.requester)
@@ -43,6 +44,7 @@ class UploadEndpoints:
     @endpoint(
         "PUT",
         "/_matrix/media/v3/upload/{server_name}/{media_id}",
+        suspended=False,
         limit="media_upload",
         max_body_bytes=NO_LIMIT_HERE,
         time_limit_ms=UPLOAD_TIME_LIMIT_MS,

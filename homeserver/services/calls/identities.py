@@ -73,6 +73,10 @@ class VoiceIdentities:
         known = (self._known[key] for key in self._of_user.get(user_id, ()))
         return [each for each in known if each.device_id == device_id]
 
+    def of_user(self, user_id: str) -> list[VoiceIdentity]:
+        """Wherever any of his devices has a token for."""
+        return [self._known[key] for key in self._of_user.get(user_id, ())]
+
     def has_calls(self, room_id: str) -> bool:
         """Whether anybody has a token for a call of this Matrix room."""
         return room_id in self._by_room

@@ -16,7 +16,7 @@ from homeserver.protocol.errors import Forbidden, MatrixError, NotFound, Unavail
 from homeserver.protocol.voice_channel import VOICE_CHANNEL
 from homeserver.services.calls.channel_options import options_of
 from homeserver.services.calls.identities import MAX_SEATS_OF_USER
-from homeserver.services.calls.permissions import DECIDES, rights_in_call
+from homeserver.services.calls.permissions import DECIDES
 from homeserver.services.calls.tokens import CallTokens
 from voice.sfu.backend import Grant, Joined, SfuBackend, SfuEvent, SfuUnavailable
 
@@ -86,6 +86,11 @@ class Revocation:
         for device_id in device_ids:
             for known in self.identities.of_device(user_id, device_id):
                 self._do(self._put_out_or_retry(known, "logged a device out"))
+
+    async def end_user(self, user_id: str) -> None:
+        """He was locked or suspended."""
+        for known in self.identities.of_user(user_id):
+            self._do(self._put_out_or_retry(known, "may no longer be in calls"))
 
     async def retry(self) -> None:
         """Tell the SFU what it could not be told before."""
@@ -158,7 +163,7 @@ class Revocation:
         if room is None:
             return None
         try:
-            rights = rights_in_call(room, known.user_id, known.slot_id)
+            rights = self.tokens.rights(room, known.user_id, known.slot_id)
         except Forbidden:
             return None
         return self.tokens.grant(known, rights)

@@ -7,7 +7,7 @@ loses that is put out by `revocation.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from homeserver.protocol.errors import Forbidden, InvalidParam, NotFound, Unavailable
 from homeserver.protocol.identifiers import is_room_id, server_name_of
@@ -79,6 +79,12 @@ class CallToken:
     jwt: str
 
 
+class Standing(Protocol):
+    """Who is locked or suspended: services/standing/standings.py."""
+
+    def is_restricted(self, user_id: str) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallTokens:
     """`issue` is the only way to a token."""
@@ -87,13 +93,14 @@ class CallTokens:
     backend: SfuBackend
     cache: RoomCache
     identities: VoiceIdentities
+    standing: Standing
     defaults: RoomOptions
     """What rooms have that say nothing themselves."""
 
     async def issue(self, member: CallMember) -> CallToken:
         """A token for this call, and the SFU's room where there is none. Raises Forbidden, LimitExceeded, Unavailable."""
         room = await self._room(member.room_id)
-        rights_in_call(room, member.user_id, member.slot_id)
+        self.rights(room, member.user_id, member.slot_id)
         self._check_begun(member)
         self._check_seats(member)
         try:
@@ -103,10 +110,16 @@ class CallTokens:
         known = await self.identities.remember(identity_of(member))
         # From here on nothing is awaited: who lost his rights meanwhile is refused, who loses them later is found.
         room = self.cache.peek(member.room_id) or await self._room(member.room_id)
-        grant = self.grant(known, rights_in_call(room, member.user_id, member.slot_id))
+        grant = self.grant(known, self.rights(room, member.user_id, member.slot_id))
         jwt = self._mint(grant)
         self.identities.note_grant(known.key, grant)
         return CallToken(url, jwt)
+
+    def rights(self, room: LiveRoom, user_id: str, slot_id: str) -> Rights:
+        """What he may do in this call now. Raises Forbidden where he may not even come in."""
+        if self.standing.is_restricted(user_id):
+            raise Forbidden("This account is locked or suspended")
+        return rights_in_call(room, user_id, slot_id)
 
     async def check_joined(self, user_id: str, room_id: str) -> None:
         """Raises Forbidden for who is not in the room, and where there is no such room."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import orjson
 
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.creation.power_levels import CALL_MEMBER_TYPES
 from homeserver.services.rooms.send_event import SendEvent
 from homeserver.services.rooms.set_state import SetState
 from homeserver.services.rooms.transactions import SentTransactions, delayed_transaction
@@ -18,6 +20,12 @@ from homeserver.storage.delayed_events import DelayedEventRow
 LIMIT = "message"
 
 
+class Standing(Protocol):
+    """Who is locked or suspended: services/standing/standings.py."""
+
+    def marked(self, requester: Requester) -> Requester: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """One verb."""
@@ -26,15 +34,18 @@ class Deliver:
     set_state: SetState
     transactions: SentTransactions
     limiter: AnyRateLimiter
+    standing: Standing
 
     async def __call__(self, row: DelayedEventRow) -> str:
         """The id of the event; the same when it was sent already and only that could not be noted.
 
         Raises what sending raises ("Power levels are evaluated at the point of sending"), LimitExceeded, Unavailable.
         """
-        sender = _sender(row)
+        sender, content = _sender(row), orjson.loads(row.content)
         self.limiter.check(LIMIT, sender, "")
-        content = orjson.loads(row.content)
+        if not _leaves_call(row.type, content):
+            # Who was suspended or locked since says nothing more, but is not kept in his calls.
+            sender = self.standing.marked(sender)
         transaction = delayed_transaction(row.user_id, row.delay_id)
         if row.state_key is None:
             return await self.send.as_transaction(sender, row.room_id, row.type, content, transaction, row.sticky_ms)
@@ -43,6 +54,10 @@ class Deliver:
             transaction,
             lambda: self.set_state(sender, row.room_id, row.type, state_key, content, transaction),
         )
+
+
+def _leaves_call(event_type: str, content: dict[str, Any]) -> bool:
+    return event_type in CALL_MEMBER_TYPES and not content.get("application")
 
 
 def _sender(row: DelayedEventRow) -> Requester:

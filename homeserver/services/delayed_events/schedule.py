@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from homeserver.protocol.canonical_json import encode_canonical
-from homeserver.protocol.errors import LimitExceeded, MatrixError, TooLarge
+from homeserver.protocol.errors import LimitExceeded, MatrixError, TooLarge, UserSuspended
 from homeserver.protocol.event_format import MAX_EVENT_BYTES, MAX_FIELD_LENGTH
 from homeserver.protocol.identifiers import utf8_length
 from homeserver.services.clock import Clock
@@ -68,8 +68,10 @@ class ScheduleEvent:
         """The delay id; the same for the same transaction of the same endpoint.
 
         Whether the user may send it is seen when it is sent. Raises MaxDelayExceeded, TooLarge, BadJson, LimitExceeded,
-        InvalidParam (the transaction id).
+        InvalidParam (the transaction id), UserSuspended.
         """
+        if requester.is_suspended:
+            raise UserSuspended
         row = self._row(requester, draft)
         txn_key = None
         if txn_id is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeserver.protocol.errors import BadJson, Forbidden, InvalidParam
+from homeserver.protocol.errors import BadJson, Forbidden, InvalidParam, UserSuspended
 from homeserver.protocol.identifiers import is_user_id
 from homeserver.services.membership.content import clients_part, membership_of
 from homeserver.services.membership.depart import DepartRoom
@@ -28,11 +28,13 @@ class SetMembership:
     depart: DepartRoom
 
     async def __call__(self, requester: Requester, room_id: str, target: str, content: Mapping[str, Any]) -> str:
-        """Set a membership; returns the id of the member event. Raises what the verb raises, and BadJson."""
+        """Set a membership; returns the id of the member event. Raises what the verb raises, BadJson, UserSuspended."""
         if not is_user_id(target):
             raise InvalidParam("The state key of m.room.member must be a user id")
         membership = content.get("membership")
         extra = clients_part(content)
+        if requester.is_suspended and (membership, target) != ("leave", requester.user_id):
+            raise UserSuspended
         if membership in ("join", "knock"):
             if target != requester.user_id:
                 raise Forbidden(f"Nobody can {membership} for somebody else")

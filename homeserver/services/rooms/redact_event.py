@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol.auth.permissions import may_redact, may_send
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import BadJson, Forbidden, InvalidParam, MissingParam, NotFound, Unavailable
+from homeserver.protocol.errors import (
+    BadJson,
+    Forbidden,
+    InvalidParam,
+    MissingParam,
+    NotFound,
+    Unavailable,
+    UserSuspended,
+)
 from homeserver.protocol.identifiers import check_event_id
 from homeserver.services.membership.content import check_joined
 from homeserver.services.requester import Requester
@@ -144,6 +152,8 @@ class RedactEvent:
     def _check_may_redact(self, room: LiveRoom, requester: Requester, target: TimelineEvent) -> None:
         if target.type in NEVER_REDACTED:
             raise Forbidden(f"{target.type} cannot be redacted")
+        if requester.is_suspended and target.sender != requester.user_id:
+            raise UserSuspended
         levels = room.power_levels()
         if may_redact(levels, requester.user_id, target.sender):
             return

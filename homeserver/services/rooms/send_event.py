@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import BadJson, NotFound
+from homeserver.protocol.errors import BadJson, NotFound, UserSuspended
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.append import Transaction
 from homeserver.services.rooms.appender import Appender, Plan
@@ -39,7 +39,8 @@ class SendEvent:
         """Send; the same transaction again gives the same event id. `sticky_ms`: as `EventDraft` has it; `sent_ms`: the
         time that the event bears, where that is not now.
 
-        Raises Forbidden, BadJson, TooLarge, DuplicateAnnotation, InvalidParam, Unknown (a relation that cannot be).
+        Raises Forbidden, BadJson, TooLarge, DuplicateAnnotation, InvalidParam, Unknown (a relation that cannot be),
+        UserSuspended.
         """
         transaction = transaction_of(requester, f"send {room_id} {event_type}", txn_id)
         return await self.as_transaction(requester, room_id, event_type, content, transaction, sticky_ms, sent_ms)
@@ -61,6 +62,8 @@ class SendEvent:
             check_tombstone(content, room_id)
         if event_type == "m.room.redaction":
             return await self.redact.sent_as_event(requester, room_id, content, transaction, sticky_ms)
+        if requester.is_suspended:
+            raise UserSuspended
         draft = EventDraft(event_type, requester.user_id, content, origin_server_ts=sent_ms, sticky_ms=sticky_ms)
 
         async def send() -> str:

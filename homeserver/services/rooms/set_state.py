@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import BadJson, Forbidden, NotFound
+from homeserver.protocol.errors import BadJson, Forbidden, NotFound, UserSuspended
 from homeserver.protocol.identifiers import parse_server_name
 from homeserver.protocol.server_acl import check_server_acl, server_is_allowed
 from homeserver.services.membership.by_state import SetMembership
@@ -50,12 +50,14 @@ class SetState:
         A transaction is stored with the event, for the caller to look up first; memberships have none, and no `sent_ms`
         (the time that the event bears) either.
 
-        Raises Forbidden, BadJson, InvalidParam, BadAlias, TooLarge, and for memberships what their verbs raise.
+        Raises Forbidden, BadJson, InvalidParam, BadAlias, TooLarge, UserSuspended, and for memberships what their verbs raise.
         """
         if event_type == "m.room.create":
             raise Forbidden("A room is created once")
         if event_type == "m.room.member":
             return await self.memberships(requester, room_id, state_key, content)
+        if requester.is_suspended:
+            raise UserSuspended
         try:
             room = await self.cache.get(room_id)
             check_joined(room, requester.user_id)

@@ -108,9 +108,11 @@ class Authenticator:
         user_id: str | None = None,
         device_id: str | None = None,
     ) -> Requester:
-        """Who holds this token, marked with his standing. Raises UnknownToken, with `soft_logout` where it has merely expired; LimitExceeded where
-        too many tokens that nobody has came from this address, for tokens that are not in memory. Of application services
-        what `Masquerades.requester` raises.
+        """Who holds this token, marked with his standing.
+
+        Raises UnknownToken, with `soft_logout` where it has merely expired; LimitExceeded where too many tokens that nobody
+        has came from this address, for tokens that are not in memory. Of application services what
+        `Masquerades.requester` raises.
 
         `user_id` and `device_id` are for tokens of application services; with a user's own token they mean nothing.
         """
@@ -129,13 +131,16 @@ class Authenticator:
             # "Soft logout": the client keeps its keys and comes back with a refresh token or a password.
             raise errors.UnknownToken("The access token has expired", soft_logout=True)
         self._last_seen.note(known.requester.device_nid, remote_address, user_agent)
-        return self._asking_from(token_hash, known, remote_address)
+        requester = self._standing.marked(self._asking_from(token_hash, known, remote_address))
+        if known.account_ends_ms is not None and known.account_ends_ms <= self._clock.now_ms():
+            return replace(requester, is_expired=True)
+        return requester
 
     def _asking_from(self, token_hash: bytes, known: _Known, remote_address: str) -> Requester:
         """Where he asks from is remembered with the token: it seldom changes."""
         requester = known.requester.at(remote_address)
         if requester is not known.requester and self._known.get(token_hash) is known:
-            self._known[token_hash] = _Known(requester, known.expires_ms)
+            self._known[token_hash] = replace(known, requester=requester)
         return requester
 
     async def _speak_for(
@@ -150,7 +155,7 @@ class Authenticator:
         requester = await roles.requester(appservice, user_id, device_id)
         if requester.device_nid:
             self._last_seen.note(requester.device_nid, remote_address, user_agent)
-        return requester.at(remote_address)
+        return self._standing.marked(requester.at(remote_address))
 
     async def _load(self, token_hash: bytes, network: str) -> _Known:
         self._limiter.check_left("unknown_token", network)

@@ -93,12 +93,14 @@ class Sessions:
     lifetimes: SessionLifetimes = SessionLifetimes()
 
     async def log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
-        """Sign in a user whose identity has been proved. Raises UserDeactivated."""
+        """Sign in a user whose identity has been proved. Raises UserDeactivated, UserLocked."""
         with self.authenticator.revoking(user_id):
             async with self.database.transaction() as tx:
                 user = await self.users.lock(tx, user_id)
                 if user is None or user.is_deactivated:
                     raise errors.UserDeactivated
+                if user.is_locked:
+                    raise errors.UserLocked
                 opened = await self.open(tx, user_id, wish)
         self.authenticator.forget(opened.revoked)
         if opened.is_new_device:
@@ -139,7 +141,7 @@ class Sessions:
     async def refresh(self, refresh_token: str) -> RefreshedTokens:
         """Issue the next generation; the one before stays valid until this one is first used.
 
-        Raises UnknownToken, with `soft_logout` where the refresh token has merely expired.
+        Raises UnknownToken, with `soft_logout` where the refresh token has merely expired; UserLocked.
         """
         if len(refresh_token) > MAX_TOKEN_CHARACTERS:
             raise errors.UnknownToken("The refresh token is not known")
@@ -161,6 +163,8 @@ class Sessions:
             raise errors.UnknownToken("The refresh token is not known")
         if used.expires_ms <= self.clock.now_ms():
             raise errors.UnknownToken("The refresh token has expired", soft_logout=True)
+        if used.is_locked:
+            raise errors.UserLocked
         return used
 
     async def tidy(self) -> None:

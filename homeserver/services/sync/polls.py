@@ -82,6 +82,11 @@ class Polls:
         for poll in list(self._by_device.get(device, ())):
             poll.end()
 
+    async def end_user(self, user_id: str) -> None:
+        """The same on all devices of a user."""
+        for device in [device for device in self._by_device if device[0] == user_id]:
+            self.end(device)
+
     async def _time(self, timeout_ms: int, still_there: StillThere) -> None:
         while timeout_ms > STILL_THERE_INTERVAL_MS:
             await self.clock.sleep(ms=STILL_THERE_INTERVAL_MS)

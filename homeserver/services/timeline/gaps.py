@@ -38,17 +38,24 @@ class Pages:
     fill: FillHistory = field(default_factory=NoHistory)
 
     async def read(self, user_id: str, opened: OpenRoom, wish: PageWish) -> tuple[OpenRoom, Page]:
-        """The page, and the room as it is now. Where nothing comes it ends at the hole, and the next one tries again.
+        """The page, and the room as it is now.
 
-        Raises Forbidden.
+        Where nothing comes into a hole the page goes on below it, so that servers that are gone for good hide nothing that
+        is here. With nothing below it ends at the hole, and the next page tries again. Raises Forbidden.
         """
         page = await self.reader.read(opened.room, wish)
         for _ in range(MAX_FILLS):
-            if page.gap is None or page.end is None or not await self.fill(opened.room, page.gap.high):
+            if page.gap is None or page.end is None:
                 break
-            opened = await self.opener.open(opened.room.room_id, user_id)
+            below = page.end
+            if await self.fill(opened.room, page.gap.high):
+                opened = await self.opener.open(opened.room.room_id, user_id)
+            else:
+                below = page.gap.low
             limit = wish.limit - len(page.events)
-            rest = await self.reader.read(opened.room, replace(wish, ranges=opened.ranges, up_to=page.end, limit=limit))
+            rest = await self.reader.read(opened.room, replace(wish, ranges=opened.ranges, up_to=below, limit=limit))
+            if below != page.end and not rest.events:
+                break
             events = [*page.events, *rest.events]
             # A page that is not empty has a token, whether more follows or not.
             end = page.end if rest.end is None and events else rest.end

@@ -1,0 +1,1 @@
+"""Whether an account may be used: locked, suspended, expired."""
