@@ -22,6 +22,7 @@ from homeserver.composition.foundation import Foundation, build_foundation
 from homeserver.composition.history import HistoryServices, build_history
 from homeserver.composition.intake import IntakeServices, build_intake
 from homeserver.composition.kernel import Kernel, build_kernel
+from homeserver.composition.mail import build_mail
 from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.observability import build_observability
 from homeserver.composition.readers import ReaderServices, build_readers
@@ -101,6 +102,7 @@ def build_application(
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock, settings.audit.keep_ms)
     limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
+    letters = build_mail(base, settings, public_baseurl)
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles)
     readers = build_readers(base, settings)
