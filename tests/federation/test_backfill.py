@@ -118,6 +118,19 @@ async def test_a_server_without_history_makes_readers_wait_once_a_minute(
     assert len(texts(await read_back(alice, room))) == 20
 
 
+async def test_what_nobody_gives_hides_nothing_that_is_here(alpha: Home, alice: Client, mallory: ForeignServer) -> None:
+    room = chatty(mallory, 3)
+    await enter(alice, room)
+    await read_back(alice, room)
+    for number in range(3):
+        room.send(MALLORY, f"lost {number}")
+    mallory.peer.says(f"{V1}/get_missing_events/{room.room_id}", {"events": []})
+    await mallory.send(alpha.server, [room.send(MALLORY, "after the loss")])
+    mallory.peer.says(f"{V1}/backfill/{room.room_id}", {"errcode": "M_UNKNOWN"}, 400)
+    assert texts(await read_back(alice, room)) == ["after the loss", "2", "1", "0"]
+    assert texts(await read_back(alice, room, limit=2)) == ["after the loss", "2", "1", "0"]
+
+
 async def test_mallory_gives_events_of_another_room_and_with_wrong_signatures(
     alice: Client, mallory: ForeignServer
 ) -> None:
