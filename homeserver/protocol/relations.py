@@ -10,6 +10,9 @@ REFERENCE: Final = "m.reference"
 REPLACEMENT: Final = "m.replace"
 THREAD: Final = "m.thread"
 
+AGGREGATED: Final = frozenset((THREAD, REPLACEMENT, REFERENCE))
+"""The kinds that servers aggregate: "`m.annotation` relationships are *not* aggregated by the server"."""
+
 # Longer than any event id; what is longer relates to nothing that exists.
 MAX_PARENT_BYTES: Final = 255
 MAX_REL_TYPE_BYTES: Final = 255

@@ -11,6 +11,12 @@ SERVER_OF = "substring({0} FROM position(':' IN {0}) + 1)"
 has it: the same written otherwise would not find that index.
 """
 
+RELATED_BIT = """CASE WHEN EXISTS (
+        SELECT FROM relations r
+        WHERE r.parent_id = {0} AND r.room_nid = {1} AND r.rel_type IN ('m.thread', 'm.replace', 'm.reference')
+    ) THEN 512 ELSE 0 END"""
+"""The bit of `events.flags` that relations set (migration 0024), for an event that may come after what relates to it."""
+
 
 @dataclass(slots=True)
 class Columns:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import UniqueViolationError
 
-from homeserver.storage.columns import Columns
+from homeserver.storage.columns import RELATED_BIT, Columns
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -42,16 +42,19 @@ given AS (
 stored AS (
     INSERT INTO events (event_nid, room_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender,
                         body, envelope, unsigned, auth_nids)
-    SELECT event_nid, room_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender,
+    SELECT event_nid, room_nid, position, depth, origin_server_ts, {1}, event_id, type, state_key, sender,
            body, envelope, unsigned, auth_nids::bigint[]
     FROM given{0}
 )"""
 
+FLAGS_OF_FOREIGN = "flags | " + RELATED_BIT.format("given.event_id", "given.room_nid")
+
 # Events that are stored already, as outliers, and get their place now.
-PLACED = """
+PLACED = f"""
 placed AS (
-    UPDATE events e SET position = g.position, flags = g.flags, body = g.body, envelope = g.envelope, unsigned = g.unsigned
-    FROM given g WHERE e.event_nid = g.event_nid AND e.event_nid = ANY(${0}::bigint[])
+    UPDATE events e SET position = g.position, flags = g.flags | {RELATED_BIT.format("e.event_id", "e.room_nid")},
+        body = g.body, envelope = g.envelope, unsigned = g.unsigned
+    FROM given g WHERE e.event_nid = g.event_nid AND e.event_nid = ANY(${{0}}::bigint[])
 )"""
 NOT_PLACED = " WHERE event_nid <> ALL(${0}::bigint[])"
 
@@ -117,8 +120,8 @@ gaps AS (
 
 RELATIONS = """
 related AS (
-    INSERT INTO relations (event_nid, room_nid, parent_id, rel_type, type, sender, aggregation_key)
-    SELECT g.event_nid, g.room_nid, r.parent_id, r.rel_type, g.type, g.sender, r.aggregation_key
+    INSERT INTO relations (event_nid, room_nid, position, parent_id, rel_type, type, sender, aggregation_key)
+    SELECT g.event_nid, g.room_nid, g.position, r.parent_id, r.rel_type, g.type, g.sender, r.aggregation_key
     FROM given g JOIN unnest(${0}::bigint[], ${1}::text[], ${2}::text[], ${3}::text[])
          AS r(event_nid, parent_id, rel_type, aggregation_key) USING (event_nid)
 )"""
@@ -148,12 +151,23 @@ sticking AS (
 )"""
 
 REWRITTEN = """
+forms AS (
+    SELECT * FROM unnest(${0}::int[], ${1}::text[], ${2}::bytea[], ${3}::bytea[], ${4}::bytea[], ${5}::smallint[], ${6}::bigint[])
+         AS d(room_nid, event_id, body, envelope, unsigned, flags, kept_ms)
+    WHERE room_nid IN (SELECT room_nid FROM moved)
+),
 rewritten AS (
-    UPDATE events e SET body = d.body, envelope = d.envelope, unsigned = d.unsigned, flags = d.flags
-    FROM unnest(${0}::int[], ${1}::text[], ${2}::bytea[], ${3}::bytea[], ${4}::bytea[], ${5}::smallint[])
-         AS d(room_nid, event_id, body, envelope, unsigned, flags)
-    WHERE e.event_id = d.event_id AND e.room_nid = d.room_nid AND d.room_nid IN (SELECT room_nid FROM moved)
+    UPDATE events e SET body = d.body, envelope = d.envelope, unsigned = d.unsigned, flags = d.flags | (e.flags & 512)
+    FROM forms d WHERE e.event_id = d.event_id AND e.room_nid = d.room_nid
     RETURNING e.event_nid, e.flags
+),
+kept AS (
+    -- All parts see the database as it was before the statement: this is what the event said.
+    INSERT INTO redacted_bodies (event_nid, body, redacted_ms)
+    SELECT e.event_nid, e.body, d.kept_ms
+    FROM forms d JOIN events e ON e.event_id = d.event_id AND e.room_nid = d.room_nid
+    WHERE d.kept_ms IS NOT NULL AND d.flags & 2 <> 0 AND e.flags & 2 = 0
+    ON CONFLICT (event_nid) DO NOTHING
 ),
 unrelated AS (
     -- A redacted event (flag 2) relates to nothing any more (spec: redactions remove m.relates_to).
@@ -194,10 +208,12 @@ class EventWrites:
     push_actions: Columns = field(default_factory=lambda: Columns(5))
     # event_nid, expires_ms
     sticky: Columns = field(default_factory=lambda: Columns(2))
-    # room_nid, event_id, body, envelope, unsigned, flags
-    rewritten: Columns = field(default_factory=lambda: Columns(6))
+    # room_nid, event_id, body, envelope, unsigned, flags, when it was redacted (None: what it said is not kept)
+    rewritten: Columns = field(default_factory=lambda: Columns(7))
     has_members: bool = False
     has_gone: bool = False
+    has_foreign: bool = False
+    """Whether there are events of other servers, which may come after what relates to them."""
 
     @property
     def takes_several(self) -> bool:
@@ -235,7 +251,8 @@ class EventWrites:
         for _, columns in present:
             arguments += columns.arrays()
         plain = self._membership_parts() if entries.rows else ()
-        statement = _compose(tuple((part, columns.width) for part, columns in present), plain)
+        widths = tuple((part, columns.width) for part, columns in present)
+        statement = _compose(widths, plain, FLAGS_OF_FOREIGN if self.has_foreign else "flags")
         try:
             return {row[0] for row in await q.fetch(statement, *arguments)}
         except UniqueViolationError as error:
@@ -247,13 +264,13 @@ class EventWrites:
 
 
 @lru_cache(maxsize=256)
-def _compose(parts: Sequence[tuple[str, int]], plain: Sequence[str]) -> str:
+def _compose(parts: Sequence[tuple[str, int]], plain: Sequence[str], flags: str) -> str:
     """The statement for this combination of parts; parameters 1 to 19 belong to MOVED, further ones to parts in order.
 
-    `plain`: parts without parameters of their own.
+    `plain`: parts without parameters of their own; `flags`: the flags of new events.
     """
     number = 20
-    texts = [MOVED.format(NOT_PLACED.format(number) if parts and parts[0][0] is PLACED else "")]
+    texts = [MOVED.format(NOT_PLACED.format(number) if parts and parts[0][0] is PLACED else "", flags)]
     for part, width in parts:
         texts.append(part.format(*range(number, number + width)))
         number += width

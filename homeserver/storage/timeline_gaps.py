@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncpg import UniqueViolationError
 
-from homeserver.storage.columns import Columns
+from homeserver.storage.columns import RELATED_BIT, Columns
 from homeserver.storage.event_writes import EventStoredError
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ UPDATE timeline_gaps SET high = $4, missing = $5 WHERE room_nid = $1 AND low = $
 """
 CLOSE = "DELETE FROM timeline_gaps WHERE room_nid = $1 AND low = $2 AND high = $3 RETURNING high"
 
-EVENTS = """
+EVENTS = f"""
 INSERT INTO events (event_nid, room_nid, position, depth, origin_server_ts, flags, event_id, type, state_key, sender,
                     body, envelope, unsigned, auth_nids)
-SELECT event_nid, $1, position, depth, origin_server_ts, flags, event_id, type, state_key, sender,
+SELECT event_nid, $1, position, depth, origin_server_ts, flags | {RELATED_BIT.format("g.event_id", "$1")},
+       event_id, type, state_key, sender,
        body, envelope, unsigned, auth_nids::bigint[]
 FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint[], $7::text[], $8::text[], $9::text[],
             $10::text[], $11::bytea[], $12::bytea[], $13::bytea[], $14::text[])
@@ -31,18 +32,19 @@ FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::smallint
           auth_nids)
 """
 
-PLACE_STORED = """
-UPDATE events e SET position = g.position, flags = g.flags, body = g.body, envelope = g.envelope, unsigned = g.unsigned
+PLACE_STORED = f"""
+UPDATE events e SET position = g.position, flags = g.flags | {RELATED_BIT.format("e.event_id", "$1")},
+    body = g.body, envelope = g.envelope, unsigned = g.unsigned
 FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::bytea[], $6::bytea[], $7::bytea[])
      AS g(event_nid, position, flags, body, envelope, unsigned)
 WHERE e.event_nid = g.event_nid AND e.room_nid = $1 AND e.position IS NULL
 """
 
 RELATIONS = """
-INSERT INTO relations (event_nid, room_nid, parent_id, rel_type, type, sender, aggregation_key)
-SELECT event_nid, $1, parent_id, rel_type, type, sender, aggregation_key
-FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-     AS r(event_nid, parent_id, rel_type, type, sender, aggregation_key)
+INSERT INTO relations (event_nid, room_nid, position, parent_id, rel_type, type, sender, aggregation_key)
+SELECT event_nid, $1, position, parent_id, rel_type, type, sender, aggregation_key
+FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     AS r(event_nid, position, parent_id, rel_type, type, sender, aggregation_key)
 """
 
 FORKED = """
@@ -136,8 +138,8 @@ class PastRows:
     events: Columns = field(default_factory=lambda: Columns(13))
     # event_nid, position, flags, body, envelope, unsigned
     placed: Columns = field(default_factory=lambda: Columns(6))
-    # event_nid, parent_id, rel_type, type, sender, aggregation_key
-    relations: Columns = field(default_factory=lambda: Columns(6))
+    # event_nid, position, parent_id, rel_type, type, sender, aggregation_key
+    relations: Columns = field(default_factory=lambda: Columns(7))
     # event_nid, base_position, instead, without
     forked: Columns = field(default_factory=lambda: Columns(4))
     # type, state_key

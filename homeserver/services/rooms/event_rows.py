@@ -44,10 +44,13 @@ class EventRows:
 
     rules: NotificationRules
     clock: Clock
+    keeps_redacted: bool = True
+    """Whether what redacted events said is kept for a while."""
 
     async def of_batch(self, batch: list[Append], places: Sequence[Place]) -> EventWrites:
         """Rows for all events of the appends, in order; fills ``append.stored`` and ``append.consequences``."""
         writes = EventWrites()
+        kept_ms = self.clock.now_ms() if self.keeps_redacted else None
         numbers = Numbers()
         tips: dict[int, tuple[int, int, int, int, str]] = {}
         place = iter(places)
@@ -62,7 +65,15 @@ class EventRows:
             for rewritten in append.rewritten:
                 event = rewritten.event
                 writes.rewritten.rows.append(
-                    (room.room_nid, event.event_id, event.body, rewritten.envelope, event.unsigned, event.flags)
+                    (
+                        room.room_nid,
+                        event.event_id,
+                        event.body,
+                        rewritten.envelope,
+                        event.unsigned,
+                        event.flags,
+                        kept_ms,
+                    )
                 )
         writes.tips.rows = list(tips.values())
         return writes
@@ -71,6 +82,7 @@ class EventRows:
         self, writes: EventWrites, append: Append, new: NewEvent, place: Place, numbers: Numbers
     ) -> TimelineEvent:
         room, foreign = append.room, new.foreign
+        writes.has_foreign |= foreign is not None
         if foreign is not None and foreign.stored_nid is not None:
             place = replace(place, event_nid=foreign.stored_nid)
             writes.placed.rows.append((foreign.stored_nid,))

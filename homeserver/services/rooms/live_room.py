@@ -19,8 +19,9 @@ import orjson
 
 from homeserver.protocol.auth import PowerLevels, power_levels_in_room
 from homeserver.protocol.events import Event, StateKey
+from homeserver.protocol.relations import AGGREGATED, relation_of
 from homeserver.protocol.room_versions import RoomVersion
-from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.timeline_event import RELATED, TimelineEvent
 from homeserver.storage.timeline_gaps import Gap
 
 if TYPE_CHECKING:
@@ -214,10 +215,31 @@ class LiveRoom:
         if len(self.recent) == RECENT_EVENTS:
             self.recent_complete_after = self.recent[0].position
         self.hold_recent(event)
+        self._mark_parent(event)
         if consequences is not None:
+            self._mark_late_parent(event)
             self._follow(event, consequences)
         elif event.takes_force:
             self._put(event)
+
+    def _mark_parent(self, event: TimelineEvent) -> None:
+        """What the event relates to has something to aggregate now, as it has in the database."""
+        relation = relation_of(event.content)
+        if relation is None or relation[1] not in AGGREGATED:
+            return
+        for held in self.recent:
+            if held.event_id == relation[0]:
+                held.flags |= RELATED
+
+    def _mark_late_parent(self, event: TimelineEvent) -> None:
+        """Events of other servers may come after what relates to them."""
+        event_id = event.event_id.encode()
+        for held in self.recent:
+            if event_id not in held.body:
+                continue
+            relation = relation_of(held.content)
+            if relation is not None and relation[0] == event.event_id and relation[1] in AGGREGATED:
+                event.flags |= RELATED
 
     def _follow(self, event: TimelineEvent, consequences: Consequences) -> None:
         if consequences.whole is not None:
@@ -307,6 +329,7 @@ class LiveRoom:
         """An event was redacted: put its new form wherever the old one is held."""
         for index, held in enumerate(self.recent):
             if held.event_id == event.event_id:
+                event.flags |= held.flags & RELATED
                 self.recent[index] = event.with_position(held.position)
                 self._recent_weight += event.weight - held.weight
         if event.state_key is not None:

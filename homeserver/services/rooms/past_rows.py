@@ -74,6 +74,6 @@ def _add_event(rows: PastRows, past: PastEvent, numbers: _Numbers) -> None:
         )  # fmt: skip
     if past.relation is not None and position is not None:
         parent_id, rel_type, aggregation_key = past.relation
-        rows.relations.rows.append((nid, parent_id, rel_type, event.type, event.sender, aggregation_key))
+        rows.relations.rows.append((nid, position, parent_id, rel_type, event.type, event.sender, aggregation_key))
     if past.forked is not None:
         rows.forked.rows.append(forked_row(past.forked, nid, past.place, numbers.of))

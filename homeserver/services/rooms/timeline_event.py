@@ -20,6 +20,8 @@ PASSED_OVER = 128
 """A state event in the timeline that did not come into force with its position: others hold its place."""
 RESOLVES = 256
 """With it other entries of the room's state came into force, or went, or there is a hole before it: no plain news."""
+RELATED = 512
+"""Other events relate to it in a way that is aggregated, or did once (protocol/relations.py)."""
 
 UNPLACED = SOFT_FAILED | REJECTED | OUTLIER
 """Events with one of these flags are in no timeline."""
