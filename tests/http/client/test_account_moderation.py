@@ -158,30 +158,22 @@ async def test_the_suspended_write_to_nobody(server: Server, ada: Client) -> Non
     await mallory.send(public, "sorry")
 
 
-async def test_what_was_scheduled_before_is_not_sent(server: Server, ada: Client) -> None:
+async def test_what_was_scheduled_before_is_not_sent_but_for_the_leave_of_a_call(server: Server, ada: Client) -> None:
     alice, mallory = await server.register("alice"), await server.register("mallory")
     room_id = await alice.create_room(preset="public_chat")
     await mallory.join(room_id)
-    later = {"org.matrix.msc4140.delay": 60_000}
-    path = ("rooms", room_id, "send", "m.room.message", "t")
-    await mallory.request("PUT", path, json={"msgtype": "m.text", "body": "spam"}, query=later)
-    leave = ("rooms", room_id, "state", "org.matrix.msc3401.call.member", f"_{mallory.user_id}_X")
-    await alice.set_state(
-        room_id, "m.room.power_levels",
-        {"users": {alice.user_id: 100}, "events": {"org.matrix.msc3401.call.member": 0}},
-    ) if not await _is_creator_room(alice, room_id) else None  # fmt: skip
-    await mallory.request("PUT", leave, json={}, query=later)
+    unstable = "/_matrix/client/unstable/org.matrix.msc4140/rooms"
+    call, state_key = "org.matrix.msc3401.call.member", f"_{mallory.user_id}_X"
+    await mallory.set_state(room_id, call, {"application": "m.call"}, state_key)
+    spam = {"delay": 60_000, "content": {"msgtype": "m.text", "body": "spam"}}
+    await mallory.put(f"{unstable}/{room_id}/delayed_event/m.room.message/t1", spam)
+    leave = {"delay": 60_000, "state_key": state_key, "content": {}}
+    await mallory.put(f"{unstable}/{room_id}/delayed_event/{call}/t2", leave)
     await suspend(ada, mallory)
     await alice.sync()
     server.clock.advance(minutes=2)
     answer = await alice.sync_until(lambda sync: sync.timeline(room_id))
-    types = [event["type"] for event in answer.timeline(room_id)]
-    assert "m.room.message" not in types
-    assert "org.matrix.msc3401.call.member" in types
-
-
-async def _is_creator_room(alice: Client, room_id: str) -> bool:
-    return "org.matrix.msc3401.call.member" in (await alice.state(room_id, "m.room.power_levels")).get("events", {})
+    assert [(event["type"], event["content"]) for event in answer.timeline(room_id)] == [(call, {})]
 
 
 async def test_who_may_and_whom(server: Server, ada: Client) -> None:

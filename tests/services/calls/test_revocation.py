@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from homeserver.services.requester import on_behalf_of
 from tests.cast import Client, Server
 from tests.clock import FakeClock
-from tests.voice.callers import get_token, sfu_get
+from tests.voice.callers import ask_homeserver, get_token, sfu_get
 from tests.voice.recording_backend import RecordingBackend
 from tests.voice.waiting import tasks_done, until
 from voice import tokens
@@ -219,3 +220,15 @@ async def test_a_room_without_a_call_costs_nothing(server: Server, sfu: Recordin
     await alice.kick(other, bob)
     await tasks_done()
     assert sfu.removed == []
+
+
+async def test_the_suspended_are_out_and_stay_out(server: Server, sfu: RecordingBackend) -> None:
+    alice, bob, room_id = await call_of(server, sfu)
+    standings = server.application.accounts.standings
+    await standings.set_suspended(on_behalf_of("@ada:test"), bob.user_id, True)
+    await until(lambda: there(sfu, room_id, alice))
+    await ask_homeserver(bob, room_id, expect=(403, "M_USER_SUSPENDED"))
+    await standings.set_suspended(on_behalf_of("@ada:test"), bob.user_id, False)
+    server.clock.advance(seconds=1)
+    sfu.join((await sfu_get(bob, room_id))["jwt"])
+    await until(lambda: there(sfu, room_id, alice, bob))
