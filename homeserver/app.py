@@ -24,6 +24,7 @@ from homeserver.composition.intake import IntakeServices, build_intake
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.mail import build_mail
 from homeserver.composition.media import MediaServices, build_media
+from homeserver.composition.moderation import ModerationServices, build_moderation
 from homeserver.composition.observability import build_observability
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
@@ -64,6 +65,7 @@ class Application:
     reading: ReadingServices
     encryption: EncryptionServices
     media: MediaServices
+    moderation: ModerationServices
     voice: VoiceBackend
     delayed: DelayedServices
     federation: FederationServices
@@ -119,6 +121,7 @@ def build_application(
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
     appservices = build_appservices(base, settings, accounts, readers, kernel, rooms, encryption)
     media = build_media(base, settings, federation)
+    moderation = build_moderation(base, media)
     spaces = build_spaces(base, federation, intake.acl)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
@@ -132,13 +135,13 @@ def build_application(
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
         *pages, accounts, readers, rooms, reading, encryption, media, spaces, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync, sliding_sync, appservices, administration,
+        history, doors, calls, rosters, sync, sliding_sync, appservices, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
     observer = observer or observability.observer
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
-        settings, base, accounts, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media, voice,
-        delayed, federation, calls, rosters, sync, sliding_sync, edge,
+        settings, base, accounts, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media, moderation,
+        voice, delayed, federation, calls, rosters, sync, sliding_sync, edge,
     )  # fmt: skip

@@ -34,6 +34,9 @@ class MediaServices:
     uploads: Uploads
     downloads: Downloads
     thumbnails: Thumbnails
+    blobs: DiskBlobs
+    kept: RemoteCache | None
+    """Files of other servers; None where federation is switched off."""
     endpoints: list[Endpoint]
 
 
@@ -43,27 +46,35 @@ def build_media(base: Foundation, settings: Settings, federation: FederationServ
     blobs = DiskBlobs(folder, load_or_make_master_key(settings.data_dir / "media.key"))
     rows, arrivals = MediaRows(), Arrivals(base.clock)
     uploads = Uploads(base.database, rows, blobs, arrivals, base.clock, settings.media.max_upload)
-    elsewhere = _elsewhere(base, settings, federation, blobs)
+    kept = _kept(base, settings, federation, blobs)
+    elsewhere = _elsewhere(base, settings, federation, kept)
     downloads = Downloads(base.database, rows, blobs, arrivals, base.clock, base.server_name, elsewhere)
     thumbnails = Thumbnails(base.database, rows, RemoteMediaRows(), blobs, downloads)
     base.life.every(HOUR_MS, uploads.tidy, "tidy-uploads")
     endpoints = endpoints_of(UploadEndpoints(uploads, base.server_name), DownloadEndpoints(downloads, thumbnails))
     served = FederationMediaEndpoints(downloads, thumbnails, base.server_name)
     others = endpoints_of(served) if federation.client is not None else []
-    return MediaServices(uploads, downloads, thumbnails, [*endpoints, *others])
+    return MediaServices(uploads, downloads, thumbnails, blobs, kept, [*endpoints, *others])
+
+
+def _kept(
+    base: Foundation, settings: Settings, federation: FederationServices, blobs: DiskBlobs
+) -> RemoteCache | None:  # fmt: skip
+    if federation.client is None:
+        return None
+    cache = RemoteCache(base.database, RemoteMediaRows(), blobs, base.clock, settings.media.remote_cache)
+    base.life.every(HOUR_MS, cache.tidy, "tidy-remote-media")
+    return cache
 
 
 def _elsewhere(
-    base: Foundation, settings: Settings, federation: FederationServices, blobs: DiskBlobs
+    base: Foundation, settings: Settings, federation: FederationServices, cache: RemoteCache | None
 ) -> OtherServersMedia:
     client = federation.client
-    if client is None:
+    if client is None or cache is None:
         return NoOtherServersMedia()
-    quota = settings.media.remote_cache
-    cache = RemoteCache(base.database, RemoteMediaRows(), blobs, base.clock, quota)
-    asking = AskForMedia(client, client.connections, min(settings.media.max_upload, quota))
+    asking = AskForMedia(client, client.connections, min(settings.media.max_upload, cache.max_bytes))
     media = RemoteMedia(asking, cache, base.clock)
-    base.life.every(HOUR_MS, cache.tidy, "tidy-remote-media")
     base.life.on_stop(media.stop)
     base.life.reports_memory("remote_media", media.memory_usage)
     return media

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
+# Quarantine goes by contents: the same bytes uploaded again are in it too.
 BY_ID = """
-SELECT media_id, user_id, created_ms, expires_ms, size, content_type, file_name FROM media WHERE media_id = $1
+SELECT media_id, user_id, created_ms, expires_ms, size, content_type, file_name, last_access_ms,
+    NOT protected AND EXISTS (SELECT FROM quarantined_media q WHERE q.sha256 = media.sha256)
+FROM media WHERE media_id = $1
 """
+
+TOUCH = "UPDATE media SET last_access_ms = $2 WHERE media_id = $1"
 
 ADD = """
 INSERT INTO media (media_id, user_id, created_ms, size, sha256, content_type, file_name)
@@ -36,8 +41,10 @@ SELECT content_type, size FROM media_thumbnails WHERE media_id = $1 AND width = 
 """
 
 ADD_THUMBNAIL = """
-INSERT INTO media_thumbnails (media_id, width, height, method, content_type, size) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO media_thumbnails (media_id, width, height, method, content_type, size)
+SELECT media_id, $2, $3, $4, $5, $6 FROM media WHERE media_id = $1 FOR KEY SHARE
 ON CONFLICT (media_id, width, height, method) DO UPDATE SET content_type = $5, size = $6
+RETURNING media_id
 """
 
 
@@ -52,6 +59,9 @@ class StoredMedia:
     size: int | None
     content_type: str | None
     file_name: str | None
+    last_access_ms: int | None
+    """Roughly, and None for never."""
+    quarantined: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,10 @@ class MediaRows:
         """The file, or the place for it."""
         row = await q.fetchrow(BY_ID, media_id)
         return StoredMedia(*row) if row else None
+
+    async def touch(self, q: Queries, media_id: str, now_ms: int) -> None:
+        """Somebody asked for it."""
+        await q.execute(TOUCH, media_id, now_ms)
 
     async def add(self, q: Queries, media_id: str, user_id: str, now_ms: int, facts: FileFacts) -> None:
         """A file whose bytes are stored."""
@@ -102,6 +116,5 @@ class MediaRows:
     async def add_thumbnail(
         self, q: Queries, media_id: str, width: int, height: int, method: str, content_type: str, size: int
     ) -> bool:
-        """A thumbnail whose bytes are stored. True: files of this server do not go."""
-        await q.execute(ADD_THUMBNAIL, media_id, width, height, method, content_type, size)
-        return True
+        """A thumbnail whose bytes are stored; False where its file is gone."""
+        return await q.fetchval(ADD_THUMBNAIL, media_id, width, height, method, content_type, size) is not None

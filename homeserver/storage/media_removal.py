@@ -1,0 +1,80 @@
+"""Files of this server on their way out: rows leave `media` for `condemned_blobs` in one statement, the bytes follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+CONDEMN = """
+WITH gone AS (DELETE FROM media WHERE {which} AND size IS NOT NULL RETURNING media_id)
+INSERT INTO condemned_blobs (blob, condemned_ms) SELECT media_id, $1 FROM gone
+ON CONFLICT (blob) DO UPDATE SET condemned_ms = excluded.condemned_ms
+RETURNING blob
+"""
+
+THESE = CONDEMN.format(which="media_id = ANY($2::text[])")
+
+OF_USER = CONDEMN.format(
+    which="media_id IN (SELECT media_id FROM media WHERE user_id = $2 AND size IS NOT NULL ORDER BY created_ms LIMIT $3)"
+)
+
+# A batch. `$5`: mxc:// and this server's name, with which people and rooms name their pictures; '' where that does not count.
+UNUSED = CONDEMN.format(
+    which="""media_id IN (
+    SELECT m.media_id FROM media m
+    WHERE m.size > $3 AND coalesce(m.last_access_ms, m.created_ms) < $2 AND NOT m.protected
+      AND NOT ($5 <> '' AND (
+          EXISTS (SELECT FROM profiles p WHERE p.avatar_url = $5 || m.media_id)
+          OR $5 || m.media_id = ANY($6::text[])
+      ))
+    ORDER BY m.media_id LIMIT $4
+)"""
+)
+
+# Pictures of rooms: as many as there are rooms with one.
+ROOM_AVATARS = r"""
+SELECT DISTINCT substring(convert_from(e.body, 'UTF8') FROM 'mxc://[^/"\\\s]{1,255}/[A-Za-z0-9_-]{1,255}')
+FROM current_state s JOIN events e USING (event_nid)
+WHERE s.type = 'm.room.avatar' AND s.state_key = '' AND s.room_nid IN (SELECT room_nid FROM rooms)
+"""
+
+LEFT_OVER = "SELECT blob FROM condemned_blobs WHERE condemned_ms < $1 ORDER BY condemned_ms LIMIT $2"
+
+GONE = "DELETE FROM condemned_blobs WHERE blob = ANY($1::text[])"
+
+
+class MediaRemovalRows:
+    """Queries that condemn. Each returns the blobs, which are media ids, whose bytes are to be removed now."""
+
+    async def condemn(self, q: Queries, media_ids: Sequence[str], now_ms: int) -> list[str]:
+        """These files, where they exist and are complete."""
+        return [row[0] for row in await q.fetch(THESE, now_ms, list(media_ids))]
+
+    async def condemn_of_user(self, q: Queries, user_id: str, now_ms: int, limit: int) -> list[str]:
+        """The oldest files of a user."""
+        return [row[0] for row in await q.fetch(OF_USER, now_ms, user_id, limit)]
+
+    async def condemn_unused(
+        self, q: Queries, now_ms: int, before_ms: int, larger_than: int, limit: int, prefix: str, kept: Sequence[str]
+    ) -> list[str]:
+        """Files larger than so many bytes for which nobody has asked since `before_ms`, except protected ones.
+
+        With a `prefix` (mxc://name/), avatars of people stay, and the `kept` URIs.
+        """
+        rows = await q.fetch(UNUSED, now_ms, before_ms, larger_than, limit, prefix, list(kept))
+        return [row[0] for row in rows]
+
+    async def room_avatars(self, q: Queries) -> list[str]:
+        """The URIs of all rooms' pictures."""
+        return [row[0] for row in await q.fetch(ROOM_AVATARS) if row[0] is not None]
+
+    async def left_over(self, q: Queries, condemned_before_ms: int, limit: int) -> list[str]:
+        """Blobs whose removal a crash has interrupted."""
+        return [row[0] for row in await q.fetch(LEFT_OVER, condemned_before_ms, limit)]
+
+    async def gone(self, q: Queries, blobs: Sequence[str]) -> None:
+        """Their bytes are removed."""
+        await q.execute(GONE, list(blobs))
