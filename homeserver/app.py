@@ -31,6 +31,7 @@ from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.remote_users import build_remote_users
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
+from homeserver.composition.search import build_search
 from homeserver.composition.sending import build_sending
 from homeserver.composition.sliding_sync import SlidingSyncServices, build_sliding_sync
 from homeserver.composition.spaces import build_spaces
@@ -122,7 +123,8 @@ def build_application(
     appservices = build_appservices(base, settings, accounts, readers, kernel, rooms, encryption)
     media = build_media(base, settings, federation)
     moderation = build_moderation(base, media)
-    spaces = build_spaces(base, federation, intake.acl)
+    spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
+    search = build_search(base)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
     calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves, federation)
@@ -134,7 +136,7 @@ def build_application(
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        *pages, accounts, readers, rooms, reading, encryption, media, spaces, voice, delayed, federation, intake, users,
+        *pages, accounts, readers, rooms, reading, encryption, media, spaces, search, voice, delayed, federation, intake, users,
         history, doors, calls, rosters, sync, sliding_sync, appservices, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]

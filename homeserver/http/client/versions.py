@@ -50,6 +50,12 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
         f"PUT {_UNSTABLE}/uk.timedout.msc4323/admin/lock/{{}}",
     ),
     "uk.timedout.msc4323.stable": ("the same", "PUT /_matrix/client/v1/admin/lock/{}"),
+    "org.matrix.msc3266": ("a summary of a room", f"GET {_UNSTABLE}/im.nheko.summary/summary/{{}}"),
+    "uk.half-shot.msc2666.query_mutual_rooms": (
+        "rooms in common with somebody",
+        f"GET {_UNSTABLE}/uk.half-shot.msc2666/user/mutual_rooms",
+    ),
+    "uk.half-shot.msc2666.query_mutual_rooms.stable": ("the same", "GET /_matrix/client/v1/mutual_rooms"),
     "org.matrix.simplified_msc3575": (
         "simplified sliding sync",
         f"POST {_UNSTABLE}/org.matrix.simplified_msc3575/sync",
