@@ -131,7 +131,7 @@ def build_application(
     rosters = build_rosters(base, rooms, reading, encryption, calls, voice.backend)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
     sliding_sync = build_sliding_sync(base, accounts, reading, sync)
-    administration = build_administration(base)
+    administration = build_administration(base, accounts)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))

@@ -1,0 +1,87 @@
+"""What an administrator wants an account to be, checked before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from homeserver.protocol import errors
+from homeserver.services.accounts.passwords import check_password_size
+from homeserver.services.profiles.fields import AVATAR_URL, DISPLAYNAME, check_value
+from homeserver.services.text_limits import check_text
+
+MAX_THREEPIDS: Final = 100
+MAX_ADDRESS_CHARACTERS: Final = 254
+USER_TYPES: Final = frozenset({"bot", "support"})
+MEDIA: Final = frozenset({"email", "msisdn"})
+
+
+@dataclass(frozen=True, slots=True)
+class AccountWish:
+    """What is None stays as it is, or is as usual for a new account."""
+
+    password: str | None = None
+    logout_devices: bool = True
+    displayname: str | None = None
+    """Empty: none."""
+    avatar_url: str | None = None
+    threepids: Sequence[tuple[str, str]] | None = None
+    """Medium and address of all of them."""
+    is_admin: bool | None = None
+    deactivated: bool | None = None
+    locked: bool | None = None
+    sets_type: bool = False
+    user_type: str | None = None
+
+    def check(self) -> None:
+        """Raises InvalidParam, BadJson."""
+        if self.password is not None:
+            check_password_size(self.password)
+        for key, value in ((DISPLAYNAME, self.displayname), (AVATAR_URL, self.avatar_url)):
+            if value is not None:
+                check_value(key, value)
+        if self.avatar_url and not self.avatar_url.startswith("mxc://"):
+            raise errors.InvalidParam("'avatar_url' is an mxc:// URI, or empty")
+        if self.user_type is not None and self.user_type not in USER_TYPES:
+            raise errors.InvalidParam(f"'user_type' is one of {', '.join(sorted(USER_TYPES))}, or null")
+        if self.deactivated and self.locked:
+            raise errors.InvalidParam("An account cannot be both deactivated and locked")
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """The third-party ids as they are stored, each once. Raises InvalidParam."""
+        threepids = self.threepids or ()
+        if len(threepids) > MAX_THREEPIDS:
+            raise errors.InvalidParam(f"An account has at most {MAX_THREEPIDS} addresses")
+        return list(dict.fromkeys(_address(medium, address) for medium, address in threepids))
+
+    def described(self) -> dict[str, Any]:
+        """For the audit log: what was asked for, without the password."""
+        given: dict[str, Any] = {
+            "displayname": self.displayname,
+            "avatar_url": self.avatar_url,
+            "threepids": None if self.threepids is None else [list(each) for each in self.threepids],
+            "admin": self.is_admin,
+            "deactivated": self.deactivated,
+            "locked": self.locked,
+        }
+        said = {name: value for name, value in given.items() if value is not None}
+        if self.sets_type:
+            said["user_type"] = self.user_type
+        if self.password is not None:
+            said |= {"sets_password": True, "logout_devices": self.logout_devices}
+        return said
+
+
+def _address(medium: str, address: str) -> tuple[str, str]:
+    if medium not in MEDIA:
+        raise errors.InvalidParam("'medium' is 'email' or 'msisdn'")
+    check_text(address, "address", MAX_ADDRESS_CHARACTERS)
+    if medium == "email":
+        name, at, domain = address.partition("@")
+        if not (name and at and domain) or any(character.isspace() for character in address):
+            raise errors.InvalidParam("'address' is no e-mail address")
+        return medium, address.lower()
+    if not (address.isascii() and address.isdigit()):
+        raise errors.InvalidParam("'address' is a phone number with its country code, digits only")
+    return medium, address
