@@ -29,6 +29,7 @@ from homeserver.composition.observability import build_observability
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.remote_users import build_remote_users
+from homeserver.composition.reports import ReportServices, build_reports
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.search import build_search
@@ -74,6 +75,7 @@ class Application:
     rosters: RosterServices
     sync: SyncServices
     sliding_sync: SlidingSyncServices
+    reports: ReportServices
     edge: EdgeParts
 
     async def start(self) -> None:
@@ -131,13 +133,14 @@ def build_application(
     rosters = build_rosters(base, rooms, reading, encryption, calls, voice.backend)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
     sliding_sync = build_sliding_sync(base, accounts, reading, sync)
+    reports = build_reports(base, reading)
     administration = build_administration(base, accounts)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
         *pages, accounts, readers, rooms, reading, encryption, media, spaces, search, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync, sliding_sync, appservices, administration, moderation,
+        history, doors, calls, rosters, sync, sliding_sync, appservices, reports, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
@@ -145,5 +148,5 @@ def build_application(
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
         settings, base, accounts, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media, moderation,
-        voice, delayed, federation, calls, rosters, sync, sliding_sync, edge,
+        voice, delayed, federation, calls, rosters, sync, sliding_sync, reports, edge,
     )  # fmt: skip

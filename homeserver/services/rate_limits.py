@@ -75,6 +75,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "call_join": Rate(burst=300, interval_ms=50),
     # By address: an operator looks for what is wrong with his voice.
     "voice_probe": Rate(burst=10, interval_ms=6_000),
+    # Somebody reads each of them.
+    "report": Rate(burst=10, interval_ms=20_000),
     # By administrators: tools change hundreds of accounts and rooms one by one.
     "administration": Rate(burst=500, interval_ms=20),
     "key_claim": Rate(burst=200, interval_ms=50),

@@ -45,6 +45,8 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc4143": ("calls", f"GET {_UNSTABLE}/org.matrix.msc4143/rtc/transports"),
     "org.matrix.msc4354": ("sticky events", "PUT /_matrix/client/v3/rooms/{}/send/{}/{}"),
     "org.matrix.msc4486": ("the list of delayed events", f"GET {_UNSTABLE}/org.matrix.msc4486/delayed_events"),
+    "org.matrix.msc4151.stable": ("rooms can be reported", "POST /_matrix/client/v3/rooms/{}/report"),
+    "org.matrix.msc4260.stable": ("users can be reported", "POST /_matrix/client/v3/users/{}/report"),
     "uk.timedout.msc4323": (
         "administrators can lock and suspend accounts",
         f"PUT {_UNSTABLE}/uk.timedout.msc4323/admin/lock/{{}}",

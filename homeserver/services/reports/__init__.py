@@ -1,0 +1,1 @@
+"""What people tell the administrators about events, rooms and other people."""
