@@ -15,6 +15,7 @@ from homeserver.http.client.room_messages import RoomMessagesEndpoints
 from homeserver.http.client.room_state import RoomStateReadEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.members import ReadMembers
+from homeserver.services.relations.aggregations import BundledAggregations
 from homeserver.services.timeline.context import ReadContext
 from homeserver.services.timeline.event_at_time import FindEventAtTime, HistoryElsewhere
 from homeserver.services.timeline.gaps import FillHistory, Pages
@@ -27,6 +28,7 @@ from homeserver.services.timeline.presentation import Presenter
 from homeserver.services.timeline.room_state import ReadState
 from homeserver.services.timeline.single_event import EventFinder, ReadEvent
 from homeserver.services.visibility import Visibility
+from homeserver.storage.aggregations import Aggregations
 from homeserver.storage.event_transactions import EventTransactions
 from homeserver.storage.room_directory import RoomDirectoryRows
 from homeserver.storage.room_history import RoomHistory
@@ -56,7 +58,8 @@ def build_reading(
     opener = RoomOpener(base.cache, visibility)
     pages = Pages(opener, PageReader(database, base.events, history), fill)
     past = PastState(database, base.rooms, history)
-    presenter = Presenter(database, EventTransactions(), base.clock)
+    bundled = BundledAggregations(database, Aggregations(), base.clock)
+    presenter = Presenter(database, EventTransactions(), base.clock, bundled, ignored)
     finder = EventFinder(database, base.events)
     messages = ReadMessages(opener, visibility, pages, past, presenter, ignored, stream)
     context = ReadContext(opener, visibility, finder, pages, past, presenter, ignored, stream)

@@ -10,6 +10,7 @@ import orjson
 
 from homeserver.protocol.filters import RoomEventFilter
 from homeserver.services.clock import Clock
+from homeserver.services.relations.aggregations import Shown
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.sliding_sync.connections import Connection, Delta, Selection, SentRoom
 from homeserver.services.sliding_sync.lists import was_sent_away
@@ -179,8 +180,12 @@ class SlidingRoomParts:
         await self.presenter.recall_transactions(
             request.requester, [event for part in parts if part.window is not None for event in part.window.events]
         )  # fmt: skip
+        encoder = Encoder(request.requester, self.clock.now_ms())
+        encoder.relations = await self.presenter.bundled.of(
+            request.requester, _told_with_relations(parts), occasion.snapshot.ignored, with_room_ids=False
+        )
         results = Results(
-            Encoder(request.requester, self.clock.now_ms()),
+            encoder,
             summaries,
             await self._bumps(parts, occasion.facts),
             await self._unread(request, parts),
@@ -220,6 +225,15 @@ class SlidingRoomParts:
             part.entry for part in parts if part.kind is Kind.OUTSIDE and part.entry is not None
         ]
         return await self.stripped.read(user_id, entries) if entries else {}
+
+
+def _told_with_relations(parts: Iterable[Part]) -> list[Shown]:
+    """Timelines before which the client may lack something, as in `GET /sync`."""
+    return [
+        part.window.shown
+        for part in parts
+        if part.window is not None and (part.initial or part.expanded or part.window.is_cut)
+    ]
 
 
 def _delta(occasion: Occasion, parts: Iterable[Part]) -> Delta:

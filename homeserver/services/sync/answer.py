@@ -10,6 +10,7 @@ import orjson
 
 from homeserver.protocol.filters import EventFilter
 from homeserver.services.clock import Clock
+from homeserver.services.relations.aggregations import Shown
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.sight import Sight, sight_of
 from homeserver.services.sync import rooms_left
@@ -185,6 +186,9 @@ class Answers:
         for window in windows.left.never_in:
             _finish_never_in(request, window)
         events = await self._encoder(request, [*filled, *windows.left.never_in])
+        events.relations = await self.presenter.bundled.of(
+            request.requester, told_with_relations(filled), snapshot.ignored, with_room_ids=False
+        )
         encoder = RoomsEncoder(
             request,
             events,
@@ -283,6 +287,11 @@ class Answers:
         if letters.events:
             body["to_device"] = {"events": [orjson.Fragment(event) for event in letters.events]}
         return replace(now, to_device=letters.up_to)
+
+
+def told_with_relations(windows: Iterable[Window]) -> list[Shown]:
+    """ "`GET /sync` when the relevant section has a `limited` value of `true`", and where it is all news to the client."""
+    return [window.shown for window in windows if window.is_cut]
 
 
 def _finish_never_in(request: SyncRequest, window: Window) -> None:

@@ -11,6 +11,7 @@ import orjson
 from homeserver.protocol.client_event import join
 from homeserver.protocol.filters import pick_fields
 from homeserver.protocol.room_versions import ROOM_VERSIONS
+from homeserver.services.relations.aggregations import with_relations
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.rendering import is_told_transaction, render_event, sticky_parts
 from homeserver.services.rooms.timeline_event import STICKY, TimelineEvent
@@ -27,6 +28,8 @@ class Encoder:
     pdu_parts: Mapping[str, tuple[bytes, str]] = field(default_factory=dict)
     """(envelope, room version) by event id, where the federation format is wanted."""
     federation: bool = False
+    relations: Mapping[str, bytes] = field(default_factory=dict)
+    """`m.relations` in JSON, by event id."""
 
     def events(self, window: Window, events: Iterable[TimelineEvent]) -> list[orjson.Fragment]:
         """The JSON of events of one window."""
@@ -42,6 +45,8 @@ class Encoder:
             rendered = render_event(
                 event, reader=self.reader, now_ms=self.now_ms, room_id=None, membership=membership
             )  # fmt: skip
+        if self.relations:
+            rendered = with_relations(rendered, self.relations.get(event.event_id))
         return rendered if self.event_fields is None else self._picked(orjson.loads(rendered))
 
     def _pdu(self, event: TimelineEvent) -> dict[str, Any]:
@@ -50,6 +55,9 @@ class Encoder:
         pdu = join(event.body, envelope, ROOM_VERSIONS[version])
         unsigned = b"{" if event.unsigned is None else b"{" + event.unsigned + b","
         unsigned += b'"age":%d}' % (self.now_ms - event.origin_server_ts)
+        relations = self.relations.get(event.event_id)
+        if relations is not None:
+            unsigned = unsigned[:-1] + b',"m.relations":%b}' % relations
         return {**pdu, "event_id": event.event_id, "room_id": event.room_id, "unsigned": orjson.loads(unsigned)}
 
     def _picked(self, event: Mapping[str, Any]) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from homeserver.protocol.visibility import FIRST_POSITION
+from homeserver.protocol.visibility import FIRST_POSITION, LAST_POSITION, Range
+from homeserver.services.relations.aggregations import Shown
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.visibility import Perspective
@@ -69,6 +71,21 @@ class Window:
         if self.start > FIRST_POSITION:
             return self.start
         return self.events[0].position - 1 if self.events else self.up_to
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether events before the timeline are not told: then those in it are told with what relates to them."""
+        return self.limited or self.full or self.newly_joined
+
+    @property
+    def shown(self) -> Shown:
+        """The timeline, and what the reader sees of the room beside it: of what came before no more than is sure."""
+        if self.perspective is not None:
+            ranges: Sequence[Range] = self.perspective.history.ranges
+        else:
+            first = self.events[0].position if self.events else self.up_to
+            ranges = ((first, LAST_POSITION if self.membership.membership == "join" else self.up_to),)
+        return Shown(self.events, ranges, self.membership_at)
 
     def membership_at(self, position: int) -> str | None:
         """The reader's membership when an event was sent; None where that is not known without asking."""

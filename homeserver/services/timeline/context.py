@@ -9,11 +9,10 @@ from homeserver.protocol.filters import RoomEventFilter
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.timeline.gaps import Pages
-from homeserver.services.timeline.messages import IgnoredUsers
 from homeserver.services.timeline.open_room import OpenRoom, RoomOpener
 from homeserver.services.timeline.pages import Page, PageWish
 from homeserver.services.timeline.past_state import PastState
-from homeserver.services.timeline.presentation import Presenter
+from homeserver.services.timeline.presentation import IgnoredUsers, Presenter
 from homeserver.services.timeline.single_event import NO_SUCH_EVENT, EventFinder
 from homeserver.services.timeline.spans import LOWEST
 from homeserver.services.tokens import format_timeline_token
@@ -57,9 +56,8 @@ class ReadContext:
         seen = await self.visibility.see(opened.room, reader.user_id, events, opened.perspective)
         if not seen or seen[0].event.event_id != event_id:
             raise NotFound(NO_SUCH_EVENT)
-        shown = dict(
-            zip((each.event.position for each in seen), await self.presenter.show(reader, room_id, seen), strict=True)
-        )
+        rendered = await self.presenter.show(reader, room_id, seen, opened)
+        shown = dict(zip((each.event.position for each in seen), rendered, strict=True))
         return EventContext(
             event=shown[event.position],
             before=[shown[each.position] for each in before.events if each.position in shown],

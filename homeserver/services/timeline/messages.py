@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from homeserver.protocol.filters import RoomEventFilter
@@ -13,14 +12,11 @@ from homeserver.services.timeline.gaps import Pages
 from homeserver.services.timeline.open_room import OpenRoom, RoomOpener
 from homeserver.services.timeline.pages import EVERY_EVENT, Page, PageWish
 from homeserver.services.timeline.past_state import PastState
-from homeserver.services.timeline.presentation import Presenter
+from homeserver.services.timeline.presentation import IgnoredUsers, Presenter
 from homeserver.services.timeline.spans import LOWEST
 from homeserver.services.tokens import format_timeline_token, parse_timeline_token
 from homeserver.services.visibility import Visibility
 from homeserver.storage.positions import StreamPosition
-
-IgnoredUsers = Callable[[str], Awaitable[Collection[str]]]
-"""Whose messages a user does not want, from `m.ignored_user_list`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ class ReadMessages:
         opened, page = await self.pages.read(reader.user_id, opened, wish)
         seen = await self.visibility.see(opened.room, reader.user_id, page.events, opened.perspective)
         return MessagesPage(
-            chunk=await self.presenter.show(reader, room_id, seen),
+            chunk=await self.presenter.show(reader, room_id, seen, opened),
             start=query.start or format_timeline_token(_start(wish, page)),
             end=None if page.end is None else format_timeline_token(page.end),
             state=await self._state(opened.room, query, page.events),

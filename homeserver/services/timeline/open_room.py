@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from homeserver.protocol.errors import Forbidden, NotFound
 from homeserver.protocol.visibility import EVERYTHING
+from homeserver.services.relations.aggregations import Shown
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
-from homeserver.services.visibility import NOT_IN_ROOM, Perspective, ReadAccess, Visibility, never_hid_anything
+from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.visibility import (
+    NOT_IN_ROOM,
+    Perspective,
+    ReadAccess,
+    Visibility,
+    joined_since,
+    never_hid_anything,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,16 @@ class OpenRoom:
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """The positions of events that the reader may see."""
         return (EVERYTHING if self.perspective is None else self.perspective.history).ranges
+
+    def shown(self, user_id: str, events: Sequence[TimelineEvent]) -> Shown:
+        """These events, and what the reader sees of the room beside them."""
+        return Shown(events, self.ranges, partial(self._membership_at, user_id))
+
+    def _membership_at(self, user_id: str, position: int) -> str | None:
+        """What the reader was; None where that is not known without asking."""
+        if self.perspective is not None:
+            return self.perspective.membership_at(position)
+        return "join" if joined_since(self.room, user_id, position) else None
 
 
 @dataclass(frozen=True, slots=True)

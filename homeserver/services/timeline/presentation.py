@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeserver.services.clock import Clock
+from homeserver.services.relations.aggregations import BundledAggregations, Shown, has_relations, with_relations
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.rendering import render_event, render_state
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.rooms.transactions import DELAYED, KEPT_MS
+from homeserver.services.timeline.open_room import OpenRoom
 from homeserver.services.visibility import Seen
 from homeserver.storage.event_transactions import EventTransactions
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
+
+IgnoredUsers = Callable[[str], Awaitable[Collection[str]]]
+"""Whose messages a user does not want, from `m.ignored_user_list`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +30,30 @@ class Presenter:
     queries: Queries
     transactions: EventTransactions
     clock: Clock
+    bundled: BundledAggregations
+    ignored: IgnoredUsers
 
-    async def show(self, reader: Requester, room_id: str | None, seen: Sequence[Seen]) -> list[bytes]:
-        """The events' JSON, in the same order; `room_id` None for /sync."""
-        await self.recall_transactions(reader, [each.event for each in seen])
+    async def show(
+        self, reader: Requester, room_id: str | None, seen: Sequence[Seen], opened: OpenRoom | None = None
+    ) -> list[bytes]:
+        """The events' JSON, in the same order; `room_id` None for /sync. `opened`: with what relates to them in this room."""
+        events = [each.event for each in seen]
+        await self.recall_transactions(reader, events)
+        relations = {} if opened is None else await self.relations(reader, [opened.shown(reader.user_id, events)])
         now_ms = self.clock.now_ms()
         return [
-            render_event(event, reader=reader, now_ms=now_ms, room_id=room_id, membership=membership)
+            with_relations(
+                render_event(event, reader=reader, now_ms=now_ms, room_id=room_id, membership=membership),
+                relations.get(event.event_id),
+            )
             for event, membership in seen
         ]
+
+    async def relations(self, reader: Requester, pages: Sequence[Shown]) -> Mapping[str, bytes]:
+        """`m.relations` in JSON, by event id, for answers whose events say their rooms."""
+        if not any(has_relations(event) for page in pages for event in page.events):
+            return {}
+        return await self.bundled.of(reader, pages, await self.ignored(reader.user_id))
 
     def show_state(self, room_id: str, events: Iterable[TimelineEvent]) -> list[bytes]:
         """State events' JSON, the same for every reader."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import Forbidden, NotFound
+from homeserver.services.relations.aggregations import has_relations
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.stored import to_timeline_event
@@ -61,7 +62,8 @@ class ReadEvent:
             seen = [Seen(event, "leave")]
         if not seen:
             raise NotFound(NO_SUCH_EVENT)
-        return (await self.presenter.show(reader, room_id, seen))[0]
+        opened = await self.opener.open(room_id, reader.user_id) if has_relations(event) else None
+        return (await self.presenter.show(reader, room_id, seen, opened))[0]
 
     def _is_for_all(self, event: TimelineEvent, access: ReadAccess) -> bool:
         """ "History visibility checks MUST NOT be applied to sticky events", for members and while they stick."""
