@@ -124,7 +124,7 @@ def build_application(
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
     appservices = build_appservices(base, settings, accounts, readers, kernel, rooms, encryption)
     media = build_media(base, settings, federation)
-    moderation = build_moderation(base, media)
+    moderation = build_moderation(base, media, rooms)
     spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
     search = build_search(base)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)

@@ -66,8 +66,10 @@ def build_doors(
         name, signing_key, residence, parts.checks, vouching, parts.incoming, foreign.standings, forwarding
     )  # fmt: skip
     pdus = StoredPdus(base.database, base.events)
-    invited = InvitedUsers(name, base.database, Users(), readers.invite_permissions, limits)
-    receive = ReceiveInvitation(name, signing_key, residence, acl, invited, parts.checks, kernel.outside)
+    invited = InvitedUsers(name, base.database, Users(), readers.invite_filters, limits)
+    receive = ReceiveInvitation(
+        name, signing_key, residence, acl, invited, parts.checks, kernel.outside, rooms.memberships.blocked
+    )
     endpoints = endpoints_of(
         FederatedJoinEndpoints(templates, JoinAnswers(name, submissions, foreign.states, foreign.auth_chains, pdus)),
         FederatedLeaveEndpoints(templates, submissions),
@@ -75,7 +77,9 @@ def build_doors(
         FederatedInviteEndpoints(receive),
         ThirdPartyInviteEndpoints(
             ExchangeInvites(name, residence, travel.rooms),
-            BoundInvites(name, residence, invited, rooms.memberships.change, federation.client),
+            BoundInvites(
+                name, residence, invited, rooms.memberships.change, federation.client, rooms.memberships.blocked
+            ),
         ),
     )
     return DoorServices(forwarding, list(endpoints))

@@ -20,6 +20,8 @@ from homeserver.services.membership.knock import KnockRoom
 from homeserver.services.membership.leave_all import LeaveAllRooms
 from homeserver.services.membership.profile_changes import PropagateProfile
 from homeserver.services.membership.profiles import MemberProfiles
+from homeserver.services.rooms.blocked_rooms import BlockedRooms
+from homeserver.storage.blocked_rooms import BlockedRoomRows
 from homeserver.storage.profiles import ProfileRows
 
 
@@ -39,6 +41,7 @@ class MembershipServices:
     leave_all: LeaveAllRooms
     evict_guests: EvictGuests
     propagate_profile: PropagateProfile
+    blocked: BlockedRooms
 
 
 def build_memberships(
@@ -49,9 +52,10 @@ def build_memberships(
     where, remote = travel.whereabouts, travel.rooms
     invitable = Invitable(base.server_name, travel.federates, blocks)
     change = ChangeMembership(kernel.appender)
-    join = JoinRoom(base.cache, change, base.awake, profiles, after_join, where, remote)
-    knock = KnockRoom(change, profiles, where, remote)
-    invite = InviteUser(change, profiles, invitable, base.cache, remote)
+    blocked = _blocked_rooms(base)
+    join = JoinRoom(base.cache, change, base.awake, profiles, after_join, where, remote, blocked)
+    knock = KnockRoom(change, profiles, where, remote, blocked)
+    invite = InviteUser(change, profiles, invitable, base.cache, remote, blocked)
     depart = DepartRoom(change, where, remote)
     evict_guests = EvictGuests(base.database, base.cache, kernel.appender, base.memberships)
     _follow_guest_access(base, evict_guests)
@@ -68,7 +72,15 @@ def build_memberships(
         leave_all=LeaveAllRooms(depart, base.awake),
         evict_guests=evict_guests,
         propagate_profile=PropagateProfile(kernel.appender, base.awake),
+        blocked=blocked,
     )
+
+
+def _blocked_rooms(base: Foundation) -> BlockedRooms:
+    blocked = BlockedRooms(base.database, BlockedRoomRows(), base.audit, base.clock)
+    base.life.on_start(blocked.load)
+    base.life.reports_memory("blocked_rooms", blocked.memory_usage)
+    return blocked
 
 
 def _follow_guest_access(base: Foundation, evict_guests: EvictGuests) -> None:

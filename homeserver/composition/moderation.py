@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.media import MediaServices
+from homeserver.composition.rooms import RoomServices
 from homeserver.http.admin.media import AdminMediaEndpoints
 from homeserver.http.admin.media_cache import MediaCacheEndpoints
+from homeserver.http.admin.room_block import RoomBlockEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.media.quarantine import Quarantine
 from homeserver.services.media.remote import PurgeOtherServersMedia
@@ -28,10 +30,11 @@ class ModerationServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_moderation(base: Foundation, media: MediaServices) -> ModerationServices:
+def build_moderation(base: Foundation, media: MediaServices, rooms: RoomServices) -> ModerationServices:
     """After everything that it takes away."""
     removal, files = _build_files(base, media)
-    return ModerationServices(removal, [*files])
+    blocks = endpoints_of(RoomBlockEndpoints(rooms.memberships.blocked))
+    return ModerationServices(removal, [*files, *blocks])
 
 
 def _build_files(base: Foundation, media: MediaServices) -> tuple[RemoveMedia, list[Endpoint]]:

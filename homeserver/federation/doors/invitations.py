@@ -22,6 +22,7 @@ from homeserver.protocol.identifiers import is_user_id
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.protocol.signing import SigningKey, sign_event
 from homeserver.services.membership.invitable import InviteBlocks
+from homeserver.services.rooms.blocked_rooms import BlockedRooms
 from homeserver.services.rooms.outside import OutsideMemberships
 from homeserver.storage.users import Users
 
@@ -50,7 +51,7 @@ class InvitedUsers:
     blocks: InviteBlocks
     limits: Counter
 
-    async def check(self, origin: str, user_id: object) -> None:
+    async def check(self, origin: str, user_id: object, inviter: object) -> None:
         """Raises InvalidParam, Forbidden, InviteBlocked, LimitExceeded. Two statements."""
         if not isinstance(user_id, str) or not is_user_id(user_id) or user_id.partition(":")[2] != self.server_name:
             raise InvalidParam("The invited user is not of this server")
@@ -59,8 +60,12 @@ class InvitedUsers:
         user = await self.users.get(self.queries, user_id)
         if user is None or user.is_deactivated:
             raise Forbidden("There is nobody of that name here")
-        if await self.blocks.blocking([user_id]):
-            raise InviteBlocked(f"{user_id} does not accept invitations")
+        if isinstance(inviter, str) and await self.refuses(user_id, inviter):
+            raise InviteBlocked(f"{user_id} does not accept this invitation")
+
+    async def refuses(self, user_id: str, inviter: str) -> bool:
+        """Whether he wants no invitations of this user; one statement at most."""
+        return bool(await self.blocks.blocking(inviter, [user_id]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class ReceiveInvitation:
     invited: InvitedUsers
     checks: PduChecks
     outside: OutsideMemberships
+    blocked: BlockedRooms
 
     async def __call__(
         self, origin: str, room_id: str, event_id: str, version_name: str, pdu: dict[str, Any], shown: Sequence[Any]
@@ -88,7 +94,8 @@ class ReceiveInvitation:
         handed = Handed(origin, room_id, event_id, "invite", pdu)
         check_handed(handed)
         check_format(handed, version)
-        await self.invited.check(origin, pdu.get("state_key"))
+        self.blocked.check(room_id)
+        await self.invited.check(origin, pdu.get("state_key"), pdu.get("sender"))
         await verified(self.checks, handed, version)
         signed = sign_event(pdu, version, self.server_name, self.signing_key)
         await self._keep(Event.from_pdu(signed, version, event_id), origin, shown)

@@ -21,6 +21,7 @@ from homeserver.protocol.identifiers import is_room_id, is_server_name, is_user_
 from homeserver.protocol.signing import signature_key_ids
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.content import membership_of
+from homeserver.services.rooms.blocked_rooms import BlockedRooms
 from homeserver.services.rooms.live_room import LiveRoom
 
 if TYPE_CHECKING:
@@ -95,15 +96,19 @@ class BoundInvites:
     invited: InvitedUsers
     change: ChangeMembership
     client: FederationClient
+    blocked: BlockedRooms
 
     async def __call__(self, mxid: str, invites: Sequence[Any]) -> None:
         """Turn what is pending into invitations; one that fails harms no other. Raises as `InvitedUsers.check`."""
-        await self.invited.check("", mxid)
+        await self.invited.check("", mxid, None)
         found = [invite for each in invites[:MAX_INVITES] if (invite := read_bound_invite(each, mxid)) is not None]
         await asyncio.gather(*(self._one(invite) for invite in found))
 
     async def _one(self, invite: ThirdPartyInvite) -> None:
         try:
+            if await self.invited.refuses(invite.target, invite.sender):
+                return
+            self.blocked.check(invite.room_id)
             room = await self.rooms.find(invite.room_id)
             if room is None:
                 await self._ask_inviting_server(invite)

@@ -14,6 +14,7 @@ from homeserver.services.membership.content import ProfileLookup, check_joined, 
 from homeserver.services.membership.invitable import Invitable
 from homeserver.services.membership.remote import RemoteRooms
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.blocked_rooms import BlockedRooms
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 
@@ -29,6 +30,7 @@ class InviteUser:
     invitable: Invitable
     cache: RoomCache
     remote: RemoteRooms
+    blocked: BlockedRooms
 
     async def __call__(
         self,
@@ -43,6 +45,7 @@ class InviteUser:
 
         Raises Forbidden, InviteBlocked, NotFound, InvalidParam; for users of other servers what `RemoteRooms` raises.
         """
+        self.blocked.check(room_id)
         await self.invitable.check(requester, [target])
         profile = await self.profiles.member_profile(target)
         draft = member_draft(requester.user_id, target, "invite", profile, reason, extra)

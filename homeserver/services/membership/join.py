@@ -23,6 +23,7 @@ from homeserver.services.membership.restricted import (
 )
 from homeserver.services.membership.whereabouts import Whereabouts
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.blocked_rooms import BlockedRooms
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
 
@@ -61,6 +62,7 @@ class JoinRoom:
     after_join: AfterJoin
     whereabouts: Whereabouts
     remote: RemoteRooms
+    blocked: BlockedRooms
 
     async def __call__(
         self,
@@ -79,6 +81,8 @@ class JoinRoom:
         profile = await self.profiles.member_profile(requester.user_id)
         wish = _Wish(requester, room_id, profile, reason, extra)
         room = await self.whereabouts.ours(requester.user_id, room_id)
+        if room is None or membership_of(room, requester.user_id) != "join":
+            self.blocked.check(room_id)
         event_id = await self._elsewhere(wish, via) if room is None else await self._here(wish, room)
         await self.after_join(requester.user_id, await self.cache.get(room_id))
         return event_id

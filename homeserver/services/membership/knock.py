@@ -11,6 +11,7 @@ from homeserver.services.membership.content import ProfileLookup, member_draft
 from homeserver.services.membership.remote import RemoteRooms
 from homeserver.services.membership.whereabouts import Whereabouts
 from homeserver.services.requester import Requester
+from homeserver.services.rooms.blocked_rooms import BlockedRooms
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -23,6 +24,7 @@ class KnockRoom:
     profiles: ProfileLookup
     whereabouts: Whereabouts
     remote: RemoteRooms
+    blocked: BlockedRooms
 
     async def __call__(
         self,
@@ -37,6 +39,7 @@ class KnockRoom:
 
         `via`: servers that may know the room, where this one is not in it.
         """
+        self.blocked.check(room_id)
         user_id = requester.user_id
         profile = await self.profiles.member_profile(user_id)
         draft = member_draft(user_id, user_id, "knock", profile, reason, extra)
