@@ -134,7 +134,7 @@ def build_application(
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
     sliding_sync = build_sliding_sync(base, accounts, reading, sync)
     reports = build_reports(base, reading)
-    administration = build_administration(base, accounts)
+    administration = build_administration(base, accounts, moderation)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))

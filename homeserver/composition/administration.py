@@ -6,13 +6,22 @@ from dataclasses import dataclass, field
 
 from homeserver.composition.accounts import AccountServices
 from homeserver.composition.foundation import Foundation
+from homeserver.composition.moderation import ModerationServices
 from homeserver.http.admin.audit import AuditEndpoints
+from homeserver.http.admin.user_devices import UserDeviceEndpoints
+from homeserver.http.admin.user_files import UserFileEndpoints
+from homeserver.http.admin.user_rooms import UserRoomEndpoints
 from homeserver.http.admin.users import UserEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.administration.accounts import AccountAdministration
+from homeserver.services.administration.user_devices import DeviceAdministration
+from homeserver.services.administration.user_files import FileAdministration
 from homeserver.services.administration.user_list import UserList
+from homeserver.services.administration.user_rooms import UserInsight
 from homeserver.services.standing.moderation import AccountModeration
+from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.administration import AdministrationRows
+from homeserver.storage.user_files import UserFileRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +31,26 @@ class AdministrationServices:
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_administration(base: Foundation, accounts: AccountServices) -> AdministrationServices:
+def build_administration(
+    base: Foundation, accounts: AccountServices, moderation: ModerationServices
+) -> AdministrationServices:
     """Uses what all others have made."""
-    administration = _build_accounts(base, accounts)
-    endpoints = endpoints_of(
-        AuditEndpoints(base.audit),
-        UserEndpoints(administration, UserList(base.database, administration.rows)),
+    return AdministrationServices(
+        [*endpoints_of(AuditEndpoints(base.audit)), *_build_users(base, accounts, moderation)]
     )
-    return AdministrationServices(list(endpoints))
+
+
+def _build_users(base: Foundation, accounts: AccountServices, moderation: ModerationServices) -> list[Endpoint]:
+    database, audit, people = base.database, base.audit, _build_accounts(base, accounts)
+    files = FileAdministration(database, UserFileRows(), people, moderation.remove_media, audit)
+    insight = UserInsight(database, people.rows, base.memberships, AccountDataRows(), people, audit)
+    endpoints = endpoints_of(
+        UserEndpoints(people, UserList(database, people.rows)),
+        UserDeviceEndpoints(DeviceAdministration(database, people, accounts.devices, audit)),
+        UserFileEndpoints(files),
+        UserRoomEndpoints(insight),
+    )
+    return list(endpoints)
 
 
 def _build_accounts(base: Foundation, accounts: AccountServices) -> AccountAdministration:

@@ -18,7 +18,8 @@ class WhoIsEndpoints:
 
     devices: Devices
 
-    @endpoint("GET", "/_matrix/client/v3/admin/whois/{user_id}")
+    # The second is how Synapse's tools ask.
+    @endpoint("GET", "/_matrix/client/v3/admin/whois/{user_id}", "/_synapse/admin/v1/whois/{user_id}")
     async def who_is(self, request: Request[None]) -> Response:
         user_id = request.path["user_id"]
         found = await self.devices.of_account(request.requester, user_id)
