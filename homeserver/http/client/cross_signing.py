@@ -38,6 +38,9 @@ class CrossSigningEndpoints:
         body, requester = request.body, request.requester
 
         async def prove() -> None:
+            # "User-Interactive Authentication ... except when used by an application service."
+            if requester.appservice_id is not None:
+                return
             operation = "POST /keys/device_signing/upload"
             await self.ui_auth.check(body.auth, requester, operation, ip=request.remote_address)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_OF_A_KIND: Final = 100
 MAX_BYTES: Final = 800_000
 """Of events, and of messages to devices: many HTTP servers take a mebibyte and no more. The first goes whatever its size."""
-TXN_ID_BYTES: Final = 6
+TXN_ID_DIGITS: Final = 15
 MAX_READ: Final = 500
 """Events looked at in one go, to find those that were missed."""
 
@@ -150,7 +150,8 @@ class Composing:
     async def _write(self, queue: Queue, taken: _Taken) -> StoredTransaction:
         now_ms = self.clock.now_ms()
         # Unique also where the database was restored from a backup: who has seen an id takes it for a repetition.
-        txn_id = f"{now_ms}-{secrets.token_hex(TXN_ID_BYTES)}"
+        # Digits, as every homeserver so far has sent.
+        txn_id = f"{now_ms}{secrets.randbelow(10**TXN_ID_DIGITS):0{TXN_ID_DIGITS}d}"
         transaction = StoredTransaction(txn_id, await self._body(queue, taken, now_ms))
         await self.rows.put_transaction(
             self.queries, queue.appservice.id, transaction, taken.progress, taken.messages

@@ -16,6 +16,7 @@ from tests.bridge import AS_TOKEN, Bridge, registration, running_bridge, written
 from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
+from tests.signers import CrossSigner
 
 MESSAGE = {"msgtype": "m.text", "body": "hello"}
 
@@ -349,3 +350,13 @@ def test_tokens_are_in_no_repr(settings: Settings) -> None:
     (loaded,) = load_appservices(settings.appservice_files, "test").all
     assert AS_TOKEN not in repr(loaded)
     assert "hs-token" not in repr(loaded)
+
+
+async def test_a_bridge_has_no_password_and_needs_none_for_its_ghosts(server: Server, bridge: Bridge) -> None:
+    ghost, bot = await bridge.ghost(server, "_net_bob"), bridge.bot(server)
+    for keys in (CrossSigner(ghost), CrossSigner(ghost)):
+        await bot.post(("keys", "device_signing", "upload"), keys.keys(), user_id=ghost)
+    await bot.post(("account", "deactivate"), {}, user_id=ghost)
+    await bot.get(("account", "whoami"), user_id=ghost, expect=403)
+    alice = await server.register("alice")
+    await bot.post(("account", "deactivate"), {}, user_id=alice.user_id, expect=403)
