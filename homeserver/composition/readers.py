@@ -15,7 +15,7 @@ from homeserver.http.client.typing_notifications import TypingEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.account_data.account_data import AccountData
 from homeserver.services.account_data.ignored import IgnoredUsers
-from homeserver.services.account_data.invite_permissions import InvitePermissions
+from homeserver.services.account_data.invite_filters import InviteFilters
 from homeserver.services.account_data.source import AccountDataForSync
 from homeserver.services.account_data.stream import AccountDataStream
 from homeserver.services.gone_readers import ForgetReader
@@ -54,7 +54,7 @@ class ReaderServices:
     presence: Presence
     unread: UnreadSource
     push_rules: PushRules
-    invite_permissions: InvitePermissions
+    invite_filters: InviteFilters
     account_data_stream: AccountDataStream
     forget: ForgetReader
     endpoints: list[Endpoint] = field(default_factory=list)
@@ -65,6 +65,7 @@ class _AccountData:
     rows: AccountDataRows
     stream: AccountDataStream
     ignored: IgnoredUsers
+    invites: InviteFilters
     push_rules: PushRules
 
 
@@ -78,7 +79,7 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     markers = ReadMarkers(base.database, data.rows, data.stream, receipts)
     typing = _build_typing(base)
     presence = _build_presence(base, settings.presence.enabled)
-    account_data = AccountData(base.database, data.rows, data.stream, data.ignored)
+    account_data = AccountData(base.database, data.rows, data.stream, data.ignored, data.invites)
     endpoints = endpoints_of(
         ReceiptEndpoints(receipts, markers),
         TypingEndpoints(typing),
@@ -87,9 +88,8 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
         PresenceEndpoints(presence),
         PushRuleEndpoints(data.push_rules),
     )
-    for_sync = AccountDataForSync(base.database, data.rows, data.stream, data.ignored, data.push_rules)
+    for_sync = AccountDataForSync(base.database, data.rows, data.stream, data.ignored, data.push_rules, data.invites)
     rules = ReaderNotifications(data.push_rules.rulesets, unread.threads)
-    invites = InvitePermissions(base.database, data.rows)
     forget = ForgetReader(
         base.database, data.rows, ReceiptRows(), data.ignored, data.push_rules, unread.own_reads, presence
     )  # fmt: skip
@@ -101,7 +101,7 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
         presence=presence,
         unread=unread,
         push_rules=data.push_rules,
-        invite_permissions=invites,
+        invite_filters=data.invites,
         account_data_stream=data.stream,
         forget=forget,
         endpoints=list(endpoints),
@@ -111,13 +111,14 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
 def _build_account_data(base: Foundation) -> _AccountData:
     rows, rule_rows = AccountDataRows(), PushRuleRows()
     stream = AccountDataStream(base.database, base.announcer)
-    ignored = IgnoredUsers(base.database, rows)
+    ignored, invites = IgnoredUsers(base.database, rows), InviteFilters(base.database, rows)
     rulesets = Rulesets(base.database, rule_rows)
     base.life.on_start(stream.load)
     base.life.on_start(rulesets.load)
     base.life.reports_memory("ignored_users", ignored.memory_usage)
+    base.life.reports_memory("invite_filters", invites.memory_usage)
     base.life.reports_memory("push_rules", rulesets.memory_usage)
-    return _AccountData(rows, stream, ignored, PushRules(base.database, rule_rows, rulesets, stream))
+    return _AccountData(rows, stream, ignored, invites, PushRules(base.database, rule_rows, rulesets, stream))
 
 
 def _build_unread(base: Foundation, data: _AccountData) -> Unread:

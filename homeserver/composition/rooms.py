@@ -70,7 +70,7 @@ def build_rooms(
         readers.push_rules,
         CarryNames(database, aliases, listed, directory.published),
     )
-    members = build_memberships(base, kernel, readers.invite_permissions, carry, travel)
+    members = build_memberships(base, kernel, readers.invite_filters, carry, travel)
     found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
     create = CreateRoom(
         database=database,

@@ -67,7 +67,14 @@ def build_sliding_sync(
     extensions = ExtensionAnswers(streams, answers.device_lists, pages, others)
     departures = DepartureFacts(base.database, answers.storage, reading.visibility)
     lists = RoomLists(
-        base.database, rows, facts, PastStays(reading.visibility), departures, base.cache, StrippedStates()
+        base.database,
+        rows,
+        facts,
+        PastStays(reading.visibility),
+        departures,
+        base.cache,
+        StrippedStates(),
+        streams.account_data,
     )
     connections = Connections(lazy)
     accounts.devices.hooks.deleted.append(connections.devices_deleted)

@@ -72,6 +72,11 @@ OF_USERS = """
 SELECT user_id, content FROM account_data WHERE user_id = ANY($1::text[]) AND room_id = $2 AND type = $3
 """
 
+TYPES_OF_USERS = """
+SELECT user_id, type, content FROM account_data
+WHERE user_id = ANY($1::text[]) AND room_id = '' AND type = ANY($2::text[]) AND NOT deleted
+"""
+
 OF_USER = "SELECT room_id, type, content FROM account_data WHERE user_id = $1 AND NOT deleted"
 
 CHANGED = """
@@ -158,6 +163,15 @@ class AccountDataRows:
     async def of_users(self, q: Queries, user_ids: Collection[str], room_id: str, event_type: str) -> dict[str, bytes]:
         """The same entry of many users; those who have none are left out."""
         return {row[0]: row[1] for row in await q.fetch(OF_USERS, list(user_ids), room_id, event_type)}
+
+    async def types_of_users(
+        self, q: Queries, user_ids: Collection[str], event_types: Collection[str]
+    ) -> dict[str, dict[str, bytes]]:
+        """By user, his global entries of these types."""
+        found: dict[str, dict[str, bytes]] = {}
+        for user_id, event_type, content in await q.fetch(TYPES_OF_USERS, list(user_ids), list(event_types)):
+            found.setdefault(user_id, {})[event_type] = content
+        return found
 
     async def of_user(self, q: Queries, user_id: str) -> list[Record]:
         """(room_id, type, content) of everything the user has."""

@@ -37,6 +37,7 @@ class CapabilityEndpoints:
             "m.3pid_changes": {"enabled": self.third_party_ids},
             "m.get_login_token": {"enabled": self.login_tokens},
             "m.forget_forced_upon_leave": {"enabled": False},
+            "org.matrix.msc4155.invite_permission_config_enforced": {"enabled": True},
         }
         if self.account_moderation and request.requester.is_admin:
             found["m.account_moderation"] = {"lock": True, "suspend": True}

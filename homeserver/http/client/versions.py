@@ -45,6 +45,9 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc4143": ("calls", f"GET {_UNSTABLE}/org.matrix.msc4143/rtc/transports"),
     "org.matrix.msc4354": ("sticky events", "PUT /_matrix/client/v3/rooms/{}/send/{}/{}"),
     "org.matrix.msc4486": ("the list of delayed events", f"GET {_UNSTABLE}/org.matrix.msc4486/delayed_events"),
+    "org.matrix.msc4155": ("invitations can be filtered", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
+    "org.matrix.msc4380": ("invitations can be blocked", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
+    "org.matrix.msc4380.stable": ("the same", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
     "org.matrix.msc4151.stable": ("rooms can be reported", "POST /_matrix/client/v3/rooms/{}/report"),
     "org.matrix.msc4260.stable": ("users can be reported", "POST /_matrix/client/v3/users/{}/report"),
     "uk.timedout.msc4323": (
@@ -58,6 +61,8 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
         f"GET {_UNSTABLE}/uk.half-shot.msc2666/user/mutual_rooms",
     ),
     "uk.half-shot.msc2666.query_mutual_rooms.stable": ("the same", "GET /_matrix/client/v1/mutual_rooms"),
+    "org.matrix.msc3881": ("pushers that another device switches on and off", "POST /_matrix/client/v3/pushers/set"),
+    "org.matrix.msc4028": ("all encrypted events are pushed", "POST /_matrix/client/v3/pushers/set"),
     "org.matrix.simplified_msc3575": (
         "simplified sliding sync",
         f"POST {_UNSTABLE}/org.matrix.simplified_msc3575/sync",

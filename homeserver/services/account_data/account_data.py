@@ -11,7 +11,9 @@ import orjson
 
 from homeserver.protocol import errors
 from homeserver.protocol.identifiers import is_room_id, utf8_length
+from homeserver.protocol.invite_filter import CONFIGS as INVITE_CONFIGS
 from homeserver.services.account_data.ignored import IGNORED_USER_LIST, IgnoredUsers
+from homeserver.services.account_data.invite_filters import InviteFilters
 from homeserver.services.account_data.stream import AccountDataStream, AccountDataWrite
 from homeserver.storage.account_data import EVERYWHERE, AccountDataLimits, AccountDataRows
 from homeserver.storage.database_errors import OUTCOME_UNKNOWN
@@ -42,6 +44,7 @@ class AccountData:
     rows: AccountDataRows
     stream: AccountDataStream
     ignored: IgnoredUsers
+    invites: InviteFilters
 
     async def put(
         self, requester: Requester, user_id: str, room_id: str, event_type: str, content: dict[str, Any]
@@ -71,11 +74,14 @@ class AccountData:
                 yield write
         except OUTCOME_UNKNOWN:
             self.ignored.forget(user_id)
+            self.invites.forget(user_id)
             raise
 
     def _follow(self, user_id: str, room_id: str, event_type: str, content: bytes) -> None:
         if room_id == EVERYWHERE and event_type == IGNORED_USER_LIST:
             self.ignored.changed(user_id, content)
+        if room_id == EVERYWHERE and event_type in INVITE_CONFIGS:
+            self.invites.forget(user_id)
 
     async def get(self, requester: Requester, user_id: str, room_id: str, event_type: str) -> bytes:
         """The content of one entry, in JSON. Raises Forbidden, InvalidParam, NotFound."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,17 @@ class IgnoredUsers:
         # A change that committed meanwhile is newer than what was read.
         newer = self._lists.get(user_id)
         return newer if newer is not None else self._keep(user_id, stored[0] if stored is not None else b"{}")
+
+    async def of_users(self, user_ids: Collection[str]) -> dict[str, frozenset[str]]:
+        """Whom each of these users ignores; one statement for those whose lists are not in memory."""
+        found = {user_id: known for user_id in user_ids if (known := self._lists.get(user_id)) is not None}
+        missing = [user_id for user_id in user_ids if user_id not in found]
+        if missing:
+            stored = await self.rows.of_users(self.queries, missing, EVERYWHERE, IGNORED_USER_LIST)
+            for user_id in missing:
+                newer = self._lists.get(user_id)
+                found[user_id] = newer if newer is not None else self._keep(user_id, stored.get(user_id, b"{}"))
+        return found
 
     def _keep(self, user_id: str, content: bytes) -> frozenset[str]:
         self._entries -= len(self._lists.pop(user_id, NOBODY))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.services.account_data.ignored import IgnoredUsers
+from homeserver.services.account_data.invite_filters import InviteFilters
 from homeserver.services.account_data.stream import AccountDataStream, RecentEntry, render_event
 from homeserver.services.push_rules.push_rules import PushRules
 from homeserver.services.sync.sources import AccountDataEvents
@@ -29,6 +30,7 @@ class AccountDataForSync:
     changes: AccountDataStream
     ignored: IgnoredUsers
     push_rules: PushRules
+    invites: InviteFilters
     stream: StreamPosition = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +58,10 @@ class AccountDataForSync:
     async def ignored_users(self, user_id: str) -> Collection[str]:
         """Whom the user ignores."""
         return await self.ignored.of_user(user_id)
+
+    async def hidden_inviters(self, user_id: str, inviters: Collection[str]) -> Collection[str]:
+        """Those of the inviters of whose invitations the user sees nothing."""
+        return await self.invites.hidden(user_id, inviters)
 
 
 def _entry(room_id: str, event_type: str, content: bytes) -> Entry:

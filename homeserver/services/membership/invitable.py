@@ -14,10 +14,10 @@ MakeUsers = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class InviteBlocks(Protocol):
-    """Which local users want no invitations (account data `m.invite_permission_config`)."""
+    """Whose invitations local users do not want: services/account_data/invite_filters.py."""
 
-    async def blocking(self, user_ids: Sequence[str]) -> set[str]:
-        """Those of the users who block invitations."""
+    async def blocking(self, inviter: str, user_ids: Sequence[str]) -> set[str]:
+        """Those of the users who refuse invitations of this one."""
         ...
 
 
@@ -42,9 +42,9 @@ class Invitable:
         others = [user_id for user_id in user_ids if user_id != requester.user_id and user_id not in elsewhere]
         for make in self.makers:
             await make(others)
-        blocking = await self.blocks.blocking(others) if others else None
+        blocking = await self.blocks.blocking(requester.user_id, others) if others else None
         if blocking:
-            raise InviteBlocked(f"{', '.join(sorted(blocking))} does not accept invitations")
+            raise InviteBlocked(f"{', '.join(sorted(blocking))} does not accept this invitation")
 
     def is_elsewhere(self, user_id: str) -> bool:
         """Whether it is a user of another server. Raises InvalidParam."""

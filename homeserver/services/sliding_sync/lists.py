@@ -17,6 +17,7 @@ from homeserver.services.sliding_sync.request import ListConfig, Range, RoomFilt
 from homeserver.services.sliding_sync.required_state import RoomConfig
 from homeserver.services.sliding_sync.room_facts import Facts, RoomFacts, short_text_of
 from homeserver.services.sliding_sync.user_marks import Marks
+from homeserver.services.sync.sources import AccountDataSource
 from homeserver.services.visibility import Visibility
 from homeserver.storage.memberships import Membership
 from homeserver.storage.sliding_rooms import SlidingRooms
@@ -78,6 +79,7 @@ class RoomLists:
     departures: DepartureFacts
     cache: RoomCache
     outside: StrippedStates
+    account_data: AccountDataSource
 
     async def select(
         self,
@@ -108,17 +110,20 @@ class RoomLists:
     async def _listed(
         self, user_id: str, entries: Iterable[Membership], sent: Mapping[str, SentRoom], ignored: Collection[str]
     ) -> list[Membership]:
-        listed, away = list[Membership](), list[Membership]()
+        listed, invited, away = list[Membership](), list[Membership](), list[Membership]()
         for entry in entries:
             if entry.membership == "join" or entry.membership == "knock":
                 listed.append(entry)
             elif entry.membership == "invite":
                 if entry.sender not in ignored:
-                    listed.append(entry)
+                    invited.append(entry)
             elif entry.room_id in sent:
                 listed.append(entry)
             elif was_sent_away(entry, user_id):
                 away.append(entry)
+        if invited:
+            hidden = await self.account_data.hidden_inviters(user_id, {entry.sender for entry in invited})
+            listed += [entry for entry in invited if entry.sender not in hidden]
         if away:
             been_in = await self.past.among(user_id, away)
             listed += [entry for entry in away if entry.room_id in been_in]

@@ -227,6 +227,10 @@ class Answers:
         ):
             entries = waiting_outside(snapshot.rooms.values(), membership, after, snapshot.ignored)
             entries = [entry for entry in entries if wanted.includes(entry.room_id)]
+            if membership == "invite":
+                inviters = {entry.sender for entry in entries}
+                hidden = await self.streams.account_data.hidden_inviters(request.user_id, inviters)
+                entries = [entry for entry in entries if entry.sender not in hidden]
             if entries:
                 state = await self.stripped.read(request.user_id, entries)
                 rooms.update((room_id, as_json(events)) for room_id, events in state.items())

@@ -89,6 +89,10 @@ class AccountDataSource(Protocol):
         """From `m.ignored_user_list`; from memory where the user is awake."""
         ...
 
+    async def hidden_inviters(self, user_id: str, inviters: Collection[str]) -> Collection[str]:
+        """Those of the inviters of whose invitations the user sees nothing; at most one statement."""
+        ...
+
 
 class PresenceSource(Protocol):
     """`m.presence` events as dicts, of the user and of those who share a room with him."""
