@@ -28,6 +28,7 @@ from homeserver.composition.moderation import ModerationServices, build_moderati
 from homeserver.composition.observability import build_observability
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
+from homeserver.composition.relations import build_relations
 from homeserver.composition.remote_users import build_remote_users
 from homeserver.composition.reports import ReportServices, build_reports
 from homeserver.composition.rooms import RoomServices, build_rooms
@@ -119,6 +120,7 @@ def build_application(
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms, travel)
     doors = build_doors(base, federation, readers, kernel, foreign, intake, travel, rooms, signing_key, limiter)
     reading = build_reading(base, kernel, readers, history.fill, history.at_time)
+    relations = build_relations(base, kernel, readers, reading)
     encryption = build_encryption(base, accounts, kernel, federation.device_keys)
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
@@ -139,7 +141,7 @@ def build_application(
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        *pages, accounts, readers, rooms, reading, encryption, media, spaces, search, voice, delayed, federation, intake, users,
+        *pages, accounts, readers, rooms, reading, relations, encryption, media, spaces, search, voice, delayed, federation, intake, users,
         history, doors, calls, rosters, sync, sliding_sync, appservices, reports, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]

@@ -48,8 +48,6 @@ WHY_MISSING = {
     "notifications": "the list of past notifications comes later",
     "mutual_rooms": "the directory of users comes later",
     "users": "the directory of users comes later",
-    "relations": "reading relations and threads comes later",
-    "threads_list": "reading relations and threads comes later",
     "report_content": "reports and moderation come later",
     "room_summary": "spaces come later",
     "space_hierarchy": "spaces come later",
