@@ -80,6 +80,7 @@ class RegistrationSettings:
     require_verification: bool = key(
         True, "Ask for a registration token. false: a dummy stage alone completes registration."
     )
+    require_email: bool = key(False, "Everybody who registers confirms an e-mail address; see email.")
     shared_secret: str | None = key(
         None, "Lets tools with this secret make accounts at /_synapse/admin/v1/register.", secret=True
     )
@@ -178,6 +179,13 @@ class EmailSettings:
     from_: str = key("VoiceChat <noreply@localhost>", "Sender of our mail.", name="from")
     app_name: str = key("VoiceChat", "What mail calls this server.")
     templates: Path | None = key(None, "Directory with mail texts that replace ours: see docs/operating/mail.md.")
+    link_lifetime_ms: int = key(60 * MINUTE_MS, "How long links in mails work.", unit="duration", minimum=MINUTE_MS)
+    domains: tuple[str, ...] = key((), "Only addresses of these domains may be added to accounts; [] means all.")
+    hide_accounts: bool = key(
+        True, "Do not tell strangers whether somebody here has an address: a mail tells its owner instead."
+    )
+    next_link_domains: tuple[str, ...] = key((), "Hosts at which a confirmed address may lead back into a client.")
+    confirm_with_button: bool = key(True, "false: opening the link is enough, also for programs that scan mail.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +211,19 @@ class MediaSettings:
 class UrlPreviewSettings:
     enabled: bool = key(False, "Whether the server looks at links for its users.")
     ip_denylist: tuple[str, ...] = key(PRIVATE_NETWORKS, "Networks never contacted; [] allows all.", unit="network")
+    host_denylist: tuple[str, ...] = key((), "Hosts never asked, such as intranet.example.org or *.example.org.")
+    languages: str = key("en, *;q=0.5", "Which languages pages are asked for in, as Accept-Language has it.")
+    max_page: int = key(MEBIBYTE, "How much of a page is read.", unit="size", minimum=1024, maximum=16 * MEBIBYTE)
+    max_picture: int = key(
+        5 * MEBIBYTE, "Largest picture of a page that is fetched.", unit="size", minimum=1024, maximum=50 * MEBIBYTE
+    )
+    timeout_ms: int = key(
+        10_000, "For a page, and again for its picture.", unit="duration", minimum=100, maximum=MINUTE_MS
+    )
+    lifetime_ms: int = key(DAY_MS, "When a page is looked at again.", unit="duration", minimum=MINUTE_MS)
+    picture_cache: int = key(
+        1024 * MEBIBYTE, "For pictures of pages; the oldest go first.", unit="size", minimum=MEBIBYTE
+    )
 
 
 @dataclass(frozen=True, slots=True)

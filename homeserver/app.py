@@ -26,6 +26,8 @@ from homeserver.composition.mail import build_mail
 from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.moderation import ModerationServices, build_moderation
 from homeserver.composition.observability import build_observability
+from homeserver.composition.previews import build_previews
+from homeserver.composition.push import PushServices, build_push
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.relations import build_relations
@@ -76,6 +78,7 @@ class Application:
     rosters: RosterServices
     sync: SyncServices
     sliding_sync: SlidingSyncServices
+    push: PushServices
     reports: ReportServices
     edge: EdgeParts
 
@@ -110,7 +113,7 @@ def build_application(
     limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
     letters = build_mail(base, settings, public_baseurl)
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
-    accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles)
+    accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters)
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
@@ -125,7 +128,9 @@ def build_application(
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
     appservices = build_appservices(base, settings, accounts, readers, kernel, rooms, encryption)
+    push = build_push(base, settings, accounts, readers, kernel, dns)
     media = build_media(base, settings, federation)
+    previews = build_previews(base, settings, media, public_baseurl, dns)
     moderation = build_moderation(base, media, rooms)
     spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
     search = build_search(base)
@@ -141,8 +146,8 @@ def build_application(
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        *pages, accounts, readers, rooms, reading, relations, encryption, media, spaces, search, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync, sliding_sync, appservices, reports, administration, moderation,
+        *pages, accounts, readers, rooms, reading, relations, encryption, media, previews, spaces, search, voice, delayed, federation, intake, users,
+        history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
@@ -150,5 +155,5 @@ def build_application(
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
         settings, base, accounts, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media, moderation,
-        voice, delayed, federation, calls, rosters, sync, sliding_sync, reports, edge,
+        voice, delayed, federation, calls, rosters, sync, sliding_sync, push, reports, edge,
     )  # fmt: skip

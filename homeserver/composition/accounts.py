@@ -8,14 +8,18 @@ from config.settings import Settings
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.identity import HOUR_MS, build_identity
 from homeserver.composition.registration import build_registration
+from homeserver.composition.threepids import ThreepidServices, build_threepids
 from homeserver.http.client.account import AccountEndpoints
 from homeserver.http.client.account_moderation import AccountModerationEndpoints
 from homeserver.http.client.auth_fallback import AuthFallbackEndpoints
+from homeserver.http.client.confirm_address import ConfirmAddressEndpoints
 from homeserver.http.client.devices import DeviceEndpoints
 from homeserver.http.client.filter import FilterEndpoints
 from homeserver.http.client.login import LoginEndpoints
 from homeserver.http.client.openid import OpenIdEndpoints
 from homeserver.http.client.profile import ProfileEndpoints
+from homeserver.http.client.request_tokens import RequestTokenEndpoints
+from homeserver.http.client.threepids import ThreepidEndpoints
 from homeserver.http.client.whois import WhoIsEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.accounts.account import FINISH_INTERVAL_MS, Accounts
@@ -27,6 +31,7 @@ from homeserver.services.appservices.masquerades import Masquerades
 from homeserver.services.appservices.registry import Appservices
 from homeserver.services.devices import Devices
 from homeserver.services.filters.filters import Filters
+from homeserver.services.mail.letters import Letters
 from homeserver.services.profiles.profiles import Profiles
 from homeserver.services.profiles.remote import RemoteProfiles
 from homeserver.services.rate_limits import AnyRateLimiter
@@ -60,6 +65,7 @@ class AccountServices:
     masquerades: Masquerades
     bridged: BridgedAccounts
     standings: Standings
+    threepids: ThreepidServices
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -69,11 +75,13 @@ def build_accounts(
     public_baseurl: str,
     limiter: AnyRateLimiter,
     remote_profiles: RemoteProfiles,
+    letters: Letters | None,
 ) -> AccountServices:
     """Hooks (`devices.hooks`, `accounts.on_deactivated`) are filled by the groups that have to know."""
     database, clock = base.database, base.clock
-    identity = build_identity(base, settings, limiter)
-    registration = build_registration(base, settings, identity, public_baseurl)
+    threepids = build_threepids(base, settings, public_baseurl, limiter, letters)
+    identity = build_identity(base, settings, limiter, threepids)
+    registration = build_registration(base, settings, identity, public_baseurl, threepids)
     login_tokens = LoginTokens(database, LoginTokenRows(), clock, base.audit)
     login = Login(identity.credentials, identity.sessions, login_tokens, _cross_signing_lookup(base))
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)
@@ -83,6 +91,7 @@ def build_accounts(
 
     moderation = AccountModeration(database, identity.users, identity.standings, base.server_name)
     accounts.on_deactivated.append(identity.masquerades.user_deactivated)
+    accounts.on_password_changed.append(threepids.notices.password_changed)
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
     base.life.every(FINISH_INTERVAL_MS, accounts.finish_deactivations, "finish-deactivations")
@@ -91,7 +100,12 @@ def build_accounts(
         LoginEndpoints(
             login, login_tokens, identity.sessions, identity.devices, identity.ui_auth, registration.bridged
         ),
-        AccountEndpoints(accounts, identity.ui_auth),
+        AccountEndpoints(
+            accounts, identity.ui_auth, threepids.reset_password(accounts) if threepids.sends_mail else None
+        ),
+        ThreepidEndpoints(accounts, threepids.addresses, identity.ui_auth),
+        RequestTokenEndpoints(threepids.request_mail),
+        ConfirmAddressEndpoints(threepids.proofs, base.server_name, settings.email.confirm_with_button),
         DeviceEndpoints(identity.devices, identity.ui_auth),
         WhoIsEndpoints(identity.devices),
         AccountModerationEndpoints(moderation),
@@ -114,6 +128,7 @@ def build_accounts(
         masquerades=identity.masquerades,
         bridged=registration.bridged,
         standings=identity.standings,
+        threepids=threepids,
         endpoints=[*registration.endpoints, *endpoints],
     )
 

@@ -47,7 +47,13 @@ def describe(
     described = [
         *endpoints,
         *endpoints_of(
-            CapabilityEndpoints(settings.rooms.default_version, list(ROOM_VERSIONS), login_tokens=True, account_moderation=True),
+            CapabilityEndpoints(
+                settings.rooms.default_version,
+                list(ROOM_VERSIONS),
+                third_party_ids=settings.email.smtp_host is not None,
+                login_tokens=True,
+                account_moderation=True,
+            ),
             WellKnownEndpoints(
                 public_baseurl, well_known.server, _contacts(settings), well_known.support_page, client_extra
             ),

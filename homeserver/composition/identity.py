@@ -8,6 +8,7 @@ from config.settings import Settings
 from homeserver.composition.appservice_files import load_appservices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.life import Step
+from homeserver.composition.threepids import ThreepidServices
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
 from homeserver.services.appservices.masquerades import Masquerades
@@ -19,6 +20,7 @@ from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
 from homeserver.services.sessions.sessions import SessionLifetimes, Sessions
 from homeserver.services.standing.standings import Standings
+from homeserver.services.threepids.stage import EMAIL_IDENTITY, EmailStage
 from homeserver.services.ui_auth.stages import (
     DUMMY,
     PASSWORD,
@@ -58,7 +60,9 @@ class Identity:
     standings: Standings
 
 
-def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter) -> Identity:
+def build_identity(
+    base: Foundation, settings: Settings, limiter: AnyRateLimiter, threepids: ThreepidServices
+) -> Identity:
     """Sessions first, then what they are opened with."""
     database, clock, users, tokens = base.database, base.clock, Users(), SessionTokens()
     last_seen = LastSeen(database, DeviceRows(), clock)
@@ -77,7 +81,7 @@ def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter
     policy = PasswordPolicy(settings.passwords.minimum_length)
     credentials = Credentials(database, users, hasher, limiter, base.server_name)
     token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
-    ui_auth = _build_ui_auth(base, settings, credentials, token_stage)
+    ui_auth = _build_ui_auth(base, settings, credentials, token_stage, threepids.stage)
 
     base.life.on_start(standings.load)
     base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
@@ -95,12 +99,17 @@ def build_identity(base: Foundation, settings: Settings, limiter: AnyRateLimiter
 
 
 def _build_ui_auth(
-    base: Foundation, settings: Settings, credentials: Credentials, token_stage: RegistrationTokenStage
+    base: Foundation,
+    settings: Settings,
+    credentials: Credentials,
+    token_stage: RegistrationTokenStage,
+    email_stage: EmailStage,
 ) -> UiAuth:
     stages: dict[str, Stage] = {
         DUMMY: DummyStage(),
         PASSWORD: PasswordStage(credentials),
         REGISTRATION_TOKEN: token_stage,
+        EMAIL_IDENTITY: email_stage,
     }
     captcha, params = settings.registration.recaptcha, {}
     if captcha.public_key and captcha.private_key:

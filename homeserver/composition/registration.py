@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from config.settings import RegistrationSettings, Settings
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.identity import Identity
+from homeserver.composition.threepids import ThreepidServices
 from homeserver.http.admin.registration import SharedSecretEndpoints
 from homeserver.http.admin.registration_tokens import RegistrationTokenEndpoints
 from homeserver.http.client.registration import RegistrationEndpoints
@@ -33,7 +34,7 @@ class RegistrationServices:
 
 
 def build_registration(
-    base: Foundation, settings: Settings, identity: Identity, public_baseurl: str
+    base: Foundation, settings: Settings, identity: Identity, public_baseurl: str, threepids: ThreepidServices
 ) -> RegistrationServices:
     """Application services reserve their names."""
     database, clock, sessions = base.database, base.clock, identity.sessions
@@ -43,12 +44,13 @@ def build_registration(
     new_accounts = NewAccounts(database, identity.users, identity.hasher, identity.policy, usernames, clock)
     registration = Registration(
         database=database,
-        rules=_rules(settings.registration),
+        rules=_rules(settings.registration, threepids.sends_mail),
         accounts=new_accounts,
         sessions=sessions,
         authenticator=identity.authenticator,
         ui_auth=identity.ui_auth,
         tokens=identity.token_stage.tokens,
+        addresses=threepids.addresses,
         clock=clock,
     )
     shared_secret = SharedSecretRegistration(
@@ -65,11 +67,13 @@ def build_registration(
     return RegistrationServices(new_accounts, setup_links, bridged, list(endpoints))
 
 
-def _rules(settings: RegistrationSettings) -> RegistrationRules:
+def _rules(settings: RegistrationSettings, sends_mail: bool) -> RegistrationRules:
     return RegistrationRules(
         enabled=settings.enabled,
         guests=settings.guests,
         token_required=settings.require_verification,
         captcha_required=settings.recaptcha.in_flow,
         captcha_possible=bool(settings.recaptcha.public_key and settings.recaptcha.private_key),
+        email_required=settings.require_email,
+        email_possible=sends_mail,
     )

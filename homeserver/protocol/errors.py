@@ -227,7 +227,7 @@ class ThreepidDenied(StandardError, errcode="M_THREEPID_DENIED", status=403):
     """That third-party identifier is not allowed here."""
 
 
-class ThreepidAuthFailed(StandardError, errcode="M_THREEPID_AUTH_FAILED", status=401):
+class ThreepidAuthFailed(StandardError, errcode="M_THREEPID_AUTH_FAILED", status=403):
     """That third-party identifier could not be verified."""
 
 

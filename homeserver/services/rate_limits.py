@@ -37,6 +37,10 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "room_create_invite": Rate(burst=500, interval_ms=1_000),
     "login": Rate(burst=20, interval_ms=5_000),
     "registration": Rate(burst=20, interval_ms=5_000),
+    # By address of who asks: each sends a mail to somebody.
+    "mail": Rate(burst=10, interval_ms=30_000),
+    # By the address that gets it, whoever asks.
+    "mail_to_address": Rate(burst=5, interval_ms=5 * 60_000),
     "refresh": Rate(burst=30, interval_ms=1_000),
     "password": Rate(burst=10, interval_ms=10_000),
     # Guesses at one account's password, from wherever.
@@ -83,6 +87,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "directory": Rate(burst=50, interval_ms=200),
     "media_upload": Rate(burst=50, interval_ms=500),
     "media_download": Rate(burst=500, interval_ms=10),
+    # Each may make us fetch a page of somebody's choice; who scrolls through a room with links comes in bursts.
+    "url_preview": Rate(burst=60, interval_ms=1_000),
 }
 # About 100 bytes each. Beyond this, buckets that are full (who has not asked for a while) are forgotten.
 MAX_BUCKETS: Final = 50_000

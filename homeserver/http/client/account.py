@@ -7,14 +7,19 @@ from typing import Any
 
 import msgspec
 
-from homeserver.http.endpoint import endpoint
+from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
+from homeserver.protocol import errors
 from homeserver.services.accounts.account import Accounts
-from homeserver.services.ui_auth.ui_auth import UiAuth
-from homeserver.storage.users import Threepid
+from homeserver.services.threepids.password_reset import ResetPassword
+from homeserver.services.threepids.stage import EMAIL_IDENTITY
+from homeserver.services.ui_auth.ui_auth import Flows, UiAuth
 
 ACCOUNT = "/_matrix/client/v3/account"
+PASSWORD_OPERATION = "POST /account/password"
+# Who is not signed in has forgotten his password.
+RESET_FLOWS: Flows = ((EMAIL_IDENTITY,),)
 
 
 class PasswordBody(msgspec.Struct):
@@ -34,6 +39,8 @@ class AccountEndpoints:
 
     accounts: Accounts
     ui_auth: UiAuth
+    reset: ResetPassword | None
+    """None where nobody can prove that an address is his: no mail is sent."""
 
     @endpoint("GET", ACCOUNT + "/whoami", guests=True)
     async def whoami(self, request: Request[None]) -> Response:
@@ -43,32 +50,31 @@ class AccountEndpoints:
             answer["device_id"] = requester.device_id
         return answer
 
-    @endpoint("POST", ACCOUNT + "/password", body=PasswordBody, limit="password")
+    @endpoint("POST", ACCOUNT + "/password", auth=Auth.OPTIONAL, body=PasswordBody, limit="password")
     async def change_password(self, request: Request[PasswordBody]) -> Response:
         body = request.body
+        if request.optional_requester is None and self.reset is not None:
+            return await self._reset_password(body, self.reset, request.remote_address)
+        requester = request.requester
+        if requester.is_guest:
+            raise errors.GuestAccessForbidden("Guests have no password")
         self.accounts.check_new_password(body.new_password)
-        await self.ui_auth.check(body.auth, request.requester, "POST /account/password", ip=request.remote_address)
-        await self.accounts.change_password(request.requester, body.new_password, logout_devices=body.logout_devices)
+        await self.ui_auth.check(body.auth, requester, PASSWORD_OPERATION, ip=request.remote_address)
+        await self.accounts.change_password(requester, body.new_password, logout_devices=body.logout_devices)
+        return {}
+
+    async def _reset_password(self, body: PasswordBody, reset: ResetPassword, ip: str) -> Response:
+        self.accounts.check_new_password(body.new_password)
+        proved = await self.ui_auth.check(body.auth, None, PASSWORD_OPERATION, RESET_FLOWS, ip=ip)
+        await reset(proved.completed[EMAIL_IDENTITY], body.new_password, logout_devices=body.logout_devices)
         return {}
 
     @endpoint("POST", ACCOUNT + "/deactivate", body=DeactivateBody, limit="password")
     async def deactivate(self, request: Request[DeactivateBody]) -> Response:
         body, requester = request.body, request.requester
-        await self.ui_auth.check(body.auth, requester, "POST /account/deactivate", ip=request.remote_address)
+        # An application service has no password to prove itself with, and may do what it likes with its users.
+        if requester.appservice_id is None:
+            await self.ui_auth.check(body.auth, requester, "POST /account/deactivate", ip=request.remote_address)
         await self.accounts.deactivate(requester.user_id, erase=body.erase)
         # "This must be `success` if the homeserver has no identifiers to unbind": this one never binds any.
         return {"id_server_unbind_result": "success"}
-
-    @endpoint("GET", ACCOUNT + "/3pid")
-    async def threepids(self, request: Request[None]) -> Response:
-        found = await self.accounts.threepids(request.requester.user_id)
-        return {"threepids": [_threepid(threepid) for threepid in found]}
-
-
-def _threepid(threepid: Threepid) -> dict[str, Any]:
-    return {
-        "medium": threepid.medium,
-        "address": threepid.address,
-        "validated_at": threepid.validated_ms,
-        "added_at": threepid.added_ms,
-    }

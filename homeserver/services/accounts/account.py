@@ -23,6 +23,7 @@ FINISH_INTERVAL_MS = 10 * 60_000
 MAX_FINISHED_AT_ONCE = 100
 
 Deactivated = Callable[[str, bool], Awaitable[None]]
+PasswordChanged = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Accounts:
     clock: Clock
     on_deactivated: list[Deactivated] = field(default_factory=list)
     """Called after the commit with the user id and whether to erase: leave all rooms, drop pushers, account data."""
+    on_password_changed: list[PasswordChanged] = field(default_factory=list)
+    """Called after the commit with the user id."""
 
     def check_new_password(self, new_password: str) -> None:
         """Before anybody has to prove anything for a password that is refused anyway. Raises WeakPassword, InvalidParam."""
@@ -53,6 +56,8 @@ class Accounts:
         """Set a password that has passed the policy, or one an administrator chose."""
         password_hash = await self.hasher.hash(new_password)
         await self.users.set_password(self.database, user_id, password_hash)
+        for hook in self.on_password_changed:
+            await hook(user_id)
 
     async def deactivate(self, user_id: str, *, erase: bool) -> None:
         """End the account: no password, no sessions, no addresses; the user id stays taken.

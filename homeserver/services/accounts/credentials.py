@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from homeserver.protocol import errors, identifiers
+from homeserver.protocol.third_party_ids import MAX_ADDRESS_CHARACTERS, canonical_address
 from homeserver.services.accounts.passwords import PasswordHasher, check_password_size
 from homeserver.services.text_limits import is_storable
 from homeserver.storage.users import User, Users
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 WRONG = "The user name or the password is not correct"
-# Longest e-mail address there can be (RFC 5321).
-MAX_ADDRESS_CHARACTERS = 254
 
 
 class AttemptLimiter(Protocol):
@@ -91,8 +90,7 @@ class Credentials:
     async def _owner(self, medium: str, address: str) -> str | None:
         if not address or not is_storable(medium + address, MAX_ADDRESS_CHARACTERS):
             return None
-        address = address.lower() if medium == "email" else address
-        return await self.users.owner_of_threepid(self.queries, medium, address)
+        return await self.users.owner_of_threepid(self.queries, medium, canonical_address(medium, address))
 
 
 def identifier_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,12 +12,9 @@ from email.policy import SMTP
 from email.utils import format_datetime, make_msgid, parseaddr
 
 from homeserver.protocol import errors
+from homeserver.protocol.third_party_ids import is_email
 
 MAX_SUBJECT_CHARACTERS = 200
-# RFC 5321, 4.5.3.1.3: a path has 256 octets, two of which are its brackets.
-MAX_ADDRESS_CHARACTERS = 254
-# Quoted local parts and address literals are left out: nobody has them, and they are where parsers disagree.
-BARE_ADDRESS = re.compile(r"""[^\s@<>()\[\]\\,;:"]{1,64}@[^\s@<>()\[\]\\,;:"]+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ def compose(mail: Mail, sender: str, now_ms: int) -> EmailMessage:
 
 def recipient_of(text: str) -> Address:
     """An address alone, as people type it. Raises InvalidParam where it is none."""
-    if len(text) > MAX_ADDRESS_CHARACTERS or not BARE_ADDRESS.fullmatch(text) or not text.isprintable():
+    if not is_email(text):
         raise errors.InvalidParam("This is not an e-mail address")
     return _address("", text)
 

@@ -12,6 +12,8 @@ from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 from homeserver.services.text_limits import check_device_id, check_device_name
+from homeserver.services.threepids.addresses import Addresses
+from homeserver.services.threepids.stage import EMAIL_IDENTITY
 from homeserver.services.ui_auth.stages import DUMMY, RECAPTCHA, REGISTRATION_TOKEN
 from homeserver.services.ui_auth.ui_auth import Flows, Proved, UiAuth
 from homeserver.storage.registration_tokens import RegistrationTokens
@@ -34,12 +36,16 @@ class RegistrationRules:
     captcha_required: bool = False
     captcha_possible: bool = False
     """A captcha may be solved even where no flow asks for one."""
+    email_required: bool = False
+    email_possible: bool = False
 
     @property
     def flows(self) -> Flows:
-        """One flow: everything that is required, or the dummy stage where nothing is."""
+        """Everything that is required, or the dummy stage where nothing is; the same with an address, where one may be given."""
         stages = [RECAPTCHA] * self.captcha_required + [REGISTRATION_TOKEN] * self.token_required
-        return [stages or [DUMMY]]
+        if self.email_required:
+            return [[*stages, EMAIL_IDENTITY]]
+        return [stages or [DUMMY], *([[*stages, EMAIL_IDENTITY]] if self.email_possible else [])]
 
     @property
     def extra_stages(self) -> list[str]:
@@ -65,6 +71,7 @@ class Registration:
     authenticator: Authenticator
     ui_auth: UiAuth
     tokens: RegistrationTokens
+    addresses: Addresses
     clock: Clock
 
     async def check_available(self, username: str) -> None:
@@ -166,6 +173,8 @@ class Registration:
                 await self.accounts.upgrade_guest(tx, user_id, form.password_hash)
             else:
                 await self.accounts.add(tx, user_id, form.password_hash)
+            if EMAIL_IDENTITY in proved.completed:
+                await self.addresses.claim(tx, user_id, proved.completed[EMAIL_IDENTITY])
             if not form.inhibit_login:
                 session = await self.sessions.open(tx, user_id, form.session_wish(ip, user_agent))
         self.authenticator.forget(session.revoked if session else ())

@@ -26,6 +26,14 @@ PASSWORD_FLOWS: Flows = (("m.login.password",),)
 # Long enough for somebody who has to find his password; a browser tab left open overnight starts again.
 SESSION_LIFETIME_MS = 60 * 60 * 1000
 MAX_SESSION_ID_CHARACTERS = 64
+# Of a stage: the client may try once more. Everything else says that the request itself is wrong.
+FAILURES = (
+    errors.Forbidden,
+    errors.Unauthorized,
+    errors.UserDeactivated,
+    errors.CaptchaInvalid,
+    errors.MissingParam,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class StageContext:
     user_id: str | None
     """None before there is an account (registration)."""
     ip: str = ""
+    operation: str = ""
+    """What is authenticated: a method and a path without parameters."""
 
 
 class Stage(Protocol):
@@ -93,7 +103,7 @@ class UiAuth:
         session, is_stored, failure = await self._find(auth, bound_to, memory or {})
         allowed = {stage for flow in flows for stage in flow} | set(extra_stages)
         if failure is None and _kind(auth) is not None and _kind(auth) not in session.completed:
-            context = StageContext(requester.user_id if requester else None, ip)
+            context = StageContext(requester.user_id if requester else None, ip, operation)
             failure = await self._attempt(auth, session, flows, allowed, context)
         if failure is None and any(set(flow) <= session.completed.keys() for flow in flows):
             return await self._finish(session, is_stored, keep)
@@ -137,7 +147,7 @@ class UiAuth:
             return errors.Forbidden("Another stage has to be completed first")
         try:
             session.completed[kind] = await stage.attempt(auth, context)
-        except (errors.Forbidden, errors.UserDeactivated, errors.CaptchaInvalid, errors.MissingParam) as failure:
+        except FAILURES as failure:
             return failure
         return None
 
@@ -176,11 +186,11 @@ class UiAuth:
         stage = self.stages.get(kind)
         if session is None or stage is None:
             raise errors.NotFound("This authentication session is not known (any more)")
-        user_id = session.operation.rpartition(" ")[2] or None
-        if user_id is not None:
+        operation, _, user_id = session.operation.rpartition(" ")
+        if user_id:
             # The page asks for nobody's name: it is the requester's own password that counts.
             auth = {**auth, "identifier": {"type": "m.id.user", "user": user_id}}
-        proof = await stage.attempt(auth, StageContext(user_id, ip))
+        proof = await stage.attempt(auth, StageContext(user_id or None, ip, operation))
         await self.rows.complete(self.queries, session_id, {kind: proof})
 
     async def remember(self, q: Queries, session_id: str, memory: Mapping[str, Any]) -> None:
