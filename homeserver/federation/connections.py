@@ -83,7 +83,7 @@ class Streamed:
         self._response.close()
 
 
-class _Names(AbstractResolver):
+class Names(AbstractResolver):
     """Our DNS in the form that aiohttp asks."""
 
     def __init__(self, dns: Dns) -> None:
@@ -143,7 +143,7 @@ class Connections:
 
     def _new_session(self, context: ssl.SSLContext) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            resolver=_Names(self.dns),
+            resolver=Names(self.dns),
             use_dns_cache=False,  # theirs has no bound
             ssl=context,
             limit=MAX_CONNECTIONS,

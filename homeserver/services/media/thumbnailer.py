@@ -1,7 +1,8 @@
 """A program, not a module: reads a picture from stdin, writes `{"content_type": ..}`, a line break and the thumbnail.
 
 Run by thumbnails.py for each thumbnail, in a process of its own with limits on memory and time: whatever a hostile
-picture does to the imaging library, it does not do it to the server.
+picture does to the imaging library, it does not do it to the server. With the method `measure` it writes
+`{"content_type": .., "width": .., "height": ..}` and no thumbnail.
 """
 
 import io
@@ -14,6 +15,8 @@ MAX_PIXELS = 100_000_000
 MAX_MEMORY_BYTES = 1536 * 1024 * 1024
 MAX_CPU_SECONDS = 15
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
+EXIF_ORIENTATION = 0x0112
+EXIF_SIDEWAYS = (5, 6, 7, 8)
 
 
 def main() -> int:
@@ -28,11 +31,27 @@ def main() -> int:
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow itself refuses twice this
     try:
         with Image.open(io.BytesIO(sys.stdin.buffer.read()), formats=FORMATS) as picture:
-            content_type, thumbnail = make(picture, (width, height), method)
+            if method == "measure":
+                head, thumbnail = measure(picture), b""
+            else:
+                content_type, thumbnail = make(picture, (width, height), method)
+                head = {"content_type": content_type}
     except Exception:
         return 1
-    sys.stdout.buffer.write(json.dumps({"content_type": content_type}).encode() + b"\n" + thumbnail)
+    sys.stdout.buffer.write(json.dumps(head).encode() + b"\n" + thumbnail)
     return 0
+
+
+def measure(picture: Any) -> dict[str, Any]:
+    """What it is, and its size as it is shown. Decoded once: what cannot be shown has no size."""
+    if picture.width * picture.height > MAX_PIXELS:
+        raise ValueError("too many pixels")
+    width, height = picture.width, picture.height
+    picture.draft("RGB", (1, 1))
+    picture.load()
+    if picture.getexif().get(EXIF_ORIENTATION) in EXIF_SIDEWAYS:
+        width, height = height, width
+    return {"content_type": f"image/{picture.format.lower()}", "width": width, "height": height}
 
 
 def make(picture: Any, box: tuple[int, int], method: str) -> tuple[str, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from homeserver.protocol import errors
 from homeserver.services.media.downloads import Downloads, FoundFile
+from homeserver.services.programs import Program
 from homeserver.storage.blobs.disk import DiskBlobs
 from homeserver.storage.media import MediaRows
 from homeserver.storage.remote_media import RemoteMediaRows
@@ -29,12 +29,12 @@ SIZES: Final = (
     (800, 600, "scale"),
 )
 METHODS: Final = ("crop", "scale")
-THUMBNAILER: Final = Path(__file__).with_name("thumbnailer.py")
 MAX_AT_ONCE: Final = 2
 MAX_SECONDS: Final = 20.0
 # Larger pictures than a camera makes are not worth the memory.
 MAX_SOURCE_BYTES: Final = 50 * 1024 * 1024
 MAX_THUMBNAIL_BYTES: Final = 8 * 1024 * 1024
+THUMBNAILER: Final = Program(Path(__file__).with_name("thumbnailer.py"), MAX_SECONDS, MAX_THUMBNAIL_BYTES)
 # Files that are no pictures, so that asking for their thumbnails again starts no process again.
 MAX_REFUSALS_KEPT: Final = 10_000
 
@@ -129,19 +129,8 @@ async def _one(piece: bytes) -> AsyncIterator[bytes]:
 
 async def _run_thumbnailer(source: bytes, size: Size) -> tuple[str, bytes]:
     """Content type and bytes of the thumbnail, from a process that may be killed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", str(THUMBNAILER), str(size.width), str(size.height), size.method,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(source), MAX_SECONDS)
-    except TimeoutError:
-        raise errors.Unknown("The picture takes too long to read") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    head, _, thumbnail = output.partition(b"\n")
-    if process.returncode != 0 or not thumbnail or len(thumbnail) > MAX_THUMBNAIL_BYTES:
+    output = await THUMBNAILER.run(source, str(size.width), str(size.height), size.method)
+    head, _, thumbnail = (output or b"").partition(b"\n")
+    if not thumbnail:
         raise errors.Unknown("This file is no picture a thumbnail can be made of")
     return str(json.loads(head)["content_type"]), thumbnail

@@ -1,0 +1,1 @@
+"""Pages of the web, looked at for our users."""

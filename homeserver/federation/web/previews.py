@@ -1,0 +1,92 @@
+"""`services.previews.previews.UrlPreviews`: what is known already, or what the page says now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from yarl import URL
+
+from homeserver.federation.media.slots import Slots
+from homeserver.federation.single_flight import SingleFlight
+from homeserver.protocol.errors import BadGateway, Unavailable
+from homeserver.services.previews.urls import page_url
+from homeserver.storage.url_previews import UrlPreviewRows
+
+if TYPE_CHECKING:
+    from homeserver.federation.web.making import PreviewMaker
+    from homeserver.services.clock import Clock
+    from homeserver.services.previews.previews import Facts
+    from homeserver.storage.database import Queries
+
+PAGES_AT_ONCE: Final = 24
+PAGES_PER_USER: Final = 4
+MAX_WAITING: Final = 500
+FAILED_MS: Final = 5 * 60_000
+KEPT_FOR_HISTORY_MS: Final = 7 * 24 * 60 * 60_000
+"""Who scrolls back gets the page as it was when the message was new, if somebody looked at it then."""
+MAX_PREVIEWS: Final = 100_000
+
+
+def _slots() -> Slots:
+    return Slots(PAGES_AT_ONCE, PAGES_PER_USER)
+
+
+@dataclass(frozen=True, slots=True)
+class Previews:
+    """A page is looked at again after `lifetime_ms`."""
+
+    queries: Queries
+    rows: UrlPreviewRows
+    maker: PreviewMaker
+    clock: Clock
+    lifetime_ms: int
+    _slots: Slots = field(default_factory=_slots)
+    _making: SingleFlight[dict[str, Any]] = field(default_factory=SingleFlight)
+
+    async def preview(self, user_id: str, url: str, at_ms: int | None) -> Facts:
+        """Raises InvalidParam, BadGateway, Unavailable."""
+        address, now_ms = page_url(url), self.clock.now_ms()
+        known = await self.rows.find(self.queries, str(address), min(at_ms or now_ms, now_ms), now_ms)
+        if known is not None:
+            return _facts(known.facts)
+        if len(self._making) >= MAX_WAITING:
+            raise Unavailable("Too many pages are being looked at")
+        return await self._making.run(str(address), lambda: self._look(user_id, address))
+
+    async def _look(self, user_id: str, url: URL) -> dict[str, Any]:
+        """One user's many slow pages hold up nobody but him."""
+        async with self._slots.take(user_id):
+            try:
+                made = await self.maker.make(url)
+            except BadGateway:
+                await self._remember(url, FAILED_MS, None, None)
+                raise
+        await self._remember(url, self.lifetime_ms, json.dumps(made.facts), made.picture)
+        return made.facts
+
+    async def _remember(self, url: URL, lifetime_ms: int, facts: str | None, picture: str | None) -> None:
+        now_ms = self.clock.now_ms()
+        await self.rows.add(self.queries, str(url), now_ms, now_ms + lifetime_ms, facts, picture)
+
+    async def tidy(self) -> None:
+        """Housekeeping: forget previews that nobody can want any more."""
+        await self.rows.forget_expired(self.queries, self.clock.now_ms() - KEPT_FOR_HISTORY_MS)
+        await self.rows.forget_oldest(self.queries, MAX_PREVIEWS)
+
+    async def stop(self) -> None:
+        """Look at no more pages."""
+        await self._making.stop()
+
+    def memory_usage(self) -> Mapping[str, int]:
+        """Pages under way."""
+        return {"making": len(self._making)}
+
+
+def _facts(stored: str | None) -> dict[str, Any]:
+    if stored is None:
+        raise BadGateway("The page could not be had a short while ago")
+    facts: dict[str, Any] = json.loads(stored)
+    return facts

@@ -1,0 +1,1 @@
+"""What links lead to: previews of web pages for those who read about them."""

@@ -1,0 +1,484 @@
+"""GET /preview_url: pages of a real web server, found by a DNS of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from PIL import Image
+
+from config.settings import PRIVATE_NETWORKS, Settings, UrlPreviewSettings
+from tests.cast import Client, Expected, Server
+from tests.clock import FakeClock
+from tests.dns import FakeDns
+from tests.homeserver import running_homeserver, server_settings
+from tests.websites import Website
+
+# This machine stands for the Internet, its neighbours for the network inside.
+INSIDE = ("127.0.0.2/31", *(network for network in PRIVATE_NETWORKS if network != "127.0.0.0/8"))
+NEW, OLD = "/_matrix/client/v1/media/preview_url", "/_matrix/media/v3/preview_url"
+
+
+def picture(size: tuple[int, int] = (60, 40), kind: str = "PNG", **more: Any) -> bytes:
+    output = io.BytesIO()
+    Image.new("RGB", size, "red").save(output, kind, **more)
+    return output.getvalue()
+
+
+@dataclass(slots=True)
+class Web:
+    """One site by several names, and a server with Alice that looks at it."""
+
+    server: Server
+    alice: Client
+    site: Website
+    dns: FakeDns
+    clock: FakeClock
+
+    async def preview(self, url: str, *, expect: Expected = 200, by: Client | None = None, **query: Any) -> Any:
+        return await (by or self.alice).get(NEW, url=url, expect=expect, **query)
+
+    async def nothing_of(self, url: str, status: int = 502) -> None:
+        """No preview, and no more in the error than that."""
+        assert (await self.preview(url, expect=status))["errcode"] in ("M_UNKNOWN", "M_INVALID_PARAM")
+
+
+@pytest.fixture
+def previews() -> UrlPreviewSettings:
+    return UrlPreviewSettings(
+        enabled=True, ip_denylist=INSIDE, host_denylist=("*.secret.example",), timeout_ms=1_000, max_picture=100_000,
+        picture_cache=1024 * 1024,
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def world(
+    database_dsn: str, clock: FakeClock, tmp_path: Path, previews: UrlPreviewSettings
+) -> AsyncIterator[Web]:
+    settings: Settings = server_settings(tmp_path, url_previews=previews)
+    dns, site = FakeDns(), Website()
+    async with site.running(), running_homeserver(settings, database_dsn, clock, dns=dns) as server:
+        for name in ("news.example", "other.example", "xn--exmple-cua.example", "a.secret.example"):
+            dns.point(name, 80, site.port)
+        yield Web(server, await server.register("alice"), site, dns, clock)
+
+
+# --- What pages say
+
+
+async def test_alice_sees_what_a_page_says_of_itself(world: Web) -> None:
+    world.site.page("/photo.png", picture(), "image/png")
+    world.site.page(
+        "/story",
+        """<!doctype html><title>not this</title>
+        <meta property="og:title" content="  A   story &amp; more ">
+        <meta property=og:description content="What happened">
+        <meta property="og:site_name" content="News"><meta property="og:type" content="article">
+        <meta property="og:image" content="/photo.png"><meta property="og:image:width" content="9999">""",
+    )
+    facts = await world.preview("http://news.example/story#comments")
+    mxc = facts.pop("og:image")
+    assert facts == {
+        "og:title": "A story & more",
+        "og:description": "What happened",
+        "og:site_name": "News",
+        "og:type": "article",
+        "og:image:type": "image/png",
+        "og:image:width": 60,
+        "og:image:height": 40,
+        "matrix:image:size": len(picture()),
+    }
+    assert mxc.startswith("mxc://test/")
+    path = mxc.removeprefix("mxc://")
+    assert (await world.alice.raw("GET", f"/_matrix/client/v1/media/download/{path}")).body == picture()
+    small = await world.alice.raw(
+        "GET", f"/_matrix/client/v1/media/thumbnail/{path}", query={"width": 32, "height": 32, "method": "crop"}
+    )
+    assert Image.open(io.BytesIO(small.body)).size == (32, 32)
+
+
+async def test_a_page_that_knows_no_opengraph_is_described_by_what_it_has(world: Web) -> None:
+    sentence = "Once upon a time there was a page that nobody had described to anybody."
+    world.site.page(
+        "/", f"<html><head><title>Old page</title></head><body><nav><p>{'menu ' * 20}</p></nav><p>{sentence}</p>"
+    )
+    world.site.page(
+        "/tweet", '<meta name="twitter:title" content="T"><meta name=description content="D"><title>x</title>'
+    )
+    assert await world.preview("http://news.example/") == {"og:title": "Old page", "og:description": sentence}
+    assert await world.preview("http://news.example/tweet") == {"og:title": "T", "og:description": "D"}
+
+
+async def test_oembed_says_what_the_page_does_not(world: Web) -> None:
+    world.site.page("/thumb.jpg", picture(kind="JPEG"), "image/jpeg")
+    world.site.page(
+        "/oembed", '{"type": "video", "title": "A film", "provider_name": "Films", "thumbnail_url": "/thumb.jpg"}',
+        "application/json",
+    )  # fmt: skip
+    world.site.page("/film", '<link rel="alternate" type="application/json+oembed" href="/oembed?format=json"><p>x')
+    facts = await world.preview("http://news.example/film")
+    assert (facts["og:title"], facts["og:site_name"], facts["og:image:type"]) == ("A film", "Films", "image/jpeg")
+
+
+async def test_a_link_to_a_picture_shows_the_picture(world: Web) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # taken with the camera on its side
+    world.site.page("/cats/tom.jpg", picture(kind="JPEG", exif=turned), "image/jpeg")
+    facts = await world.preview("http://news.example/cats/tom.jpg")
+    assert (facts["og:title"], facts["og:image:width"], facts["og:image:height"]) == ("tom.jpg", 40, 60)
+
+
+async def test_other_files_are_named_and_not_read(world: Web) -> None:
+    world.site.page("/a%20report.pdf", b"%PDF" + bytes(100), "application/pdf")
+    world.site.page("/a report.pdf", b"%PDF" + bytes(100), "application/pdf")
+    world.site.page("/notes", "First line\nsecond", "text/plain")
+    assert await world.preview("http://news.example/a%20report.pdf") == {"og:title": "a report.pdf"}
+    assert (await world.preview("http://news.example/notes"))["og:description"] == "First line second"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("<title>Grüße €</title>".encode("cp1252"), "text/html; charset=ISO-8859-1"),
+        ("<title>Grüße €</title>".encode("cp1252"), "text/html"),
+        ("<title>Grüße €</title>".encode("utf-16"), "text/html"),
+        (b"\xfe\xff" + "<title>Grüße €</title>".encode("utf-16-be"), "text/html; charset=us-ascii"),
+        (b"\xef\xbb\xbf" + "<title>Grüße €</title>".encode(), "text/html; charset=koi8-r"),
+        (b'<meta charset="utf-8">' + "<title>Grüße €</title>".encode(), "text/html"),
+        (b"<meta http-equiv=content-type content='text/html; charset=cp1252'>" + "<title>Grüße €</title>".encode("cp1252"),
+         "text/html; charset=unicode_escape"),
+    ],
+)  # fmt: skip
+async def test_umlauts_arrive_in_any_encoding(world: Web, body: bytes, content_type: str) -> None:
+    world.site.page("/", body, content_type)
+    assert (await world.preview("http://news.example/"))["og:title"] == "Grüße €"
+
+
+async def test_the_site_is_told_who_looks_and_nothing_else(world: Web) -> None:
+    world.site.page("/", "<title>x</title>", headers={"Set-Cookie": "a=b"})
+    world.site.moved("/there", "/")
+    await world.preview("http://news.example/there")
+    headers = world.site.asked[-1].headers
+    assert {"bot", "test"} <= set(headers["User-Agent"].replace("(", "").replace(";", "").split())
+    assert not {"Cookie", "Referer", "Authorization", "X-Forwarded-For"} & set(headers)
+    assert "alice" not in str(headers)
+
+
+# --- What is remembered
+
+
+async def test_a_page_is_looked_at_once_a_day(world: Web) -> None:
+    world.site.page("/", "<title>Monday</title>")
+    bob = await world.server.register("bob")
+    monday_ms = world.clock.now_ms()
+    await world.preview("http://news.example/")
+    await world.preview("http://news.example/#part", by=bob)
+    await bob.get(OLD, url="http://NEWS.example:80/")
+    assert len(world.site.asked) == 1
+
+    world.clock.advance(hours=25)
+    world.site.page("/", "<title>Tuesday</title>")
+    assert (await world.preview("http://news.example/"))["og:title"] == "Tuesday"
+    assert (await world.preview("http://news.example/", ts=monday_ms + 5))["og:title"] == "Monday"
+    assert (await world.preview("http://news.example/", ts=5))["og:title"] == "Tuesday"
+    assert len(world.site.asked) == 2
+
+
+async def test_what_many_ask_for_at_once_is_fetched_once(world: Web) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(request: web.BaseRequest) -> web.StreamResponse:
+        begun.set()
+        await go_on.wait()
+        return web.Response(text="<title>x</title>", content_type="text/html")
+
+    world.site.says("/", slowly)
+    asking = [asyncio.create_task(world.preview("http://news.example/")) for _ in range(10)]
+    await begun.wait()
+    await asyncio.sleep(0.05)
+    go_on.set()
+    assert await asyncio.gather(*asking) == [{"og:title": "x"}] * 10
+    assert len(world.site.asked) == 1
+
+
+async def test_what_could_not_be_had_is_not_asked_for_again_at_once(world: Web) -> None:
+    await world.nothing_of("http://news.example/none")
+    await world.nothing_of("http://news.example/none")
+    assert len(world.site.asked) == 1
+    world.site.page("/none", "<title>Here now</title>")
+    world.clock.advance(minutes=6)
+    assert (await world.preview("http://news.example/none"))["og:title"] == "Here now"
+
+
+async def test_pictures_go_when_their_time_is_over(world: Web) -> None:
+    world.site.page("/p.png", picture(), "image/png")
+    mxc = (await world.preview("http://news.example/p.png"))["og:image"].removeprefix("mxc://")
+    database = world.server.application.base.database
+    world.clock.advance(hours=9 * 24)
+    await _housekeeping(world)
+    answer = await world.alice.get(f"/_matrix/client/v1/media/download/{mxc}", expect=404)
+    assert answer["errcode"] == "M_NOT_FOUND"
+    assert await database.fetchval("SELECT count(*) FROM url_previews") == 0
+    assert await database.fetchval("SELECT count(*) FROM url_preview_pictures") == 0
+    assert [
+        path for path in (Path(world.server.application.settings.data_dir) / "media").rglob("*") if path.is_file()
+    ] == []
+
+
+async def test_the_oldest_pictures_make_room_for_new_ones(world: Web, database_dsn: str) -> None:
+    noise = Image.effect_noise((300, 300), 90)
+    for number in range(15):
+        output = io.BytesIO()
+        noise.rotate(number).save(output, "PNG")
+        world.site.page(f"/{number}.png", output.getvalue(), "image/png")
+        assert "og:image" in await world.preview(f"http://news.example/{number}.png")
+    await _housekeeping(world)
+    database = world.server.application.base.database
+    assert await database.fetchval("SELECT sum(size) FROM url_preview_pictures") <= 1024 * 1024
+    # The preview went with its picture, and both come back.
+    asked = len(world.site.asked)
+    assert "og:image" in await world.preview("http://news.example/0.png")
+    assert len(world.site.asked) == asked + 1
+
+
+async def _housekeeping(world: Web) -> None:
+    for name, _, step in world.server.application.base.life._repeats:
+        if "preview" in name:
+            await step()
+
+
+# --- Who may ask, and for what
+
+
+async def test_previews_are_for_members_of_the_server(world: Web) -> None:
+    await world.alice.anonymous().get(NEW, url="http://news.example/", expect=(401, "M_MISSING_TOKEN"))
+    guest = await world.server.guest()
+    await guest.get(NEW, url="http://news.example/", expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+    assert world.site.asked == []
+
+
+async def test_switched_off_it_is_as_if_it_were_not_there(server: Server) -> None:
+    alice = await server.register("alice")
+    await alice.get(NEW, url="http://news.example/", expect=(404, "M_UNRECOGNIZED"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "news.example", "/story", "//news.example/", "http://", "http:///x", "http://?", "http://[", "http://[::1",
+        "file:///etc/passwd", "ftp://news.example/", "gopher://news.example/", "javascript:alert(1)",
+        "data:text/html,<title>x</title>", "matrix:u/alice:test", "mxc://test/abc",
+        "http://alice:secret@news.example/", "http://alice@news.example/", "http://news.example@other.example/",
+        "http://news.example:22/", "http://news.example:25/", "http://news.example:0/", "http://news.example:99999/",
+        "http://news.example:6667/", "http://news.example:x/",
+        "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.1/", "http://0x7f.1/", "http://1.2.3/",
+        "http://[fe80::1%25eth0]/", "http://a..b/", "http://news .example/", "http://news\u0000.example/",
+        "http://news.example/\r\nHost: inside", "http://%31%32%37.0.0.1/", "http://" + "a" * 3000, "http://-/",
+        "http://news.example/" + "a" * 3000,
+    ],
+)  # fmt: skip
+async def test_what_is_no_address_of_a_page_is_refused(world: Web, url: str) -> None:
+    answer = await world.alice.get(NEW, url=url, expect=400)
+    assert answer["errcode"] in ("M_INVALID_PARAM", "M_MISSING_PARAM")
+    assert (world.site.asked, world.dns.asked) == ([], [])
+
+
+async def test_parameters_that_make_no_sense_are_refused(world: Web) -> None:
+    await world.alice.get(NEW, expect=(400, "M_MISSING_PARAM"))
+    await world.alice.get(NEW, url="http://news.example/", ts="yesterday", expect=(400, "M_INVALID_PARAM"))
+    await world.alice.get(NEW, url="http://news.example/", ts=-1, expect=(400, "M_INVALID_PARAM"))
+
+
+# --- Doors to the inside
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.2/", "http://127.0.0.3:8008/", "http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.2]/",
+        "http://[::ffff:10.0.0.1]/", "http://[64:ff9b::a00:1]/", "http://10.0.0.1/", "http://192.168.1.1/",
+        "http://169.254.169.254/latest/meta-data/", "http://0.0.0.0/", "http://[fd00::1]/", "http://[fe80::1]/",
+        "http://inside.example/", "http://localhost/", "http://a.secret.example/",
+    ],
+)  # fmt: skip
+async def test_the_network_inside_is_not_asked(world: Web, url: str) -> None:
+    world.dns.point("inside.example", 80, world.site.port, ip="127.0.0.2")
+    world.site.page("/", "<title>inside</title>")
+    world.site.moved("/there", url)
+    world.site.page("/page", f"<title>x</title><meta property=og:image content='{url}'>")
+    await world.nothing_of(url)
+    await world.nothing_of("http://news.example/there")
+    assert await world.preview("http://news.example/page") == {"og:title": "x"}
+    assert world.site.paths == ["/there", "/page"]
+
+
+async def test_a_name_that_changes_its_meaning_leads_nowhere(world: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the address that is checked is the one that is connected to."""
+    world.site.page("/", "<title>x</title><meta property=og:image content='/p.png'>")
+    world.site.page("/p.png", picture(), "image/png")
+    world.dns.point("news.example", 80, world.site.port)
+    await world.preview("http://news.example/")
+    world.dns.point("news.example", 80, world.site.port, ip="127.0.0.2")
+    asked = len(world.site.asked)
+    await world.nothing_of("http://news.example/other")
+    assert len(world.site.asked) == asked
+
+
+async def test_errors_do_not_tell_a_closed_port_from_a_forbidden_address(world: Web) -> None:
+    world.dns.point("closed.example", 80, 1)
+    world.dns.point("inside.example", 80, world.site.port, ip="127.0.0.2")
+    urls = ("http://closed.example/", "http://inside.example/", "http://nowhere.example/", "http://10.0.0.1/")
+    answers = [await world.preview(url, expect=502) for url in urls]
+    assert all(answer == answers[0] for answer in answers)
+
+
+# --- Hostile pages
+
+
+async def test_redirects_end(world: Web) -> None:
+    world.site.moved("/loop", "/loop")
+    for number in range(7):
+        world.site.moved(f"/{number}", f"/{number + 1}")
+    world.site.page("/7", "<title>end</title>")
+    world.site.moved("/nowhere", "javascript:alert(1)")
+    world.site.page("/without", "", status=302)
+    await world.nothing_of("http://news.example/loop")
+    assert len(world.site.asked) == 6
+    await world.nothing_of("http://news.example/0")
+    await world.nothing_of("http://news.example/nowhere")
+    await world.nothing_of("http://news.example/without")
+    assert (await world.preview("http://news.example/2"))["og:title"] == "end"
+
+
+async def test_a_gzip_bomb_is_read_as_far_as_any_page(world: Web) -> None:
+    bomb = gzip.compress(b"<title>bomb</title>" + bytes(100 * 1024 * 1024), 1)
+    world.site.page("/", bomb, headers={"Content-Encoding": "gzip"})
+    world.site.page("/plain", gzip.compress(b"<title>packed</title>"), headers={"Content-Encoding": "gzip"})
+    world.site.page("/broken", b"no gzip", headers={"Content-Encoding": "gzip"})
+    world.site.page("/br", b"x", headers={"Content-Encoding": "br"})
+    world.site.page("/twice", gzip.compress(gzip.compress(b"x")), headers={"Content-Encoding": "gzip, gzip"})
+    assert (await world.preview("http://news.example/"))["og:title"] == "bomb"
+    assert (await world.preview("http://news.example/plain"))["og:title"] == "packed"
+    for path in ("broken", "br", "twice"):
+        await world.nothing_of(f"http://news.example/{path}")
+
+
+async def test_a_body_without_end_is_left(world: Web) -> None:
+    sent = 0
+
+    async def endless(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal sent
+        answer = web.StreamResponse(headers={"Content-Type": request.query["type"]})
+        await answer.prepare(request)
+        await answer.write(b"<title>endless</title>")
+        while sent < 50 * 1024 * 1024:
+            await answer.write(bytes(64 * 1024))
+            sent += 64 * 1024
+        return answer
+
+    world.site.says("/", endless)
+    assert (await world.preview("http://news.example/?type=text/html"))["og:title"] == "endless"
+    await world.nothing_of("http://news.example/?type=image/png")
+    assert (await world.preview("http://news.example/?type=video/mp4"))["og:title"] == "news.example"
+    assert sent < 20 * 1024 * 1024
+
+
+async def test_a_page_that_drips_is_given_up(world: Web) -> None:
+    async def drip(request: web.BaseRequest) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/html"})
+        await answer.prepare(request)
+        while True:
+            await answer.write(b"<")
+            await asyncio.sleep(0.05)
+
+    world.site.says("/", drip)
+    world.site.says("/p.png", drip)
+    world.site.page("/page", "<title>x</title><meta property=og:image content=/p.png>")
+    await world.nothing_of("http://news.example/")
+    assert await world.preview("http://news.example/page") == {"og:title": "x"}
+
+
+async def test_html_that_keeps_parsers_busy_keeps_nobody_busy(world: Web) -> None:
+    for name, body in {
+        "deep": "<title>x</title>" + "<div>" * 200_000,
+        "attributes": "<title>x</title><p " + "a=b " * 200_000,
+        "comment": "<title>x</title>" + "<!--" * 200_000,
+        "metas": "<title>x</title>" + "<meta property=og:a content=b>" * 30_000,
+        "nothing": "",
+        "bytes": "\x00\x01\ufffe" * 10_000,
+    }.items():
+        world.site.page(f"/{name}", body)
+        facts = await world.preview(f"http://news.example/{name}", expect={200, 502})
+        assert len(str(facts)) < 5_000
+
+
+async def test_texts_are_short_and_harmless(world: Web) -> None:
+    world.site.page(
+        "/",
+        f"<title>{'long ' * 100_000}</title><meta property='og:description' content='a\u202eb\u0000\u0007c\nd'>"
+        "<meta property='og:url' content='javascript:alert(1)'><meta property='og:video' content='data:text/html,x'>"
+        "<meta property='og:see_also' content='/more'><meta property='og:audio' content='http://10.0.0.1:22/'>"
+        "<meta property='og:image' content='data:image/png;base64,AAAA'><meta property='matrix:image:size' content='1'>"
+        "<meta property='__proto__' content='x'><meta property='og:title:x:y:z:w' content='x'>",
+    )
+    facts = await world.preview("http://news.example/")
+    assert len(facts.pop("og:title")) <= 300
+    assert facts == {"og:description": "a b\ufffd c d", "og:see_also": "http://news.example/more"}
+
+
+async def test_pictures_that_are_none_are_left_out(world: Web) -> None:
+    wide = picture((1, 1)).replace((1).to_bytes(4, "big") * 2, (50_000).to_bytes(4, "big") * 2, 1)
+    for name, content in {
+        "bomb": _huge_png(50_000, 50_000), "lying": wide, "cut": picture()[:60], "text": b"<html>", "none": b"",
+        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        "large": picture((400, 400), "BMP"), "ps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    }.items():  # fmt: skip
+        world.site.page(f"/{name}.png", content, "image/png")
+        world.site.page(f"/{name}", f"<title>x</title><meta property=og:image content=/{name}.png>")
+        assert await world.preview(f"http://news.example/{name}") == {"og:title": "x"}, name
+    assert await world.server.application.base.database.fetchval("SELECT count(*) FROM media") == 0
+
+
+def _huge_png(width: int, height: int) -> bytes:
+    """A true one: rows of nothing, packed."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(1 + width // 8)) for _ in range(min(height, 2_000)))
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    data = chunk(b"IDAT", rows + packer.flush())
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + data + chunk(b"IEND", b"")
+
+
+async def test_one_user_with_slow_pages_holds_up_nobody_else(world: Web) -> None:
+    over = asyncio.Event()
+
+    async def never(request: web.BaseRequest) -> web.StreamResponse:
+        await over.wait()
+        return web.Response(status=500)
+
+    mallory = await world.server.register("mallory")
+    for number in range(40):
+        world.site.says(f"/slow/{number}", never)
+    world.site.page("/", "<title>quick</title>")
+    waiting = [
+        asyncio.create_task(world.preview(f"http://news.example/slow/{number}", by=mallory, expect=502))
+        for number in range(40)
+    ]
+    while not world.site.asked:
+        await asyncio.sleep(0.01)
+    assert (await world.preview("http://other.example/"))["og:title"] == "quick"
+    assert len(world.site.asked) <= 5
+    over.set()
+    await asyncio.gather(*waiting)
