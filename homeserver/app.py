@@ -28,7 +28,6 @@ from homeserver.composition.moderation import ModerationServices, build_moderati
 from homeserver.composition.observability import build_observability
 from homeserver.composition.previews import build_previews
 from homeserver.composition.push import PushServices, build_push
-from homeserver.composition.previews import build_previews
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.relations import build_relations
