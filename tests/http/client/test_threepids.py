@@ -10,13 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from config.settings import Settings
-from tests.cast import Answer, Client, Server
+from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import server_settings
 from tests.mail import MailServer, mail_server
-
-ALICE = "alice@example.org"
-SECRET = "a.Secret=of_the-client"
+from tests.people_with_mail import ADDRESS as ALICE
+from tests.people_with_mail import SECRET, add_address, addresses, ask, mail_request, press
 
 
 @pytest.fixture
@@ -28,36 +27,6 @@ async def mail() -> AsyncIterator[MailServer]:
 @pytest.fixture
 def settings(tmp_path: Path, mail: MailServer) -> Settings:
     return server_settings(tmp_path, email=mail.settings())
-
-
-def body(address: str = ALICE, *, secret: str = SECRET, attempt: int = 1, **more: Any) -> dict[str, Any]:
-    return {"client_secret": secret, "email": address, "send_attempt": attempt, **more}
-
-
-async def ask(client: Client, what: str = "account/3pid", **fields: Any) -> str:
-    sid: str = (await client.post(f"{what}/email/requestToken", body(**fields)))["sid"]
-    return sid
-
-
-async def press(client: Client, link: str) -> Answer:
-    """Open the page and press its button."""
-    target = urlsplit(link)
-    opened = await client.anonymous().raw("GET", f"{target.path}?{target.query}", encoded=True)
-    assert opened.status == 200, opened.body
-    assert b"<button>" in opened.body
-    return await client.anonymous().raw(
-        "POST", target.path, data=target.query.encode(), headers={"Content-Type": "application/x-www-form-urlencoded"}
-    )
-
-
-async def add(client: Client, mail: MailServer, address: str = ALICE, secret: str = SECRET) -> None:
-    sid = await ask(client, address=address, secret=secret)
-    assert (await press(client, (await mail.next(address)).link)).status == 200
-    await client.post("account/3pid", {"three_pid_creds": {"sid": sid, "client_secret": secret}})
-
-
-async def addresses(client: Client) -> list[str]:
-    return [each["address"] for each in (await client.get("account/3pid"))["threepids"]]
 
 
 async def test_alice_adds_an_address_and_signs_in_with_it(server: Server, mail: MailServer, clock: FakeClock) -> None:
@@ -117,7 +86,7 @@ async def test_mallory_cannot_use_what_alice_confirmed(server: Server, mail: Mai
 async def test_a_proof_is_good_for_what_its_mail_said(server: Server, mail: MailServer, purpose: str) -> None:
     alice = await server.register("alice")
     if purpose == "account/password":
-        await add(alice, mail)
+        await add_address(alice, mail)
     sid = await ask(alice, purpose, secret="other")
     await press(alice, (await mail.next(ALICE)).link)
     mallory = await server.register("mallory")
@@ -174,7 +143,7 @@ async def test_an_address_belongs_to_one_account_and_mallory_does_not_learn_whos
     server: Server, mail: MailServer
 ) -> None:
     alice, mallory = await server.register("alice"), await server.register("mallory")
-    await add(alice, mail)
+    await add_address(alice, mail)
     for what in ("account/3pid", "register"):
         sid = await ask(mallory, what, secret=f"mallory-{what[0]}")
         assert sid
@@ -202,8 +171,8 @@ async def test_two_accounts_that_prove_one_address_at_once(server: Server, mail:
 
 async def test_alice_is_told_at_her_old_address(server: Server, mail: MailServer) -> None:
     alice = await server.register("alice")
-    await add(alice, mail)
-    await add(alice, mail, "new@example.org", "second")
+    await add_address(alice, mail)
+    await add_address(alice, mail, "new@example.org", "second")
     told = await mail.next(ALICE)
     assert told.subject == "An address was added to your account on VoiceChat"
     assert "new@example.org was added to @alice:test" in told.text
@@ -221,12 +190,12 @@ async def test_alice_is_told_at_her_old_address(server: Server, mail: MailServer
 
 async def test_the_address_of_a_deactivated_account_is_free(server: Server, mail: MailServer) -> None:
     alice = await server.register("alice")
-    await add(alice, mail)
+    await add_address(alice, mail)
     await alice.post("account/deactivate", {"auth": alice.password_auth()})
     login = {"type": "m.login.password", "password": alice.password, "medium": "email", "address": ALICE}
     await server.anonymous().post("login", login, expect=(403, "M_FORBIDDEN"))
     bob = await server.register("bob")
-    await add(bob, mail, secret="bobs")
+    await add_address(bob, mail, secret="bobs")
     assert await addresses(bob) == [ALICE]
 
 
@@ -244,13 +213,13 @@ async def test_the_address_of_a_deactivated_account_is_free(server: Server, mail
 async def test_what_is_no_request_for_a_mail(server: Server, mail: MailServer, changes: dict[str, Any]) -> None:
     for what in ("account/3pid", "register", "account/password"):
         path = f"{what}/email/requestToken"
-        await server.anonymous().post(path, {**body(), **changes}, expect={400})
+        await server.anonymous().post(path, {**mail_request(), **changes}, expect={400})
     assert mail.received == []
 
 
 @pytest.mark.parametrize("field", ["client_secret", "email", "send_attempt"])
 async def test_what_is_missing_is_named(server: Server, field: str) -> None:
-    wanted = {name: value for name, value in body().items() if name != field}
+    wanted = {name: value for name, value in mail_request().items() if name != field}
     await server.anonymous().post("account/3pid/email/requestToken", wanted, expect=(400, "M_MISSING_PARAM"))
 
 

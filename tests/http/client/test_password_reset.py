@@ -1,0 +1,141 @@
+"""Alice has forgotten her password, and has an address that is hers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import Settings
+from tests.cast import Server
+from tests.clock import FakeClock
+from tests.homeserver import server_settings
+from tests.mail import MailServer, mail_server
+from tests.people_with_mail import ADDRESS, add_address, ask, email_auth, press
+
+NEW = "a quite different password"
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[MailServer]:
+    async with mail_server() as mail:
+        yield mail
+
+
+@pytest.fixture
+def settings(tmp_path: Path, mail: MailServer) -> Settings:
+    return server_settings(tmp_path, email=mail.settings())
+
+
+async def test_alice_gets_a_new_password_and_everybody_else_is_signed_out(server: Server, mail: MailServer) -> None:
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    nobody = server.anonymous()
+    sid = await ask(nobody, "account/password")
+    sent = await mail.next(ADDRESS)
+    assert sent.subject == "Reset your password on VoiceChat"
+    asked = await nobody.post("account/password", {"new_password": NEW}, expect=401)
+    assert asked["flows"] == [{"stages": ["m.login.email.identity"]}]
+    wanted: dict[str, Any] = {"new_password": NEW, "auth": email_auth(asked["session"], sid)}
+    # The client asks again and again while Alice looks for the mail.
+    waiting = await nobody.post("account/password", wanted, expect=(401, "M_UNAUTHORIZED"))
+    assert waiting["session"] == asked["session"]
+    await press(nobody, sent.link)
+    await nobody.post("account/password", wanted)
+    await alice.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+    assert (await alice.login(password=NEW)).user_id == alice.user_id
+    await nobody.post("login", {"type": "m.login.password", "user": "alice", "password": alice.password}, expect=403)
+    assert (await mail.next(ADDRESS)).subject == "Your password on VoiceChat was changed"
+
+
+async def test_devices_stay_if_alice_says_so_and_the_proof_is_used_once(server: Server, mail: MailServer) -> None:
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    nobody = server.anonymous()
+    sid = await ask(nobody, "account/password")
+    await press(nobody, (await mail.next(ADDRESS)).link)
+    sessions = [(await nobody.post("account/password", {"new_password": NEW}, expect=401))["session"] for _ in range(2)]
+    for session, new_password, expect in ((sessions[0], NEW, 200), (sessions[1], "a third password", 401)):
+        body = {"new_password": new_password, "logout_devices": False, "auth": email_auth(session, sid)}
+        await nobody.post("account/password", body, expect=expect)
+    await alice.get("account/whoami")
+    await alice.login(password=NEW)
+
+
+async def test_a_weak_password_is_refused_before_the_proof_is_gone(server: Server, mail: MailServer) -> None:
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    nobody = server.anonymous()
+    sid = await ask(nobody, "account/password")
+    await press(nobody, (await mail.next(ADDRESS)).link)
+    session = (await nobody.post("account/password", {"new_password": NEW}, expect=401))["session"]
+    body = {"new_password": "short", "auth": email_auth(session, sid)}
+    await nobody.post("account/password", body, expect=(400, "M_WEAK_PASSWORD"))
+    await nobody.post("account/password", {**body, "new_password": NEW})
+
+
+async def test_mallory_gets_in_with_nothing_of_his_own(server: Server, mail: MailServer) -> None:
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    await add_address(alice, mail)
+    await add_address(mallory, mail, "mallory@example.org", "mallorys")
+    nobody = server.anonymous()
+    victim = await ask(nobody, "account/password", secret="guess-this")
+    link = (await mail.next(ADDRESS)).link
+    session = (await nobody.post("account/password", {"new_password": NEW}, expect=401))["session"]
+    for auth in (
+        email_auth(session, victim, "guess-this"),  # nobody has confirmed it
+        {"type": "m.login.dummy", "session": session},
+        {"type": "m.login.email.identity", "session": session},
+        {"type": "m.login.email.identity", "session": session, "threepid_creds": {"sid": victim}},
+        alice.password_auth(session=session),
+    ):
+        await nobody.post("account/password", {"new_password": NEW, "auth": auth}, expect=401)
+    for creds, errcode in (("x", "M_BAD_JSON"), ([], "M_BAD_JSON")):
+        auth = {"type": "m.login.email.identity", "session": session, "threepid_creds": creds}
+        await nobody.post("account/password", {"new_password": NEW, "auth": auth}, expect=(400, errcode))
+    # A session that was confirmed for him is none for her.
+    own = await ask(nobody, "account/password", address="mallory@example.org", secret="mallorys-too")
+    await press(nobody, (await mail.next("mallory@example.org")).link)
+    for sid, secret in ((own, "guess-this"), (victim, "mallorys-too")):
+        body = {"new_password": NEW, "auth": email_auth(session, sid, secret)}
+        await nobody.post("account/password", body, expect=401)
+    await press(nobody, link)
+    await alice.login()
+
+
+async def test_an_address_that_was_taken_away_resets_nothing(server: Server, mail: MailServer) -> None:
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    nobody = server.anonymous()
+    sid = await ask(nobody, "account/password")
+    await press(nobody, (await mail.next(ADDRESS)).link)
+    await alice.post("account/3pid/delete", {"medium": "email", "address": ADDRESS})
+    session = (await nobody.post("account/password", {"new_password": NEW}, expect=401))["session"]
+    body = {"new_password": NEW, "auth": email_auth(session, sid)}
+    await nobody.post("account/password", body, expect=(400, "M_THREEPID_NOT_FOUND"))
+    await alice.login()
+
+
+async def test_who_is_signed_in_gives_his_password_and_no_address(server: Server, mail: MailServer) -> None:
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    asked = await alice.post("account/password", {"new_password": NEW}, expect=401)
+    assert asked["flows"] == [{"stages": ["m.login.password"]}]
+    sid = await ask(alice, "account/password", secret="another")
+    await press(alice, (await mail.next(ADDRESS)).link)
+    body = {"new_password": NEW, "auth": email_auth(asked["session"], sid, "another")}
+    await alice.post("account/password", body, expect=(401, "M_UNRECOGNIZED"))
+
+
+async def test_a_session_of_a_reset_expires(server: Server, mail: MailServer, clock: FakeClock) -> None:
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    nobody = server.anonymous()
+    sid = await ask(nobody, "account/password")
+    await press(nobody, (await mail.next(ADDRESS)).link)
+    clock.advance(minutes=61)
+    session = (await nobody.post("account/password", {"new_password": NEW}, expect=401))["session"]
+    body = {"new_password": NEW, "auth": email_auth(session, sid)}
+    await nobody.post("account/password", body, expect=(401, "M_UNAUTHORIZED"))
