@@ -32,6 +32,7 @@ from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.relations import build_relations
 from homeserver.composition.remote_users import build_remote_users
+from homeserver.composition.rendezvous import build_rendezvous
 from homeserver.composition.reports import ReportServices, build_reports
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
@@ -141,13 +142,14 @@ def build_application(
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
     sliding_sync = build_sliding_sync(base, accounts, reading, sync)
     reports = build_reports(base, reading)
+    rendezvous = build_rendezvous(base, public_baseurl)
     administration = build_administration(base, accounts, moderation)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
         *pages, accounts, readers, rooms, reading, relations, encryption, media, previews, spaces, search, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports, administration, moderation,
+        history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports, rendezvous, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)

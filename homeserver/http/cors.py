@@ -11,9 +11,9 @@ from typing import Final
 HEADERS: Final[Mapping[str, str]] = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "X-Requested-With, Content-Type, Authorization, Date",
+    "Access-Control-Allow-Headers": "X-Requested-With, Content-Type, Authorization, Date, If-Match, If-None-Match",
     # Not part of the recommendation: a browser hides these from the client unless they are named here.
-    "Access-Control-Expose-Headers": "Retry-After, Content-Disposition",
+    "Access-Control-Expose-Headers": "Retry-After, Content-Disposition, ETag",
     "Server": "VoiceChat",
 }
 # A day: browsers ask again before every other request otherwise.

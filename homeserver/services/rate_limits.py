@@ -79,12 +79,17 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "call_join": Rate(burst=300, interval_ms=50),
     # By address: an operator looks for what is wrong with his voice.
     "voice_probe": Rate(burst=10, interval_ms=6_000),
+    # By address, from nobody we know. Two devices that wait for each other ask once a second each.
+    "rendezvous": Rate(burst=200, interval_ms=200),
+    "rendezvous_begin": Rate(burst=20, interval_ms=5_000),
     # Somebody reads each of them.
     "report": Rate(burst=10, interval_ms=20_000),
     # By administrators: tools change hundreds of accounts and rooms one by one.
     "administration": Rate(burst=500, interval_ms=20),
     "key_claim": Rate(burst=200, interval_ms=50),
     "directory": Rate(burst=50, interval_ms=200),
+    # Each may look at thousands of messages; people type a word, see, and type another.
+    "search": Rate(burst=30, interval_ms=1_000),
     "media_upload": Rate(burst=50, interval_ms=500),
     "media_download": Rate(burst=500, interval_ms=10),
     # Each may make us fetch a page of somebody's choice; who scrolls through a room with links comes in bursts.

@@ -28,6 +28,8 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc3771": ("receipts per thread", "POST /_matrix/client/v3/rooms/{}/receipt/{}/{}"),
     "org.matrix.msc3440.stable": ("threads", "GET /_matrix/client/v1/rooms/{}/threads"),
     "org.matrix.msc3856": ("the list of a room's threads", "GET /_matrix/client/v1/rooms/{}/threads"),
+    "org.matrix.msc3874": ("filters by relation type", "GET /_matrix/client/v3/rooms/{}/messages"),
+    "org.matrix.msc3912": ("redactions of what relates to an event", "PUT /_matrix/client/v3/rooms/{}/redact/{}/{}"),
     "org.matrix.msc3827.stable": (
         "filters by room type in the public directory",
         "POST /_matrix/client/v3/publicRooms",
@@ -48,6 +50,8 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc4155": ("invitations can be filtered", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
     "org.matrix.msc4380": ("invitations can be blocked", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
     "org.matrix.msc4380.stable": ("the same", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
+    "org.matrix.msc4108": ("devices meet for a sign-in", f"POST {_UNSTABLE}/org.matrix.msc4108/rendezvous"),
+    "io.element.msc4388": ("the same in JSON", f"POST {_UNSTABLE}/io.element.msc4388/rendezvous"),
     "org.matrix.msc4151.stable": ("rooms can be reported", "POST /_matrix/client/v3/rooms/{}/report"),
     "org.matrix.msc4260.stable": ("users can be reported", "POST /_matrix/client/v3/users/{}/report"),
     "uk.timedout.msc4323": (
