@@ -24,7 +24,9 @@ from homeserver.services.delayed_events.timer import DelayTimer
 from homeserver.services.delayed_events.timetable import Timetable
 from homeserver.services.delayed_events.upkeep import DelayedUpkeep
 from homeserver.services.rate_limits import AnyRateLimiter
+from homeserver.services.relations.redact_related import RedactWithRelated
 from homeserver.storage.delayed_events import DelayedEventRows
+from homeserver.storage.relations import Relations
 
 FLUSH_MS = 5_000
 TIDY_MS = 60 * 60 * 1000
@@ -75,8 +77,9 @@ def build_delayed(
     schedule = ScheduleEvent(database, rows, timetable, clock, settings.delayed_events.max_delay)
     upkeep = DelayedUpkeep(database, rows, timetable, clock)
     _live(base, accounts, upkeep, DelayTimer(timetable, finalise, clock))
+    redact = RedactWithRelated(database, Relations(), base.cache, rooms.redact)
     endpoints = endpoints_of(
-        RoomEventEndpoints(rooms.send, rooms.set_state, rooms.redact, schedule),
+        RoomEventEndpoints(rooms.send, rooms.set_state, redact, schedule),
         DelayedEventEndpoints(schedule, delayed, ReadDelayedEvents(database, rows, upkeep)),
     )
     return DelayedServices(delayed, LeavesInOurCare(delayed), list(endpoints))

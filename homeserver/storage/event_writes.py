@@ -163,8 +163,8 @@ rewritten AS (
 ),
 kept AS (
     -- All parts see the database as it was before the statement: this is what the event said.
-    INSERT INTO redacted_bodies (event_nid, body, redacted_ms)
-    SELECT e.event_nid, e.body, d.kept_ms
+    INSERT INTO redacted_bodies (event_nid, room_nid, body, redacted_ms)
+    SELECT e.event_nid, e.room_nid, e.body, d.kept_ms
     FROM forms d JOIN events e ON e.event_id = d.event_id AND e.room_nid = d.room_nid
     WHERE d.kept_ms IS NOT NULL AND d.flags & 2 <> 0 AND e.flags & 2 = 0
     ON CONFLICT (event_nid) DO NOTHING

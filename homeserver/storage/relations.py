@@ -88,6 +88,15 @@ SELECT {COLUMNS}, e.latest_position, b.boundary FROM (
 ORDER BY e.latest_position DESC
 """
 
+# Edits of others are none.
+DIRECT = """
+SELECT e.event_id, r.sender FROM relations r JOIN events e USING (event_nid) LEFT JOIN events p ON p.event_id = r.parent_id
+WHERE r.parent_id = $1 AND r.room_nid = $2 AND ($3::text[] IS NULL OR r.rel_type = ANY($3))
+  AND ($4::text IS NULL OR r.sender = $4)
+  AND (r.rel_type <> 'm.replace' OR (r.sender = p.sender AND r.type = p.type))
+ORDER BY r.position DESC LIMIT $5
+"""
+
 ANY_KIND, ONE_KIND = "true", "r.rel_type = $9"
 
 
@@ -145,6 +154,20 @@ class Relations:
         )  # fmt: skip
         boundary = rows[0]["boundary"] if rows else None
         return [row for row in rows if row["event_nid"] is not None], boundary
+
+    async def direct(
+        self,
+        q: Queries,
+        room_nid: int,
+        parent_id: str,
+        *,
+        rel_types: Collection[str] | None,
+        sender: str | None,
+        limit: int,
+    ) -> list[tuple[str, str]]:
+        """(event id, sender) of the newest children of these kinds (None: of all), valid edits only; of one sender if given."""
+        kinds = None if rel_types is None else list(rel_types)
+        return [(row[0], row[1]) for row in await q.fetch(DIRECT, parent_id, room_nid, kinds, sender, limit)]
 
     async def threads(
         self, q: Queries, room_nid: int, *, reader: str, up_to: int, seen: str, ignored: Collection[str], limit: int,

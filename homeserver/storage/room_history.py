@@ -45,6 +45,12 @@ SELECT {columns}, b.boundary FROM (
           WHERE r.parent_id = c.event_id AND r.room_nid = $1
             AND ($14::text[] IS NULL OR r.sender = ANY($14)) AND ($15::text[] IS NULL OR r.rel_type = ANY($15))
       ))
+      AND ($16::text[] IS NULL OR EXISTS (
+          SELECT FROM relations own WHERE own.event_nid = c.event_nid AND own.rel_type = ANY($16)
+      ))
+      AND ($17::text[] IS NULL OR NOT EXISTS (
+          SELECT FROM relations own WHERE own.event_nid = c.event_nid AND own.rel_type = ANY($17)
+      ))
     ORDER BY c.position {order} LIMIT $4
 ) e ON true
 ORDER BY e.position {order}
@@ -119,6 +125,8 @@ class Wanted:
     related: bool = False
     related_by_senders: Sequence[str] | None = None
     related_by_rel_types: Sequence[str] | None = None
+    rel_types: Sequence[str] | None = None
+    not_rel_types: Sequence[str] = ()
 
 
 class RoomHistory:
@@ -142,7 +150,7 @@ class RoomHistory:
             FILTERED_BACKWARDS if newest_first else FILTERED_FORWARDS,
             room_nid, after, up_to, limit, look_at - 1, wanted.types, wanted.type_patterns, wanted.not_types,
             wanted.not_type_patterns, wanted.senders, wanted.not_senders, wanted.body_contains, wanted.related,
-            wanted.related_by_senders, wanted.related_by_rel_types,
+            wanted.related_by_senders, wanted.related_by_rel_types, wanted.rel_types, wanted.not_rel_types or None,
         )  # fmt: skip
         boundary = rows[0]["boundary"]
         return [row for row in rows if row["event_nid"] is not None], boundary

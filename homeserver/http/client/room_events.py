@@ -12,7 +12,7 @@ from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.protocol.errors import Unknown
 from homeserver.services.delayed_events.schedule import DelayedDraft, MaxDelayExceeded, ScheduleEvent
-from homeserver.services.rooms.redact_event import RedactEvent
+from homeserver.services.relations.redact_related import RedactWithRelated
 from homeserver.services.rooms.send_event import SendEvent
 from homeserver.services.rooms.set_state import SetState
 
@@ -28,7 +28,7 @@ class RoomEventEndpoints:
 
     send: SendEvent
     set_state: SetState
-    redact: RedactEvent
+    redact: RedactWithRelated
     schedule: ScheduleEvent
 
     @endpoint("PUT", ROOM + "/send/{event_type}/{txn_id}", guests=True, body=dict, limit="message")

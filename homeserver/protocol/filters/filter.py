@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from homeserver.protocol.filters.choice import ANY, ANY_TYPE, Choice, TypeChoice
+from homeserver.protocol.relations import relation_of
 
 EventFormat = Literal["client", "federation"]
 
@@ -58,6 +59,8 @@ class RoomEventFilter:
     unread_thread_notifications: bool = False
     related_by_senders: tuple[str, ...] | None = None
     related_by_rel_types: tuple[str, ...] | None = None
+    rel_types: Choice = ANY
+    """By the `rel_type` that events have themselves; one without relation is of no kind (MSC3874)."""
 
     def matches(
         self, event_type: str, sender: str | None = None, has_url: bool | None = None, room_id: str | None = None
@@ -76,8 +79,16 @@ class RoomEventFilter:
         """Whether this event is wanted; looks into its content only where `contains_url` asks for it."""
         if self.is_open:
             return True
+        if not self.rel_types.is_open and not self._wants_relation(event):
+            return False
         has_url = None if self.contains_url is None else "url" in event.content
         return self.matches(event.type, event.sender, has_url, event.room_id)
+
+    def _wants_relation(self, event: Filterable) -> bool:
+        relation = relation_of(event.content)
+        if relation is None:
+            return self.rel_types.only is None
+        return self.rel_types.includes(relation[1])
 
     def limit_within(self, default: int, maximum: int) -> int:
         """The number of events to return: "Servers should apply a default value, and impose a maximum value"."""
@@ -86,7 +97,13 @@ class RoomEventFilter:
     @property
     def is_open(self) -> bool:
         """Whether `matches` lets every event through."""
-        return self.types.is_open and self.senders.is_open and self.rooms.is_open and self.contains_url is None
+        return (
+            self.types.is_open
+            and self.senders.is_open
+            and self.rooms.is_open
+            and self.contains_url is None
+            and self.rel_types.is_open
+        )
 
     @property
     def asks_for_relations(self) -> bool:

@@ -18,6 +18,7 @@ MAX_STARS: Final = 100
 """Most wildcards in one list of types: each costs a search in every event's type."""
 MAX_EVENT_FIELDS: Final = 100
 MAX_NAME_BYTES: Final = 255
+UNSTABLE_REL_TYPES: Final = "org.matrix.msc3874."
 
 Check = Callable[[object], bool]
 
@@ -54,6 +55,7 @@ def parse_room_event_filter(value: object, where: str = "The filter") -> RoomEve
         unread_thread_notifications=_flag(fields, "unread_thread_notifications"),
         related_by_senders=_optional_tuple(_names(fields, "related_by_senders", MAX_NAMES, is_user_id)),
         related_by_rel_types=_optional_tuple(_names(fields, "related_by_rel_types", MAX_TYPES)),
+        rel_types=_rel_types(fields),
     )
 
 
@@ -119,6 +121,16 @@ def _limit(fields: Mapping[str, Any]) -> int | None:
 
 def _choice(fields: Mapping[str, Any], key: str, check: Check) -> Choice:
     only, excluded = _names(fields, key, MAX_NAMES, check), _names(fields, f"not_{key}", MAX_NAMES, check)
+    return Choice(None if only is None else frozenset(only), frozenset(excluded) if excluded else EMPTY)
+
+
+def _rel_types(fields: Mapping[str, Any]) -> Choice:
+    """MSC3874, by the names that it will have and those that it has."""
+    names = {
+        key: _names(fields, key, MAX_TYPES) if key in fields else _names(fields, UNSTABLE_REL_TYPES + key, MAX_TYPES)
+        for key in ("rel_types", "not_rel_types")
+    }
+    only, excluded = names["rel_types"], names["not_rel_types"]
     return Choice(None if only is None else frozenset(only), frozenset(excluded) if excluded else EMPTY)
 
 

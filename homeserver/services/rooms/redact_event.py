@@ -60,6 +60,10 @@ class RedactEvent:
         transaction = transaction_of(requester, f"redact {room_id} {event_id}", txn_id)
         return await self._once(requester, room_id, event_id, content, transaction)
 
+    async def also(self, requester: Requester, room_id: str, event_id: str, content: Mapping[str, Any]) -> str:
+        """Redact what no client has named itself, so that there is no transaction to remember. Raises as above."""
+        return await self._redact(requester, room_id, event_id, _draft(requester, event_id, content), None)
+
     async def sent_as_event(
         self,
         requester: Requester,
@@ -85,16 +89,13 @@ class RedactEvent:
         transaction: Transaction,
         sticky_ms: int | None = None,
     ) -> str:
-        if not isinstance(content.get("reason", ""), str):
-            raise BadJson("'reason' must be a string")
-        said = {key: value for key, value in content.items() if key != "redacts"}
-        draft = EventDraft("m.room.redaction", requester.user_id, said, redacts=event_id, sticky_ms=sticky_ms)
+        draft = _draft(requester, event_id, content, sticky_ms)
         return await self.transactions.once(
             transaction, lambda: self._redact(requester, room_id, event_id, draft, transaction)
         )
 
     async def _redact(
-        self, requester: Requester, room_id: str, event_id: str, draft: EventDraft, transaction: Transaction
+        self, requester: Requester, room_id: str, event_id: str, draft: EventDraft, transaction: Transaction | None
     ) -> str:
         room = await self._room_of_member(requester, room_id)
         target = await self._target(room, event_id)
@@ -154,14 +155,26 @@ class RedactEvent:
             raise Forbidden(f"{target.type} cannot be redacted")
         if requester.is_suspended and target.sender != requester.user_id:
             raise UserSuspended
+        if not self.may_redact(room, requester, target.sender):
+            raise Forbidden("You do not have the power to redact this event")
+
+    def may_redact(self, room: LiveRoom, requester: Requester, sender: str) -> bool:
+        """Whether the requester has the power to redact what this user sent."""
         levels = room.power_levels()
-        if may_redact(levels, requester.user_id, target.sender):
-            return
+        if may_redact(levels, requester.user_id, sender):
+            return True
         # "Server administrators may redact events sent by users on their server."
-        is_local = target.sender.endswith(f":{self.server_name}")
-        if requester.is_admin and is_local and may_send(levels, requester.user_id, "m.room.redaction"):
-            return
-        raise Forbidden("You do not have the power to redact this event")
+        is_local = sender.endswith(f":{self.server_name}")
+        return requester.is_admin and is_local and may_send(levels, requester.user_id, "m.room.redaction")
+
+
+def _draft(
+    requester: Requester, event_id: str, content: Mapping[str, Any], sticky_ms: int | None = None
+) -> EventDraft:  # fmt: skip
+    if not isinstance(content.get("reason", ""), str):
+        raise BadJson("'reason' must be a string")
+    said = {key: value for key, value in content.items() if key != "redacts"}
+    return EventDraft("m.room.redaction", requester.user_id, said, redacts=event_id, sticky_ms=sticky_ms)
 
 
 def _standing(room: LiveRoom, target: TimelineEvent) -> str | None:

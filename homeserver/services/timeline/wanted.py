@@ -26,6 +26,8 @@ def wanted_by(event_filter: RoomEventFilter) -> Wanted | None:
         related=event_filter.asks_for_relations,
         related_by_senders=event_filter.related_by_senders,
         related_by_rel_types=event_filter.related_by_rel_types,
+        rel_types=None if event_filter.rel_types.only is None else sorted(event_filter.rel_types.only),
+        not_rel_types=sorted(event_filter.rel_types.excluded),
     )
 
 

@@ -84,7 +84,9 @@ CREATE INDEX thread_subscriptions_thread ON thread_subscriptions (room_nid, root
 -- What redacted events said, for a while, for moderators (MSC2815).
 CREATE TABLE redacted_bodies (
     event_nid   bigint PRIMARY KEY,
+    room_nid    integer NOT NULL,
     body        bytea NOT NULL,
     redacted_ms bigint NOT NULL
 );
 CREATE INDEX redacted_bodies_age ON redacted_bodies (redacted_ms);
+CREATE INDEX redacted_bodies_room ON redacted_bodies (room_nid);

@@ -219,6 +219,32 @@ async def test_events_are_found_by_what_relates_to_them(server: Server) -> None:
     assert await found(related_by_rel_types=["m.thread", "m.annotation"]) == [discussed, liked]
 
 
+@pytest.mark.parametrize("prefix", ["", "org.matrix.msc3874."])
+async def test_events_are_found_by_how_they_relate_to_others(server: Server, prefix: str) -> None:
+    """MSC3874."""
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    plain = await alice.send(room_id, "Which cake?")
+
+    async def say(rel_type: str) -> str:
+        return await alice.send(room_id, {"body": "x", "m.relates_to": {"rel_type": rel_type, "event_id": plain}})
+
+    thread, edit = await say("m.thread"), await say("m.replace")
+
+    async def found(**wanted: list[str]) -> list[str]:
+        wanted_here = {prefix + key: names for key, names in wanted.items()} | {"types": ["m.room.message"]}
+        page = _ids(await alice.messages(room_id, filter=json.dumps(wanted_here)))
+        synced = await alice.sync(since=None, filter={"room": {"timeline": wanted_here}})
+        assert synced.event_ids(room_id) == page[::-1]
+        return page
+
+    assert await found(rel_types=["m.thread"]) == [thread]
+    assert await found(rel_types=["m.thread", "m.replace"], not_rel_types=["m.thread"]) == [edit]
+    assert await found(not_rel_types=["m.replace"]) == [thread, plain]
+    assert await found(rel_types=[]) == []
+    await alice.messages(room_id, expect=(400, "M_BAD_JSON"), filter=json.dumps({prefix + "rel_types": "m.thread"}))
+
+
 async def test_lazily_loaded_members_are_those_who_speak(server: Server) -> None:
     alice, bob, carol = [await server.register(name) for name in ("alice", "bob", "carol")]
     room_id = await alice.create_room(preset="public_chat")

@@ -221,3 +221,49 @@ async def test_state_that_changes_while_a_redaction_looks_at_it_sends_it_back(
     await alice.put(("rooms", room_id, "redact", first, "txn"), {}, expect=503)
     await alice.put(("rooms", room_id, "redact", first, "txn"), {})
     assert "a secret" not in str(await alice.messages(room_id, limit=50))
+
+
+async def test_what_relates_to_a_message_is_redacted_with_it(server: Server) -> None:
+    """MSC3912."""
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    said = await bob.send(room_id, "mine")
+
+    def related(rel_type: str, event_id: str = said) -> dict[str, Any]:
+        relation = {"rel_type": rel_type, "event_id": event_id}
+        return {"body": "x", "m.new_content": {"body": "x"}, "m.relates_to": relation}
+
+    edit = await bob.send(room_id, related("m.replace"))
+    of_edit = await bob.send(room_id, related("m.reference", edit))
+    no_edit = await alice.send(room_id, related("m.replace"))
+    reply, of_alice = await bob.send(room_id, related("m.thread")), await alice.send(room_id, related("m.thread"))
+
+    async def redacted() -> set[str]:
+        events = (await alice.messages(room_id, limit=50))["chunk"]
+        return {event["event_id"] for event in events if "redacted_because" in event["unsigned"]}
+
+    path = ("rooms", room_id, "redact", said, "t")
+    body = {"reason": "typo", "org.matrix.msc3912.with_relations": ["m.replace"]}
+    redaction = (await bob.put(path, body))["event_id"]
+    assert await redacted() == {said, edit}
+    assert (await bob.get(("rooms", room_id, "event", redaction)))["content"]["reason"] == "typo"
+    assert "with_relations" not in str(await alice.messages(room_id, limit=50))
+    assert (await bob.put(path, body))["event_id"] == redaction
+    # Bob has not the power over what Alice said, but she has over everything. An edit of somebody else is none.
+    await bob.put((*path[:-1], "t2"), {"with_rel_types": ["*"]})
+    assert await redacted() == {said, edit, reply}
+    await alice.put((*path[:-1], "t3"), {"with_rel_types": ["*"]})
+    assert await redacted() == {said, edit, reply, of_alice}
+    assert no_edit not in await redacted()
+    assert of_edit not in await redacted()
+
+
+@pytest.mark.parametrize("kinds", ["m.thread", [1], {"m.thread": True}])
+async def test_kinds_to_redact_are_a_list_of_texts(server: Server, kinds: object) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    said = await alice.send(room_id, "mine")
+    body = {"with_rel_types": kinds}
+    await alice.put(("rooms", room_id, "redact", said, "t"), body, expect=(400, "M_BAD_JSON"))
+    assert (await alice.get(("rooms", room_id, "event", said)))["content"]["body"] == "mine"
