@@ -132,7 +132,7 @@ def build_application(
     push = build_push(base, settings, accounts, readers, kernel, dns)
     media = build_media(base, settings, federation)
     previews = build_previews(base, settings, media, public_baseurl, dns)
-    moderation = build_moderation(base, media, rooms)
+    moderation = build_moderation(base, kernel, media, rooms)
     spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
     search = build_search(base)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from homeserver.composition.foundation import Foundation
+from homeserver.composition.kernel import Kernel
 from homeserver.composition.media import MediaServices
+from homeserver.composition.room_removal import build_room_removal
 from homeserver.composition.rooms import RoomServices
 from homeserver.http.admin.media import AdminMediaEndpoints
 from homeserver.http.admin.media_cache import MediaCacheEndpoints
 from homeserver.http.admin.room_block import RoomBlockEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.long_tasks.long_tasks import LongTasks
 from homeserver.services.media.quarantine import Quarantine
 from homeserver.services.media.remote import PurgeOtherServersMedia
 from homeserver.services.media.removal import RemoveMedia
 from homeserver.services.media.room_media import FilesOfRoom
+from homeserver.storage.long_tasks import LongTaskRows
 from homeserver.storage.media_removal import MediaRemovalRows
 from homeserver.storage.quarantine import QuarantineRows
 from homeserver.storage.room_media import RoomMediaRows
@@ -27,14 +31,28 @@ class ModerationServices:
     """Verbs of administrators."""
 
     remove_media: RemoveMedia
+    tasks: LongTasks
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
-def build_moderation(base: Foundation, media: MediaServices, rooms: RoomServices) -> ModerationServices:
+def build_moderation(
+    base: Foundation, kernel: Kernel, media: MediaServices, rooms: RoomServices
+) -> ModerationServices:  # fmt: skip
     """After everything that it takes away."""
     removal, files = _build_files(base, media)
+    tasks = LongTasks(base.database, LongTaskRows(), base.clock)
+    _run(base, tasks)
+    removed = build_room_removal(base, kernel, rooms, tasks)
     blocks = endpoints_of(RoomBlockEndpoints(rooms.memberships.blocked))
-    return ModerationServices(removal, [*files, *blocks])
+    return ModerationServices(removal, tasks, [*files, *blocks, *removed])
+
+
+def _run(base: Foundation, tasks: LongTasks) -> None:
+    base.life.on_start(tasks.load)
+    base.life.on_started(tasks.begin)
+    base.life.on_stop(tasks.stop)
+    base.life.every(HOUR_MS, tasks.tidy, "forget-long-tasks")
+    base.life.reports_memory("long_tasks", tasks.memory_usage)
 
 
 def _build_files(base: Foundation, media: MediaServices) -> tuple[RemoveMedia, list[Endpoint]]:

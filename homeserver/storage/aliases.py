@@ -22,6 +22,8 @@ ON CONFLICT DO NOTHING RETURNING room_nid
 
 DELETE = "DELETE FROM room_aliases WHERE alias = $1"
 
+DELETE_OF_ROOM = "DELETE FROM room_aliases WHERE room_nid = $1"
+
 # Those of the given aliases that point to the room.
 POINTING = """
 SELECT a.alias FROM room_aliases a JOIN rooms r USING (room_nid) WHERE a.alias = ANY($1::text[]) AND r.room_id = $2
@@ -60,6 +62,10 @@ class Aliases:
     async def delete(self, q: Queries, alias: str) -> None:
         """Remove an alias."""
         await q.execute(DELETE, alias)
+
+    async def delete_of_room(self, q: Queries, room_nid: int) -> None:
+        """Remove all aliases of a room."""
+        await q.execute(DELETE_OF_ROOM, room_nid)
 
     async def pointing(self, q: Queries, aliases: list[str], room_id: str) -> set[str]:
         """Those of the aliases that point to the room."""

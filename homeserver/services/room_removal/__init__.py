@@ -1,0 +1,1 @@
+"""Rooms, or their past, leave this server."""
