@@ -186,8 +186,8 @@ class DeleteRoom:
             await self.listed.unpublish(tx, task.target)
         task.progress["local_aliases"] = names
         self.published.remove(task.target)
-        for room_id in (task.target, new_room_id):
-            for listener in self.on_aliases_changed if room_id is not None else ():
+        for listener in self.on_aliases_changed:
+            for room_id in (task.target, *([] if new_room_id is None else [new_room_id])):
                 listener(room_id)
         if not task.wish["purge"]:
             return DONE

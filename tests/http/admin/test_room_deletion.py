@@ -10,7 +10,7 @@ import pytest
 
 from config.settings import Settings
 from homeserver.storage.database import Database
-from homeserver.storage.room_tables import AFTER_EVENTS, BY_EVENT, BY_ROOM
+from homeserver.storage.room_tables import AFTER_EVENTS, BY_ROOM
 from tests.cast import PASSWORD, Client, Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
