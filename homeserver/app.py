@@ -134,7 +134,7 @@ def build_application(
     previews = build_previews(base, settings, media, public_baseurl, dns)
     moderation = build_moderation(base, kernel, media, rooms)
     spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
-    search = build_search(base)
+    search = build_search(base, kernel, readers, reading)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
     delayed = build_delayed(base, settings, accounts, kernel, rooms, limiter)
     calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves, federation)

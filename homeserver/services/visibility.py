@@ -50,6 +50,15 @@ class RoomName(Protocol):
     def room_nid(self) -> int: ...
 
 
+class VersionedRoom(Protocol):
+    """A room by id and version, in memory or not."""
+
+    @property
+    def room_id(self) -> str: ...
+    @property
+    def version(self) -> RoomVersion: ...
+
+
 class Seen(NamedTuple):
     """An event as the reader sees it, and his own membership when it was sent."""
 
@@ -224,6 +233,15 @@ class Visibility:
             perspectives = await self.perspectives(
                 user_id, [one for one, page in zip(oldest, pages, strict=True) if page[1]]
             )
+        return await self.seen_through(user_id, pages, perspectives)
+
+    async def seen_through(
+        self,
+        user_id: str,
+        pages: Sequence[tuple[VersionedRoom, Sequence[TimelineEvent]]],
+        perspectives: Mapping[str, Perspective],
+    ) -> dict[str, list[Seen]]:
+        """The same of rooms that need not be in memory, where the reader's views are known."""
         seen = {
             room.room_id: [
                 Seen(event, perspectives[room.room_id].membership_at(event.position))
@@ -235,7 +253,7 @@ class Visibility:
         return await self._without_erased(user_id, pages, seen)
 
     async def _without_erased(
-        self, user_id: str, pages: Sequence[tuple[LiveRoom, Sequence[TimelineEvent]]], seen: dict[str, list[Seen]]
+        self, user_id: str, pages: Sequence[tuple[VersionedRoom, Sequence[TimelineEvent]]], seen: dict[str, list[Seen]]
     ) -> dict[str, list[Seen]]:
         ours = ":" + self.server_name
         senders = {

@@ -10,6 +10,7 @@ from asyncpg import UniqueViolationError
 
 from homeserver.storage.columns import RELATED_BIT, Columns
 from homeserver.storage.event_writes import EventStoredError
+from homeserver.storage.search_entries import Past, SearchEntries
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -175,11 +176,18 @@ class PastRows:
             for statement, columns, arguments in parts:
                 if columns.rows:
                     await q.execute(statement, *arguments, *columns.arrays())
+            await self._remember_to_index(q)
         except UniqueViolationError as error:
             if error.constraint_name == "events_event_id":
                 raise EventStoredError from error
             raise
         return True
+
+    async def _remember_to_index(self, q: Queries) -> None:
+        """Who searches finds old messages too: they get their entries later."""
+        places = [row[1] for row in (*self.events.rows, *self.placed.rows) if row[1] is not None]
+        if places:
+            await SearchEntries().add_past(q, Past(self.room_nid, min(places), max(places)))
 
     async def _narrow(self, q: Queries) -> bool:
         place = (self.room_nid, self.gap.low, self.gap.high)

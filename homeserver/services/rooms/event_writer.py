@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -71,6 +71,8 @@ class EventWriter:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._committing = False
+        self.on_past: list[Callable[[], None]] = []
+        """Called after history has come into a hole."""
 
     async def start(self) -> None:
         """Continue well after the last stored event, and begin to commit."""
@@ -321,6 +323,8 @@ class EventWriter:
         for each in {id(each): each for each in (room, live) if each is not None}.values():
             each.follow_filled(gap, left, moved, [change.key for change in filled.bottom if change.event is None])
         self._announcer.announce_moved([entry.event for entry in moved if entry.event is not None])
+        for listener in self.on_past:
+            listener()
 
 
 def _is_committed(append: Append, found: Mapping[int, int | None]) -> bool:
