@@ -26,10 +26,7 @@ from homeserver.services.push_rules.rulesets import Rulesets
 from homeserver.services.read_markers import ReadMarkers
 from homeserver.services.receipts.receipts import Receipts
 from homeserver.services.rooms.append import NotificationRules
-from homeserver.services.sync.sources import (
-    AccountDataSource,
-    UnreadSource,
-)
+from homeserver.services.sync.sources import AccountDataSource
 from homeserver.services.tags import RoomTags
 from homeserver.services.typing_users import EXPIRY_INTERVAL_MS, TypingUsers
 from homeserver.services.unread.own_reads import FLUSH_INTERVAL_MS, OwnReads
@@ -52,7 +49,8 @@ class ReaderServices:
     typing: TypingUsers
     account_data: AccountDataSource
     presence: Presence
-    unread: UnreadSource
+    unread: Unread
+    ignored: IgnoredUsers
     push_rules: PushRules
     invite_filters: InviteFilters
     account_data_stream: AccountDataStream
@@ -100,6 +98,7 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
         account_data=for_sync,
         presence=presence,
         unread=unread,
+        ignored=data.ignored,
         push_rules=data.push_rules,
         invite_filters=data.invites,
         account_data_stream=data.stream,

@@ -116,6 +116,8 @@ class Connections:
     guard: AddressGuard
     ca_file: Path | None = None
     """A CA that is trusted besides those of the system."""
+    verify_tls: bool = True
+    """False for tests only: any certificate will do."""
     _session: aiohttp.ClientSession | None = None
     _tls: ssl.SSLContext | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -145,7 +147,7 @@ class Connections:
         connector = aiohttp.TCPConnector(
             resolver=Names(self.dns),
             use_dns_cache=False,  # theirs has no bound
-            ssl=context,
+            ssl=context if self.verify_tls else False,
             limit=MAX_CONNECTIONS,
             limit_per_host=MAX_CONNECTIONS_PER_SERVER,
             keepalive_timeout=KEEPALIVE_S,
@@ -210,6 +212,18 @@ class Connections:
                 failure = error
         assert failure is not None, "a route has at least one target"
         raise failure
+
+    async def post(self, url: str, body: bytes, content_type: str, max_bytes: int, timeout_s: float) -> Page:
+        """The answer of any HTTP server to what is posted there. Raises OSError or TimeoutError."""
+        session = await self._open()
+        headers, limit = {"Content-Type": content_type}, aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with session.post(
+                URL(url), data=body, headers=headers, allow_redirects=False, timeout=limit
+            ) as response:
+                return Page(response.status, response.headers, await _body(response, max_bytes))
+        except (aiohttp.ClientError, BadAnswer, ValueError) as error:
+            raise OSError(f"{type(error).__name__}") from error
 
     async def page(self, url: str, max_bytes: int) -> Page:
         """A page of any https server, as `well_known.Fetch` wants it."""

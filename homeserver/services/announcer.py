@@ -46,19 +46,23 @@ class Resolved:
 
 EventsListener = Callable[[Sequence["TimelineEvent"]], None]
 ResolvedListener = Callable[[Resolved], None]
+EventListener = Callable[["TimelineEvent"], None]
 RoomListener = Callable[[str], None]
 
 
 class Announcer:
     """Wakes waiting syncs and hands committed events to those who subscribed (unread counts, push, federation)."""
 
-    __slots__ = ("_awake", "_events_listeners", "_resolved_listeners", "_room_listeners", "_waiters")
+    __slots__ = (
+        "_awake", "_events_listeners", "_outside_listeners", "_resolved_listeners", "_room_listeners", "_waiters",
+    )  # fmt: skip
 
     def __init__(self, awake: AwakeUsers) -> None:
         self._awake = awake
         self._events_listeners: list[EventsListener] = []
         self._resolved_listeners: list[ResolvedListener] = []
         self._room_listeners: list[RoomListener] = []
+        self._outside_listeners: list[EventListener] = []
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
 
     def on_events(self, listener: EventsListener) -> None:
@@ -77,6 +81,10 @@ class Announcer:
     def on_wake_of_room(self, listener: RoomListener) -> None:
         """Subscribe to wake-ups of rooms (receipts, typing, presence). Listeners are synchronous and must be quick."""
         self._room_listeners.append(listener)
+
+    def on_outside(self, listener: EventListener) -> None:
+        """Subscribe to memberships of our users in rooms that this server is not in. Synchronous and quick, too."""
+        self._outside_listeners.append(listener)
 
     def announce_events(self, events: Sequence[TimelineEvent]) -> None:
         """Called by the event writer after its commit: listeners first, so that a woken sync finds their work done.
@@ -107,6 +115,11 @@ class Announcer:
     def announce_outside(self, event: TimelineEvent) -> None:
         """A user's membership of a room that this server is not in: he alone is told."""
         self._awake.apply_outside(event)
+        for listener in self._outside_listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener failed at an invitation into %s", event.room_id)
         assert event.state_key is not None
         self.wake(users=[event.state_key])
 

@@ -65,6 +65,20 @@ class AwakeUsers:
             return user
         return await self._load(user_id)
 
+    async def get_many(self, user_ids: Sequence[str]) -> dict[str, AwakeUser]:
+        """The memberships of many users; those who were not awake are loaded in one statement."""
+        asleep = [user_id for user_id in user_ids if user_id not in self._users]
+        found = {user_id: user for user_id in user_ids if (user := self._users.get(user_id)) is not None}
+        missed: dict[str, list[Change]] = {user_id: [] for user_id in asleep}
+        for user_id, changes in missed.items():
+            self._loading.setdefault(user_id, []).append(changes)
+        try:
+            loaded = await self._memberships.of_users(self._queries, asleep) if asleep else {}
+        finally:
+            for user_id, changes in missed.items():
+                self._end_loading(user_id, changes)
+        return found | {user_id: self._wake(user_id, rooms, missed[user_id]) for user_id, rooms in loaded.items()}
+
     async def _load(self, user_id: str) -> AwakeUser:
         # Events that commit while the statement runs are kept aside and applied to what it returns.
         missed: list[Change] = []
@@ -73,6 +87,9 @@ class AwakeUsers:
             rooms = await self._memberships.of_user(self._queries, user_id)
         finally:
             self._end_loading(user_id, missed)
+        return self._wake(user_id, rooms, missed)
+
+    def _wake(self, user_id: str, rooms: dict[str, Membership], missed: Sequence[Change]) -> AwakeUser:
         present = self._users.get(user_id)
         if present is not None:
             return present

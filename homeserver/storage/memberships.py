@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from sys import intern
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -15,6 +15,13 @@ SELECT r.room_id, m.room_nid, m.membership, m.event_nid, m.sender, m.forgotten, 
 FROM memberships m JOIN rooms r USING (room_nid)
 LEFT JOIN stripped_states s ON s.user_id = m.user_id AND s.room_nid = m.room_nid
 WHERE m.user_id = $1
+"""
+
+OF_USERS = """
+SELECT m.user_id, r.room_id, m.room_nid, m.membership, m.event_nid, m.sender, m.forgotten, m.position, s.user_id IS NOT NULL
+FROM memberships m JOIN rooms r USING (room_nid)
+LEFT JOIN stripped_states s ON s.user_id = m.user_id AND s.room_nid = m.room_nid
+WHERE m.user_id = ANY($1::text[])
 """
 
 SHARING_AMONG = """
@@ -58,15 +65,26 @@ class Membership:
     """An invite or knock of a room that this server is not in; `stripped_states` has what is known of it."""
 
 
+def _membership(room_id: str, room_nid: int, membership: str, event_nid: int, sender: str, *rest: Any) -> Membership:
+    """Kept for long, and for many users: each text is in memory once."""
+    return Membership(intern(room_id), room_nid, intern(membership), event_nid, intern(sender), *rest)
+
+
 class Memberships:
     """Queries over memberships; rows are written by the event writer's statement."""
 
     async def of_user(self, q: Queries, user_id: str) -> dict[str, Membership]:
         """All memberships of a user, by room id."""
-        rows = await q.fetch(OF_USER, user_id)
-        # Kept for long, and for many users: each text is in memory once.
-        found = (Membership(intern(row[0]), row[1], intern(row[2]), row[3], intern(row[4]), *row[5:]) for row in rows)
+        found = [_membership(*row) for row in await q.fetch(OF_USER, user_id)]
         return {membership.room_id: membership for membership in found}
+
+    async def of_users(self, q: Queries, user_ids: Sequence[str]) -> dict[str, dict[str, Membership]]:
+        """The same of many users, by user; of those without any, nothing."""
+        found: dict[str, dict[str, Membership]] = {user_id: {} for user_id in user_ids}
+        for user_id, *row in await q.fetch(OF_USERS, user_ids):
+            membership = _membership(*row)
+            found[user_id][membership.room_id] = membership
+        return found
 
     async def sharing_among(self, q: Queries, user_id: str, candidates: Sequence[str]) -> set[str]:
         """Those of the candidates who share a joined room with the user."""

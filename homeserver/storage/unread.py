@@ -10,44 +10,50 @@ if TYPE_CHECKING:
 
     from homeserver.storage.database import Queries
 
-# $1 user, $2 rooms, $3 whether the events' own flags count for him there, $4 newest position, $5 whom he ignores,
-# $6 how many of a room's newest events are looked at. Flags: 1 notifies, 2 redacted, 16 highlights.
+# $1 users, $2 a room of each, $3 whether the events' own flags count for him there, $4 newest position, $5 users and $6 whom
+# each of them ignores, $7 how many of a room's newest events are looked at. Flags: 1 notifies, 2 redacted, 16 highlights.
 # Who never read anything here has read everything up to his join.
 COUNT = """
 WITH wanted AS (
-    SELECT r.room_nid, r.loud, coalesce(p.position, m.position) AS read_up_to
-    FROM unnest($2::int[], $3::boolean[]) AS r(room_nid, loud)
-    JOIN memberships m ON m.user_id = $1 AND m.room_nid = r.room_nid
-    LEFT JOIN read_positions p ON p.user_id = $1 AND p.room_nid = r.room_nid AND p.thread_id = ''
+    SELECT r.user_id, r.room_nid, r.loud, coalesce(p.position, m.position) AS read_up_to
+    FROM unnest($1::text[], $2::int[], $3::boolean[]) AS r(user_id, room_nid, loud)
+    JOIN memberships m ON m.user_id = r.user_id AND m.room_nid = r.room_nid
+    LEFT JOIN read_positions p ON p.user_id = r.user_id AND p.room_nid = r.room_nid AND p.thread_id = ''
+),
+ignored AS (
+    SELECT * FROM unnest($5::text[], $6::text[]) AS i(user_id, sender)
 ),
 plain AS (
-    SELECT e.room_nid, e.position, (e.flags & 16) <> 0 AS highlight,
+    SELECT w.user_id, e.room_nid, e.position, (e.flags & 16) <> 0 AS highlight,
            CASE WHEN r.event_nid IS NULL THEN 'main' WHEN r.rel_type = 'm.thread' THEN r.parent_id
                 ELSE thread_of(e.event_nid) END AS thread_id
     FROM wanted w
     CROSS JOIN LATERAL (
         SELECT event_nid, room_nid, position, flags, sender FROM events
         WHERE room_nid = w.room_nid AND position > w.read_up_to AND position <= $4
-        ORDER BY position DESC LIMIT $6
+        ORDER BY position DESC LIMIT $7
     ) e
     LEFT JOIN relations r ON r.event_nid = e.event_nid
-    WHERE w.loud AND (e.flags & 3) = 1 AND e.sender <> $1 AND e.sender <> ALL($5::text[])
+    WHERE w.loud AND (e.flags & 3) = 1 AND e.sender <> w.user_id
+      AND NOT EXISTS (SELECT FROM ignored i WHERE i.user_id = w.user_id AND i.sender = e.sender)
       AND NOT EXISTS (
-          SELECT FROM push_actions a WHERE a.user_id = $1 AND a.room_nid = e.room_nid AND a.position = e.position
+          SELECT FROM push_actions a WHERE a.user_id = w.user_id AND a.room_nid = e.room_nid AND a.position = e.position
       )
 ),
 special AS (
-    SELECT a.room_nid, a.position, a.highlight, a.thread_id
+    SELECT a.user_id, a.room_nid, a.position, a.highlight, a.thread_id
     FROM wanted w
-    JOIN push_actions a ON a.user_id = $1 AND a.room_nid = w.room_nid AND a.position > w.read_up_to AND a.position <= $4
+    JOIN push_actions a
+        ON a.user_id = w.user_id AND a.room_nid = w.room_nid AND a.position > w.read_up_to AND a.position <= $4
     JOIN events e ON e.room_nid = a.room_nid AND e.position = a.position
-    WHERE a.notify AND (e.flags & 2) = 0 AND e.sender <> ALL($5::text[])
+    WHERE a.notify AND (e.flags & 2) = 0
+      AND NOT EXISTS (SELECT FROM ignored i WHERE i.user_id = w.user_id AND i.sender = e.sender)
 )
-SELECT u.room_nid, u.thread_id, count(*) AS notifications, count(*) FILTER (WHERE u.highlight) AS highlights
-FROM (SELECT * FROM plain UNION ALL SELECT * FROM special) AS u(room_nid, position, highlight, thread_id)
-LEFT JOIN read_positions t ON t.user_id = $1 AND t.room_nid = u.room_nid AND t.thread_id = u.thread_id
+SELECT u.user_id, u.room_nid, u.thread_id, count(*) AS notifications, count(*) FILTER (WHERE u.highlight) AS highlights
+FROM (SELECT * FROM plain UNION ALL SELECT * FROM special) AS u(user_id, room_nid, position, highlight, thread_id)
+LEFT JOIN read_positions t ON t.user_id = u.user_id AND t.room_nid = u.room_nid AND t.thread_id = u.thread_id
 WHERE u.position > coalesce(t.position, 0)
-GROUP BY u.room_nid, u.thread_id
+GROUP BY u.user_id, u.room_nid, u.thread_id
 """
 
 # What push rules ask about a room as such. Three members stand for any number above two.
@@ -72,19 +78,20 @@ class UnreadCountRows:
     async def count(
         self,
         q: Queries,
-        user_id: str,
-        rooms: Sequence[tuple[int, bool]],
+        rooms: Sequence[tuple[str, int, bool]],
         *,
         up_to: int,
-        ignored: Sequence[str],
+        ignored: Sequence[tuple[str, str]],
         events_a_room: int,
     ) -> list[Record]:
-        """(room_nid, thread_id, notifications, highlights) where there are any.
+        """(user_id, room_nid, thread_id, notifications, highlights) where there are any.
 
-        `rooms`: (room_nid, whether the events' own flags count for this user in this room).
+        `rooms`: (user_id, room_nid, whether the events' own flags count for this user in this room). `ignored`: (user_id,
+        sender).
         """
-        room_nids, loud = [nid for nid, _ in rooms], [loud for _, loud in rooms]
-        return await q.fetch(COUNT, user_id, room_nids, loud, up_to, ignored, events_a_room)
+        users, room_nids, loud = zip(*rooms, strict=True) if rooms else ((), (), ())
+        ignorers, senders = zip(*ignored, strict=True) if ignored else ((), ())
+        return await q.fetch(COUNT, users, room_nids, loud, up_to, ignorers, senders, events_a_room)
 
     async def room_kinds(self, q: Queries, room_nids: Sequence[int]) -> dict[int, tuple[int, bool]]:
         """(joined members, at most 3; whether encrypted) by room."""

@@ -108,6 +108,10 @@ def _compile_sender_notification_permission(condition: Mapping[str, Any]) -> Con
     return None if key is None else _sender_may_notify(key)
 
 
+def _compile_call_started(condition: Mapping[str, Any]) -> Condition:
+    return _CALL_STARTED
+
+
 _COMPILERS: Final[dict[str, Callable[[Mapping[str, Any]], Condition | None]]] = {
     "event_match": _compile_event_match,
     "event_property_is": _compile_event_property_is,
@@ -115,6 +119,7 @@ _COMPILERS: Final[dict[str, Callable[[Mapping[str, Any]], Condition | None]]] = 
     "contains_display_name": _compile_contains_display_name,
     "room_member_count": _compile_room_member_count,
     "sender_notification_permission": _compile_sender_notification_permission,
+    "org.matrix.msc3914.call_started": _compile_call_started,
 }
 
 
@@ -196,6 +201,17 @@ def _member_count(operator: str, number: int) -> EventCondition:
 @lru_cache(maxsize=64)
 def _sender_may_notify(key: str) -> EventCondition:
     return EventCondition(lambda facts: facts.room.may_notify(key))
+
+
+def _call_started(facts: EventFacts) -> bool:
+    """MSC3914: it rings or prompts, it is not over, and what was there before is, or is nothing."""
+    content = facts.value(("content",))
+    if not isinstance(content, Mapping) or content.get("m.intent") not in ("m.ring", "m.prompt"):
+        return False
+    return "m.terminated" not in content and (facts.replaced is None or "m.terminated" in facts.replaced)
+
+
+_CALL_STARTED: Final = EventCondition(_call_started)
 
 
 @lru_cache(maxsize=1024)

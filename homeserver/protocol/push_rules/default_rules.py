@@ -1,6 +1,7 @@
 """The server-default rules (v1.19, "Predefined Rules"), most important first, and the unstable ones clients know.
 
-Unstable: polls (MSC3930) and incoming MatrixRTC calls (MSC4075), next to the rules they resemble.
+Unstable: polls (MSC3930), incoming MatrixRTC calls (MSC4075) and the group calls of before (MSC3914), next to the rules they
+resemble; all encrypted events (MSC4028), before everything but the master switch, so that devices can look into them.
 
 MSC4075 has two generations. Today's text knows `rtc.invite`, which rings whom it mentions, before the rules for mentions
 would only make their sound. Clients still send `rtc.notification`, which does so where its type is "ring"; the rules for
@@ -24,6 +25,7 @@ from homeserver.protocol.push_rules.rules import (
 NOTIFY: Final = "notify"
 DEFAULT_SOUND: Final[dict[str, Any]] = {"set_tweak": "sound", "value": "default"}
 RING: Final[dict[str, Any]] = {"set_tweak": "sound", "value": "ring"}
+ENCRYPTED_EVENT: Final = ".org.matrix.msc4028.encrypted_event"
 HIGHLIGHT: Final[dict[str, Any]] = {"set_tweak": "highlight"}
 
 
@@ -63,6 +65,8 @@ _TWO_MEMBERS: Final = {"kind": "room_member_count", "is": "2"}
 
 OVERRIDE_RULES: Final = (
     _override(MASTER, enabled=False),
+    # "org.matrix.msc4062.dont_email" is not among the actions: e-mail pushers leave the rule out (services/push/mailed).
+    _override(ENCRYPTED_EVENT, _is("type", "m.room.encrypted"), actions=(NOTIFY,)),
     _override(".m.rule.suppress_notices", _matches("content.msgtype", "m.notice")),
     _override(
         ".m.rule.invite_for_me",
@@ -100,6 +104,12 @@ OVERRIDE_RULES: Final = (
 
 UNDERRIDE_RULES: Final = (
     _underride(".m.rule.call", _matches("type", "m.call.invite"), actions=(NOTIFY, RING)),
+    _underride(
+        ".org.matrix.msc3914.rule.room.call",
+        _matches("type", "org.matrix.msc3401.call"),
+        {"kind": "org.matrix.msc3914.call_started"},
+        actions=(NOTIFY, DEFAULT_SOUND),
+    ),
     # Whoever may not mention the whole room may still call the other one of two.
     _underride(_RTC, _TWO_MEMBERS, *_IS_RING, actions=(NOTIFY, RING)),
     _underride(

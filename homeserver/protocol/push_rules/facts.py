@@ -46,11 +46,32 @@ class ReaderFacts:
 class EventFacts:
     """One event, in any format that has its top-level keys (PDU or client format)."""
 
-    __slots__ = ("_lowered", "_values", "_words", "event", "event_type", "outcomes", "room", "room_id", "sender")
+    __slots__ = (
+        "_lowered",
+        "_values",
+        "_words",
+        "event",
+        "event_type",
+        "outcomes",
+        "replaced",
+        "room",
+        "room_id",
+        "sender",
+    )
 
-    def __init__(self, event: Mapping[str, Any], room: RoomFacts, *, room_id: str | None = None) -> None:
-        """`room_id` is asked for apart because the create event of a version 12 room does not carry it."""
+    def __init__(
+        self,
+        event: Mapping[str, Any],
+        room: RoomFacts,
+        *,
+        room_id: str | None = None,
+        replaced: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`room_id` is asked for apart because the create event of a version 12 room does not carry it. `replaced`: the
+        content that a state event replaces.
+        """
         self.event = event
+        self.replaced = replaced
         self.room = room
         self.event_type: str = event["type"]
         self.sender: str = event["sender"]

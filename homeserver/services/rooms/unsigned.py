@@ -6,6 +6,7 @@ Kept as the inside of a JSON object without braces, so that what differs by read
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Any
 
 import orjson
 
@@ -42,11 +43,16 @@ def replaced_nothing(event: TimelineEvent, emptied: Container[StateKey]) -> bool
 
 def replaced_membership(event: TimelineEvent) -> str | None:
     """The membership that an m.room.member event replaced, as its `prev_content` says; None where it has none."""
+    membership = (replaced_content(event) or {}).get("membership")
+    return membership if isinstance(membership, str) else None
+
+
+def replaced_content(event: TimelineEvent) -> dict[str, Any] | None:
+    """The content that a state event replaced, as its `prev_content` says; None where it has none."""
     if event.unsigned is None or b'"prev_content"' not in event.unsigned:
         return None
     previous = orjson.loads(b"{%b}" % event.unsigned).get("prev_content")
-    membership = previous.get("membership") if isinstance(previous, dict) else None
-    return membership if isinstance(membership, str) else None
+    return previous if isinstance(previous, dict) else None
 
 
 def came_in(event: TimelineEvent) -> bool:

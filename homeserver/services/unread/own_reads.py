@@ -7,6 +7,7 @@ then somebody may find a few messages unread that came before one of his own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,15 @@ class OwnReads:
 
     async def flush_user(self, user_id: str) -> None:
         """Write what waits of one user, before his unread events are counted in the database."""
-        while user_id in self._waiting or self._writing.locked():
+        await self.flush_users([user_id])
+
+    async def flush_users(self, user_ids: Collection[str]) -> None:
+        """The same for many; one statement."""
+        while self._writing.locked() or any(user_id in self._waiting for user_id in user_ids):
             async with self._writing:
-                if user_id in self._waiting:
-                    await self._write([user_id])
+                waiting = [user_id for user_id in user_ids if user_id in self._waiting]
+                if waiting:
+                    await self._write(waiting)
 
     async def flush(self) -> None:
         """Write what waits."""

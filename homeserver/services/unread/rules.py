@@ -6,8 +6,9 @@ One by one are asked only those whom the event names, and those who customised t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from homeserver.protocol.events import Event
 from homeserver.protocol.push_rules import DEFAULT_EVALUATOR, Action, Decision, EventFacts, ReaderFacts, RoomFacts
@@ -29,7 +30,9 @@ class ReaderNotifications:
 
     async def evaluate(self, room: LiveRoom, event: Event) -> Notification:
         """At most two statements: rules that are not in memory, and the thread of an indirect relation."""
-        facts = EventFacts(event.pdu, _room_facts(room, event.sender), room_id=room.room_id)
+        facts = EventFacts(
+            event.pdu, room_facts(room, event.sender), room_id=room.room_id, replaced=_replaced(room, event)
+        )
         default = DEFAULT_EVALUATOR.decide(facts)
         plain = default.otherwise
         invited = _invited(room, event)
@@ -59,7 +62,7 @@ class ReaderNotifications:
             verdict = verdicts.of(rules.in_room(room.room_id))
             if verdict.expected_by_all:
                 continue
-            action = _action_for(room, verdict.decision, user_id)
+            action = action_for(room, verdict.decision, user_id)
             if (action.notify, action.highlight) != verdict.expected:
                 deviating.append((user_id, action))
         return deviating
@@ -103,9 +106,16 @@ def room_kind(room: LiveRoom) -> RoomKind:
     return RoomKind(room.room_id, min(len(room.joined), 3), room.state.get("m.room.encryption") is not None)
 
 
-def _room_facts(room: LiveRoom, sender: str) -> RoomFacts:
+def room_facts(room: LiveRoom, sender: str) -> RoomFacts:
+    """What push rules ask about the room and the sender's place in it."""
     levels = room.power_levels()
     return RoomFacts(len(room.joined), levels.of_user(sender), levels.notifications)
+
+
+def _replaced(room: LiveRoom, event: Event) -> Mapping[str, Any] | None:
+    """The content of the state that the event takes the place of."""
+    before = room.state.get(event.type, event.state_key) if event.state_key is not None else None
+    return None if before is None else before.content
 
 
 def _invited(room: LiveRoom, event: Event) -> str | None:
@@ -132,12 +142,12 @@ def _named(
             continue
         if user_id == default.facts.sender:
             continue
-        action = _action_for(room, default, user_id)
+        action = action_for(room, default, user_id)
         if (action.notify, action.highlight) != (plain.notify, plain.highlight):
             yield user_id, action
 
 
-def _action_for(room: LiveRoom, decision: Decision, user_id: str) -> Action:
+def action_for(room: LiveRoom, decision: Decision, user_id: str) -> Action:
     """Display names are looked up only where a rule asks for them."""
     if not decision.candidates:
         return decision.otherwise

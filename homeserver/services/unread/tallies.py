@@ -28,6 +28,11 @@ class Tally:
     def is_clear(self) -> bool:
         return not self._threads
 
+    @property
+    def notifications(self) -> int:
+        """Of all threads together."""
+        return sum(counts[0] for counts in self._threads.values()) if self._threads else 0
+
     def add(self, thread_id: str, notifications: int, highlights: int) -> None:
         """More became unread."""
         threads = self._threads

@@ -7,14 +7,14 @@ without asking. A tally that cannot be followed exactly is dropped, and counted 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.services.account_data.ignored import IgnoredUsers
 from homeserver.services.announcer import Resolved
 from homeserver.services.awake import AwakeUser, AwakeUsers
-from homeserver.services.push_rules.rulesets import DEFAULT_RULES, RoomKind, Rulesets
+from homeserver.services.push_rules.rulesets import RoomKind, Rulesets
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.sync.sources import UnreadCounts
@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 MAX_EVENTS_COUNTED = 200
 
 
+MAX_USERS_COUNTED = 200
+"""In one statement, of all their rooms."""
+
+ReadListener = Callable[[str, str, str, int], None]
+
+
 @dataclass(slots=True)
 class Counting:
     """A statement on its way. What happens meanwhile is collected, and applied to what it returns."""
@@ -42,6 +48,18 @@ class Counting:
     room_ids: frozenset[str]
     missed: list[TimelineEvent] = field(default_factory=list)
     stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Rooms of a user of which he asks how much is unread."""
+
+    user: AwakeUser
+    room_ids: Sequence[str]
+
+    def nid(self, room_id: str) -> int:
+        """The room's number."""
+        return self.user.rooms[room_id].room_nid
 
 
 @dataclass(slots=True)
@@ -59,6 +77,8 @@ class Unread:
     own_reads: OwnReads
     server_name: str
     capacity: int = 500_000
+    on_read: list[ReadListener] = field(default_factory=list)
+    """Called with (user, room, thread or UNTHREADED, position) of what one of our users has read. Synchronous, and quick."""
     _readers: OrderedDict[str, ReaderTallies] = field(default_factory=OrderedDict)
     _held: int = 0
     _counting: dict[str, list[Counting]] = field(default_factory=dict)
@@ -92,50 +112,114 @@ class Unread:
         self._readers.move_to_end(user_id)
         return reader
 
+    # -- asked by pushers ---------------------------------------------------------------------------
+
+    async def totals(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """How much is unread for each of these users, in all rooms, with invitations. They are in memory then, and awake."""
+        found: dict[str, int] = {}
+        for start in range(0, len(user_ids), MAX_USERS_COUNTED):
+            found |= await self._totals(user_ids[start : start + MAX_USERS_COUNTED])
+        return found
+
+    async def _totals(self, user_ids: Sequence[str]) -> dict[str, int]:
+        users = await self.awake.get_many(user_ids)
+        uncounted = {user_id: self._uncounted(user_id, user) for user_id, user in users.items()}
+        missing = {user_id: each for user_id, each in uncounted.items() if each.room_ids}
+        counted = await self._count_many(missing) if missing else {}
+        return {user_id: self._total(user_id, user, counted.get(user_id, {})) for user_id, user in users.items()}
+
+    def known_total(self, user_id: str) -> int | None:
+        """The same for one user from memory; None where it would have to be counted."""
+        user = self.awake.peek(user_id)
+        if user is None or self._uncounted(user_id, user).room_ids:
+            return None
+        return self._total(user_id, user, {})
+
+    def _uncounted(self, user_id: str, user: AwakeUser) -> Uncounted:
+        reader = self._reader(user_id, user)
+        known = reader.rooms if reader is not None else {}
+        return Uncounted(user, [room_id for room_id in user.with_membership("join") if room_id not in known])
+
+    def _total(self, user_id: str, user: AwakeUser, counted: Mapping[str, Tally]) -> int:
+        reader = self._reader(user_id, user)
+        tallies = {**counted, **(reader.rooms if reader is not None else {})}
+        ignored = reader.ignored if reader is not None else frozenset()
+        invitations = sum(e.membership == "invite" and e.sender not in ignored for e in user.rooms.values())
+        return invitations + sum(tally.notifications for tally in tallies.values())
+
     # -- counted in the database --------------------------------------------------------------------
 
     async def _count(self, user_id: str, user: AwakeUser, room_ids: Sequence[str]) -> dict[str, Tally]:
-        nids = {room_id: user.rooms[room_id].room_nid for room_id in room_ids}
-        counting = Counting(frozenset(room_ids))
-        self._counting.setdefault(user_id, []).append(counting)
+        return (await self._count_many({user_id: Uncounted(user, room_ids)}))[user_id]
+
+    async def _count_many(self, uncounted: Mapping[str, Uncounted]) -> dict[str, dict[str, Tally]]:
+        """Tallies by user and room; a constant number of statements."""
+        countings = {user_id: Counting(frozenset(each.room_ids)) for user_id, each in uncounted.items()}
+        for user_id, counting in countings.items():
+            self._counting.setdefault(user_id, []).append(counting)
         try:
-            ignored = await self.ignored.of_user(user_id)
-            tallies = {room_id: Tally(loud) for room_id, loud in (await self._loudness(user_id, nids)).items()}
-            await self.own_reads.flush_user(user_id)
-            counting.missed.clear()
-            await self._fill(user_id, nids, tallies, ignored)
+            ignored = await self.ignored.of_users(uncounted)
+            tallies = _quiet_tallies(await self._loudness(uncounted))
+            await self.own_reads.flush_users(uncounted)
+            for counting in countings.values():
+                counting.missed.clear()
+            await self._fill(uncounted, tallies, ignored)
         finally:
-            self._counting[user_id].remove(counting)
-            if not self._counting[user_id]:
-                del self._counting[user_id]
-        for event in counting.missed:
-            tally = tallies.get(event.room_id)
-            if tally is not None:
-                self._apply_to(tally, event, user_id, ignored)
-        if not counting.stale:
-            self._keep(user_id, user, ignored, tallies)
+            for user_id, counting in countings.items():
+                self._end_counting(user_id, counting)
+        for user_id, counting in countings.items():
+            for event in counting.missed:
+                tally = tallies[user_id].get(event.room_id)
+                if tally is not None:
+                    self._apply_to(tally, event, user_id, ignored[user_id])
+            if not counting.stale:
+                self._keep(user_id, uncounted[user_id].user, ignored[user_id], tallies[user_id])
         return tallies
 
+    def _end_counting(self, user_id: str, counting: Counting) -> None:
+        self._counting[user_id].remove(counting)
+        if not self._counting[user_id]:
+            del self._counting[user_id]
+
     async def _fill(
-        self, user_id: str, nids: Mapping[str, int], tallies: Mapping[str, Tally], ignored: frozenset[str]
+        self,
+        uncounted: Mapping[str, Uncounted],
+        tallies: Mapping[str, Mapping[str, Tally]],
+        ignored: Mapping[str, frozenset[str]],
     ) -> None:
-        by_nid = {nids[room_id]: tally for room_id, tally in tallies.items()}
+        by_nid = {
+            (user_id, uncounted[user_id].nid(room_id)): tally
+            for user_id, of_user in tallies.items()
+            for room_id, tally in of_user.items()
+        }
         rows = await self.rows.count(
             self.queries,
-            user_id,
-            [(room_nid, tally.loud) for room_nid, tally in by_nid.items()],
+            [(user_id, room_nid, tally.loud) for (user_id, room_nid), tally in by_nid.items()],
             up_to=self._seen,
-            ignored=list(ignored),
+            ignored=[(user_id, sender) for user_id in uncounted for sender in ignored[user_id]],
             events_a_room=MAX_EVENTS_COUNTED,
         )
         for row in rows:
-            by_nid[row["room_nid"]].add(row["thread_id"], row["notifications"], row["highlights"])
+            by_nid[row["user_id"], row["room_nid"]].add(row["thread_id"], row["notifications"], row["highlights"])
 
-    async def _loudness(self, user_id: str, nids: Mapping[str, int]) -> dict[str, bool]:
-        """Whether plain messages notify the user, by room. No statement for users with the default rules."""
-        rules = await self.rulesets.of_user(user_id)
-        if rules is DEFAULT_RULES:
-            return dict.fromkeys(nids, True)
+    async def _loudness(self, uncounted: Mapping[str, Uncounted]) -> dict[str, dict[str, bool]]:
+        """Whether plain messages notify each user, by room. No statement for users with the default rules."""
+        rules = await self.rulesets.of_users(uncounted)
+        kinds = await self._kinds({room_id: each.nid(room_id) for user_id, each in uncounted.items()
+                                   if user_id in rules for room_id in each.room_ids})  # fmt: skip
+        return {
+            user_id: {
+                room_id: rules[user_id].in_room(room_id).loud(kinds[room_id])
+                for room_id in each.room_ids
+                if room_id in kinds
+            }
+            if user_id in rules
+            else dict.fromkeys(each.room_ids, True)
+            for user_id, each in uncounted.items()
+        }
+
+    async def _kinds(self, nids: Mapping[str, int]) -> dict[str, RoomKind]:
+        """What push rules ask about these rooms; one statement for those that are not in memory."""
         live = {room_id: room for room_id in nids if (room := self.cache.peek(room_id)) is not None}
         kinds = {room_id: room_kind(room) for room_id, room in live.items()}
         stored = [room_nid for room_id, room_nid in nids.items() if room_id not in live]
@@ -144,7 +228,7 @@ class Unread:
             kinds |= {
                 room_id: RoomKind(room_id, *found[room_nid]) for room_id, room_nid in nids.items() if room_nid in found
             }
-        return {room_id: rules.in_room(room_id).loud(kind) for room_id, kind in kinds.items()}
+        return kinds
 
     def _keep(self, user_id: str, user: AwakeUser, ignored: frozenset[str], tallies: Mapping[str, Tally]) -> None:
         reader = self._reader(user_id, user)
@@ -176,6 +260,10 @@ class Unread:
 
     def read(self, user_id: str, room_id: str, thread_id: str, position: int) -> None:
         """Follow a committed receipt. What is newer than it is counted again from the room's newest events."""
+        self._lower(user_id, room_id, thread_id, position)
+        self._tell_read(user_id, room_id, thread_id, position)
+
+    def _lower(self, user_id: str, room_id: str, thread_id: str, position: int) -> None:
         self._mark_stale(user_id)
         reader = self._readers.get(user_id)
         tally = reader.rooms.get(room_id) if reader is not None else None
@@ -280,6 +368,11 @@ class Unread:
         tally = reader.rooms.get(event.room_id) if reader is not None else None
         if tally is not None:
             tally.read(thread)
+        self._tell_read(sender, event.room_id, thread, event.position)
+
+    def _tell_read(self, user_id: str, room_id: str, thread_id: str, position: int) -> None:
+        for listener in self.on_read:
+            listener(user_id, room_id, thread_id, position)
 
     def _is_local(self, user_id: str) -> bool:
         return user_id.endswith(":" + self.server_name)
@@ -328,6 +421,13 @@ class Unread:
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
         return {"readers": len(self._readers), "tallies": self._held}
+
+
+def _quiet_tallies(loudness: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str, Tally]]:
+    """Tallies without anything unread, by user and room."""
+    return {
+        user_id: {room_id: Tally(loud) for room_id, loud in of_user.items()} for user_id, of_user in loudness.items()
+    }
 
 
 def _is_joined(user: AwakeUser, room_id: str) -> bool:

@@ -159,7 +159,7 @@ def test_own_rules_come_before_the_default_ones_but_after_master() -> None:
     assert [rule.rule_id for rule in effective_ruleset(changed).by_kind["override"]][:3] == [
         ".m.rule.master",
         "mine",
-        ".m.rule.suppress_notices",
+        ".org.matrix.msc4028.encrypted_event",
     ]
 
 

@@ -40,7 +40,8 @@ def test_ordinary_messages() -> None:
     assert send("m.room.message", {"body": "hi"}) == QUIETLY
     assert send("m.room.message", {"body": "hi"}, PAIR) == WITH_SOUND
     assert send("m.room.encrypted") == QUIETLY
-    assert send("m.room.encrypted", room=PAIR) == WITH_SOUND
+    # MSC4028: only the device can say what an encrypted event is; until then it makes no sound.
+    assert send("m.room.encrypted", room=PAIR) == QUIETLY
 
 
 @pytest.mark.parametrize("event_type", ["m.room.topic", "m.sticker", "org.example", "m.room.tombstone"])

@@ -1,0 +1,133 @@
+"""Pushers: who is notified where, by push gateways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from config.settings import Settings
+from homeserver.composition.accounts import AccountServices
+from homeserver.composition.foundation import Foundation
+from homeserver.composition.kernel import Kernel
+from homeserver.composition.readers import ReaderServices
+from homeserver.federation.addresses import AddressGuard
+from homeserver.federation.connections import Connections
+from homeserver.federation.dns import Dns, SystemDns
+from homeserver.http.client.pushers import PusherEndpoints
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.push import badges as badge_times
+from homeserver.services.push.badges import Badges
+from homeserver.services.push.delivery import PushDelivery
+from homeserver.services.push.feed import PushFeed
+from homeserver.services.push.gateways import GatewayAnswer
+from homeserver.services.push.progress import STORE_INTERVAL_MS, PushProgress
+from homeserver.services.push.pushers import Pushers
+from homeserver.services.push.registry import PusherRegistry
+from homeserver.services.push.targets import Targets
+from homeserver.services.push.telling import Telling
+from homeserver.storage.missed_pushes import MissedPushRows
+from homeserver.storage.pushers import PusherRows
+from homeserver.storage.stripped_states import StrippedStates
+
+SECOND_MS = 1_000
+GATEWAY_TIMEOUT_S = 30.0
+MAX_ANSWER_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PushServices:
+    """`feed`, `delivery`: what tests look at."""
+
+    pushers: Pushers
+    feed: PushFeed
+    delivery: PushDelivery
+    endpoints: list[Endpoint] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedGateways:
+    """Implements `Gateways`. Users choose their addresses: only what the settings allow is contacted."""
+
+    connections: Connections
+
+    async def notify(self, url: str, body: bytes) -> GatewayAnswer:
+        """Raises OSError or TimeoutError where there is no answer, or one that is too large."""
+        page = await self.connections.post(url, body, "application/json", MAX_ANSWER_BYTES, GATEWAY_TIMEOUT_S)
+        return GatewayAnswer(page.status, page.body)
+
+
+def build_push(
+    base: Foundation,
+    settings: Settings,
+    accounts: AccountServices,
+    readers: ReaderServices,
+    kernel: Kernel,
+    dns: Dns | None,
+) -> PushServices:
+    """Listeners do next to nothing while nobody has a pusher."""
+    outgoing, rows = settings.outgoing_http, PusherRows()
+    guard = AddressGuard(outgoing.ip_denylist)
+    connections = Connections(dns or SystemDns(), guard, verify_tls=outgoing.verify_tls)
+    registry = PusherRegistry(base.database, rows)
+    # Who does not check certificates tests, and may do so without any.
+    pushers = Pushers(base.database, rows, registry, base.clock, allow_http=not outgoing.verify_tls)
+    delivery = PushDelivery(pushers, GuardedGateways(connections), readers.unread, base.clock)
+    badges = Badges(registry, readers.unread, delivery)
+    targets = Targets(registry, readers.push_rules.rulesets, readers.ignored)
+    feed = PushFeed(
+        base.database, StrippedStates(), registry, base.cache, targets, Telling(readers.unread.threads), readers.unread,
+        delivery, badges, base.clock,
+    )  # fmt: skip
+    progress = PushProgress(base.database, rows, MissedPushRows(), feed)
+    _listen(base, accounts, readers, pushers, feed, badges, delivery)
+    _run(base, kernel, connections, registry, feed, delivery, badges, progress)
+    return PushServices(pushers, feed, delivery, list(endpoints_of(PusherEndpoints(pushers))))
+
+
+def _listen(
+    base: Foundation,
+    accounts: AccountServices,
+    readers: ReaderServices,
+    pushers: Pushers,
+    feed: PushFeed,
+    badges: Badges,
+    delivery: PushDelivery,
+) -> None:
+    base.announcer.on_events(feed.events)
+    base.announcer.on_outside(feed.outside)
+    readers.unread.on_read.append(badges.read)
+    pushers.registry.on_gone.append(delivery.forget)
+    accounts.devices.hooks.deleted.append(pushers.devices_deleted)
+    accounts.accounts.on_deactivated.append(pushers.user_deactivated)
+
+
+def _run(
+    base: Foundation,
+    kernel: Kernel,
+    connections: Connections,
+    registry: PusherRegistry,
+    feed: PushFeed,
+    delivery: PushDelivery,
+    badges: Badges,
+    progress: PushProgress,
+) -> None:
+    async def load() -> None:
+        await registry.load()
+        await progress.load(kernel.writer.position.current)
+
+    async def begin() -> None:
+        await delivery.begin()
+        await feed.begin(progress.catch_up)
+
+    base.life.on_start(load)
+    base.life.on_started(begin)
+    base.life.every(SECOND_MS, delivery.retry_due, "try-push-gateways-again")
+    base.life.every(badge_times.INTERVAL_MS, badges.tell, "push-badges")
+    base.life.every(STORE_INTERVAL_MS, progress.store, "store-push-progress")
+    base.life.on_stop(connections.close)
+    base.life.on_stop(progress.store)
+    base.life.on_stop(delivery.stop)
+    base.life.on_stop(feed.stop)
+    base.life.reports_memory("pushers", registry.memory_usage)
+    base.life.reports_memory("push_feed", lambda: {"events": feed.waiting, "lost": feed.lost})
+    base.life.reports_memory("push_delivery", delivery.memory_usage)
+    base.life.reports_memory("push_badges", badges.memory_usage)

@@ -1,0 +1,82 @@
+"""Client-server API, "Push Notifications": pushers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from homeserver.http.endpoint import endpoint
+from homeserver.http.request import Request
+from homeserver.http.responses import Response
+from homeserver.services.push.checks import PusherBody
+from homeserver.services.push.pushers import Pushers
+from homeserver.storage.pushers import Pusher
+
+PUSHERS = "/_matrix/client/v3/pushers"
+ENABLED = "org.matrix.msc3881.enabled"
+DEVICE_ID = "org.matrix.msc3881.device_id"
+
+
+class SetBody(msgspec.Struct):
+    kind: str | None
+    app_id: str
+    pushkey: str
+    app_display_name: str | None = None
+    device_display_name: str | None = None
+    profile_tag: str | None = None
+    lang: str | None = None
+    data: dict[str, Any] | None = None
+    append: bool = False
+    enabled: bool = msgspec.field(default=True, name=ENABLED)
+
+
+@dataclass(frozen=True, slots=True)
+class PusherEndpoints:
+    """Where one wants to be notified."""
+
+    pushers: Pushers
+
+    @endpoint("GET", PUSHERS)
+    async def of_user(self, request: Request[None]) -> Response:
+        return {"pushers": [_to_client(each) for each in self.pushers.of_user(request.requester.user_id)]}
+
+    @endpoint("POST", PUSHERS + "/set", body=SetBody)
+    async def set(self, request: Request[SetBody]) -> Response:
+        body, requester = request.body, request.requester
+        if body.kind is None:
+            await self.pushers.delete(requester.user_id, body.app_id, body.pushkey)
+        else:
+            await self.pushers.set(requester, body.kind, body.app_id, body.pushkey, _wanted(body))
+        return {}
+
+
+def _wanted(body: SetBody) -> PusherBody:
+    return PusherBody(
+        body.app_display_name,
+        body.device_display_name,
+        body.profile_tag,
+        body.lang,
+        body.data,
+        append=body.append,
+        enabled=body.enabled,
+    )
+
+
+def _to_client(pusher: Pusher) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "pushkey": pusher.pushkey,
+        "kind": pusher.kind,
+        "app_id": pusher.app_id,
+        "app_display_name": pusher.app_display_name,
+        "device_display_name": pusher.device_display_name,
+        "lang": pusher.lang,
+        "data": pusher.data,
+        ENABLED: pusher.enabled,
+    }
+    if pusher.profile_tag is not None:
+        shown["profile_tag"] = pusher.profile_tag
+    if pusher.device_id is not None:
+        shown[DEVICE_ID] = pusher.device_id
+    return shown

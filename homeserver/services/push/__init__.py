@@ -1,0 +1,1 @@
+"""Pushers: notifications on their way to push gateways and into mailboxes."""
