@@ -149,9 +149,9 @@ class RoomPurge:
             return await self._delete_rows(q, table, column, room_nid if column == "room_nid" else room_id)
         stage -= len(BY_ROOM)
         if stage == 0:
-            return await q.fetchval(EVENTS_OF_ROOM, room_nid, EVENTS_AT_ONCE) != 0
+            return bool(await q.fetchval(EVENTS_OF_ROOM, room_nid, EVENTS_AT_ONCE))
         if stage == 1:
-            return await q.fetchval(EVENTS_ASIDE, room_nid, EVENTS_AT_ONCE, self.server_name) != 0
+            return bool(await q.fetchval(EVENTS_ASIDE, room_nid, EVENTS_AT_ONCE, self.server_name))
         if stage < 2 + len(AFTER_EVENTS):
             return await self._delete_rows(q, *AFTER_EVENTS[stage - 2], room_nid)
         await q.execute(FORGET_ROOM, room_nid)
