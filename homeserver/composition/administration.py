@@ -7,20 +7,31 @@ from dataclasses import dataclass, field
 from homeserver.composition.accounts import AccountServices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.moderation import ModerationServices
+from homeserver.composition.reading import ReadingServices
 from homeserver.http.admin.audit import AuditEndpoints
+from homeserver.http.admin.room_reading import RoomReadingEndpoints
+from homeserver.http.admin.rooms import RoomListEndpoints
 from homeserver.http.admin.user_devices import UserDeviceEndpoints
 from homeserver.http.admin.user_files import UserFileEndpoints
 from homeserver.http.admin.user_rooms import UserRoomEndpoints
 from homeserver.http.admin.users import UserEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.administration.accounts import AccountAdministration
+from homeserver.services.administration.room_reading import RoomReading
+from homeserver.services.administration.rooms import RoomAdministration
 from homeserver.services.administration.user_devices import DeviceAdministration
 from homeserver.services.administration.user_files import FileAdministration
 from homeserver.services.administration.user_list import UserList
 from homeserver.services.administration.user_rooms import UserInsight
+from homeserver.services.spaces.hierarchy import ReadHierarchy
+from homeserver.services.spaces.local_rooms import LocalRooms
+from homeserver.services.spaces.remote import NoOtherServersSpaces
 from homeserver.services.standing.moderation import AccountModeration
 from homeserver.storage.account_data import AccountDataRows
+from homeserver.storage.administered_rooms import AdministeredRooms
 from homeserver.storage.administration import AdministrationRows
+from homeserver.storage.pdus import Pdus
+from homeserver.storage.space_trees import SpaceTrees
 from homeserver.storage.user_files import UserFileRows
 
 
@@ -32,12 +43,25 @@ class AdministrationServices:
 
 
 def build_administration(
-    base: Foundation, accounts: AccountServices, moderation: ModerationServices
+    base: Foundation, accounts: AccountServices, moderation: ModerationServices, reading: ReadingServices
 ) -> AdministrationServices:
     """Uses what all others have made."""
+    endpoints = endpoints_of(AuditEndpoints(base.audit))
     return AdministrationServices(
-        [*endpoints_of(AuditEndpoints(base.audit)), *_build_users(base, accounts, moderation)]
+        [*endpoints, *_build_users(base, accounts, moderation), *_build_rooms(base, reading)]
+    )  # fmt: skip
+
+
+def _build_rooms(base: Foundation, reading: ReadingServices) -> list[Endpoint]:
+    database, audit = base.database, base.audit
+    local = LocalRooms(database, SpaceTrees(), base.server_name)
+    hierarchy = ReadHierarchy(local, NoOtherServersSpaces(), base.awake, base.clock, sees_everything=True)
+    rooms = RoomReading(database, base.cache, Pdus(), reading.for_administrators, hierarchy, audit)
+    endpoints = endpoints_of(
+        RoomListEndpoints(RoomAdministration(database, AdministeredRooms(base.server_name))),
+        RoomReadingEndpoints(rooms),
     )
+    return list(endpoints)
 
 
 def _build_users(base: Foundation, accounts: AccountServices, moderation: ModerationServices) -> list[Endpoint]:

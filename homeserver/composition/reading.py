@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from homeserver.composition.foundation import Foundation
@@ -14,6 +15,8 @@ from homeserver.http.client.room_members import RoomMembersEndpoints
 from homeserver.http.client.room_messages import RoomMessagesEndpoints
 from homeserver.http.client.room_state import RoomStateReadEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.administration.all_seeing import AllSeeing
+from homeserver.services.administration.room_reading import AllSeeingReaders
 from homeserver.services.members import ReadMembers
 from homeserver.services.relations.aggregations import BundledAggregations
 from homeserver.services.timeline.context import ReadContext
@@ -43,6 +46,7 @@ class ReadingServices:
     presenter: Presenter
     past: PastState
     messages: ReadMessages
+    for_administrators: AllSeeingReaders
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -85,4 +89,17 @@ def build_reading(
         RoomStateReadEndpoints(ReadState(opener, past, presenter)),
         RoomMembersEndpoints(ReadMembers(opener, past, presenter)),
     )
-    return ReadingServices(visibility, presenter, past, messages, list(endpoints))
+    everything = AllSeeing()
+    opener = RoomOpener(base.cache, everything)
+    pages = Pages(opener, pages.reader, fill)
+    for_administrators = AllSeeingReaders(
+        ReadMessages(opener, everything, pages, past, presenter, _nobody_ignored, stream),
+        ReadContext(opener, everything, finder, pages, past, presenter, _nobody_ignored, stream),
+        FindEventAtTime(database, opener, history, stream, elsewhere),
+        presenter,
+    )
+    return ReadingServices(visibility, presenter, past, messages, for_administrators, list(endpoints))
+
+
+async def _nobody_ignored(user_id: str) -> Collection[str]:
+    return ()

@@ -150,6 +150,18 @@ def never_hid_anything(room: LiveRoom) -> bool:
     return _visibility_now(room) in (SHARED, WORLD_READABLE) and replaced_nothing(event, room.emptied)
 
 
+class Sight(Protocol):
+    """What a reader may see of rooms: `Visibility`, but for administrators."""
+
+    async def check_can_read(self, room: LiveRoom, user_id: str) -> ReadAccess: ...
+
+    async def perspective(self, room: LiveRoom, user_id: str, oldest: int = FIRST_POSITION) -> Perspective: ...
+
+    async def see(
+        self, room: LiveRoom, user_id: str, events: Sequence[TimelineEvent], perspective: Perspective | None = None
+    ) -> list[Seen]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Visibility:
     """Answers for one reader at a time."""

@@ -16,7 +16,7 @@ from homeserver.services.timeline.presentation import IgnoredUsers, Presenter
 from homeserver.services.timeline.single_event import NO_SUCH_EVENT, EventFinder
 from homeserver.services.timeline.spans import LOWEST
 from homeserver.services.tokens import format_timeline_token
-from homeserver.services.visibility import Visibility
+from homeserver.services.visibility import Sight
 from homeserver.storage.positions import StreamPosition
 
 
@@ -37,7 +37,7 @@ class ReadContext:
     """One verb."""
 
     opener: RoomOpener
-    visibility: Visibility
+    visibility: Sight
     finder: EventFinder
     pages: Pages
     past: PastState

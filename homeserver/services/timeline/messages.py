@@ -15,7 +15,7 @@ from homeserver.services.timeline.past_state import PastState
 from homeserver.services.timeline.presentation import IgnoredUsers, Presenter
 from homeserver.services.timeline.spans import LOWEST
 from homeserver.services.tokens import format_timeline_token, parse_timeline_token
-from homeserver.services.visibility import Visibility
+from homeserver.services.visibility import Sight
 from homeserver.storage.positions import StreamPosition
 
 
@@ -45,7 +45,7 @@ class ReadMessages:
     """One verb."""
 
     opener: RoomOpener
-    visibility: Visibility
+    visibility: Sight
     pages: Pages
     past: PastState
     presenter: Presenter

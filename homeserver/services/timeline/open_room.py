@@ -16,7 +16,7 @@ from homeserver.services.visibility import (
     NOT_IN_ROOM,
     Perspective,
     ReadAccess,
-    Visibility,
+    Sight,
     joined_since,
     never_hid_anything,
 )
@@ -51,7 +51,7 @@ class RoomOpener:
     """Finds rooms for readers."""
 
     cache: RoomCache
-    visibility: Visibility
+    visibility: Sight
 
     async def access(self, room_id: str, user_id: str) -> tuple[LiveRoom, ReadAccess]:
         """The room, and why this user may read it. Raises Forbidden, for a room that does not exist too."""
