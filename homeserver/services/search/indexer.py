@@ -7,6 +7,7 @@ so nothing is lost by a restart and nothing is there twice. Whoever searches has
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ REDACTION: Final = "m.room.redaction"
 FOLLOWED_TYPES: Final = (*INDEXED_TYPES, REDACTION)
 BATCH: Final = 500
 """Events that one step looks at."""
+log = logging.getLogger(__name__)
 STEPS_BEFORE_SEARCH: Final = 4
 """Where the index is further behind (after an upgrade, or a flood) a search does not wait for it."""
 
@@ -58,9 +60,13 @@ class Indexer:
 
     async def catch_up(self) -> None:
         """For somebody who is about to search: as far as it is quickly done."""
-        for _ in range(STEPS_BEFORE_SEARCH):
-            if not await self.step():
-                break
+        try:
+            for _ in range(STEPS_BEFORE_SEARCH):
+                if not await self.step():
+                    break
+        except Exception:
+            # He is better served by what is there than by an error.
+            log.exception("the index could not follow what was said")
 
     async def run(self) -> None:
         """Everything there is; called again and again."""
@@ -132,5 +138,6 @@ def _parts(records: Sequence[Record]) -> tuple[list[NewEntry], list[str]]:
 
 
 def _redacts(body: Mapping[str, Any], content: Mapping[str, Any]) -> list[str]:
-    """In the content since room version 11."""
-    return [each for each in (body.get("redacts"), content.get("redacts")) if isinstance(each, str)]
+    """In the content since room version 11. Other servers may have written anything there."""
+    named = (body.get("redacts"), content.get("redacts"))
+    return [each for each in named if isinstance(each, str) and "\0" not in each]
