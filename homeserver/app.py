@@ -41,6 +41,7 @@ from homeserver.composition.sending import build_sending
 from homeserver.composition.sliding_sync import SlidingSyncServices, build_sliding_sync
 from homeserver.composition.spaces import build_spaces
 from homeserver.composition.sync import SyncServices, build_sync
+from homeserver.composition.thread_subscriptions import build_thread_subscriptions
 from homeserver.composition.travel import build_travel
 from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
 from homeserver.federation.dns import Dns
@@ -140,7 +141,8 @@ def build_application(
     calls = build_calls(base, settings, accounts, public_baseurl, voice.backend, delayed.leaves, federation)
     rosters = build_rosters(base, rooms, reading, encryption, calls, voice.backend)
     sync = build_sync(base, accounts, readers, kernel, reading, encryption, rosters.source)
-    sliding_sync = build_sliding_sync(base, accounts, reading, sync)
+    threads = build_thread_subscriptions(base, kernel, readers, reading)
+    sliding_sync = build_sliding_sync(base, accounts, reading, sync, (threads.extension,))
     reports = build_reports(base, reading)
     rendezvous = build_rendezvous(base, public_baseurl)
     administration = build_administration(base, accounts, moderation, reading)
@@ -148,7 +150,7 @@ def build_application(
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        *pages, accounts, readers, rooms, reading, relations, encryption, media, previews, spaces, search, voice, delayed, federation, intake, users,
+        *pages, accounts, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search, voice, delayed, federation, intake, users,
         history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports, rendezvous, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]

@@ -28,6 +28,7 @@ from homeserver.services.receipts.receipts import Receipts
 from homeserver.services.rooms.append import NotificationRules
 from homeserver.services.sync.sources import AccountDataSource
 from homeserver.services.tags import RoomTags
+from homeserver.services.thread_subscriptions.index import SubscriptionIndex
 from homeserver.services.typing_users import EXPIRY_INTERVAL_MS, TypingUsers
 from homeserver.services.unread.own_reads import FLUSH_INTERVAL_MS, OwnReads
 from homeserver.services.unread.rules import ReaderNotifications
@@ -37,6 +38,7 @@ from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.push_rules import PushRuleRows
 from homeserver.storage.receipts import ReceiptRows
 from homeserver.storage.status_messages import StatusMessageRows
+from homeserver.storage.thread_subscriptions import ThreadSubscriptionRows
 from homeserver.storage.unread import UnreadCountRows
 
 
@@ -54,6 +56,7 @@ class ReaderServices:
     push_rules: PushRules
     invite_filters: InviteFilters
     account_data_stream: AccountDataStream
+    thread_subscriptions: SubscriptionIndex
     forget: ForgetReader
     endpoints: list[Endpoint] = field(default_factory=list)
 
@@ -88,9 +91,19 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     )
     for_sync = AccountDataForSync(base.database, data.rows, data.stream, data.ignored, data.push_rules, data.invites)
     rules = ReaderNotifications(data.push_rules.rulesets, unread.threads)
+    subscriptions = SubscriptionIndex(base.database, ThreadSubscriptionRows())
+    base.life.on_start(subscriptions.load)
+    base.life.reports_memory("thread_subscriptions", subscriptions.memory_usage)
     forget = ForgetReader(
-        base.database, data.rows, ReceiptRows(), data.ignored, data.push_rules, unread.own_reads, presence
-    )  # fmt: skip
+        base.database,
+        data.rows,
+        ReceiptRows(),
+        data.ignored,
+        data.push_rules,
+        subscriptions,
+        unread.own_reads,
+        presence,
+    )
     return ReaderServices(
         rules=rules,
         receipts=receipts,
@@ -102,6 +115,7 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
         push_rules=data.push_rules,
         invite_filters=data.invites,
         account_data_stream=data.stream,
+        thread_subscriptions=subscriptions,
         forget=forget,
         endpoints=list(endpoints),
     )

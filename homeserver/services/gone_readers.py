@@ -1,4 +1,4 @@
-"""Forgets what a deactivated account kept for itself: account data, push rules, receipts, what it wrote about itself."""
+"""Forgets what a deactivated account kept for itself: account data, push rules, receipts, subscriptions, its status."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from homeserver.services.account_data.account_data import DELETED
 from homeserver.services.account_data.ignored import IgnoredUsers
 from homeserver.services.presence.presence import Presence
 from homeserver.services.push_rules.push_rules import PushRules
+from homeserver.services.thread_subscriptions.index import SubscriptionIndex
 from homeserver.services.unread.own_reads import OwnReads
 from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.receipts import ReceiptRows
@@ -28,6 +29,7 @@ class ForgetReader:
     receipts: ReceiptRows
     ignored: IgnoredUsers
     push_rules: PushRules
+    subscriptions: SubscriptionIndex
     own_reads: OwnReads
     presence: Presence
 
@@ -38,6 +40,8 @@ class ForgetReader:
             await self.account_data.forget(tx, user_id)
             await self.push_rules.rows.forget(tx, user_id, to_json(NO_CUSTOMISATION))
             await self.receipts.forget(tx, user_id)
+            await self.subscriptions.rows.forget(tx, user_id)
         self.ignored.changed(user_id, DELETED)
         self.push_rules.forgotten(user_id)
+        self.subscriptions.forget(user_id)
         await self.presence.forget(user_id)

@@ -20,6 +20,7 @@ from homeserver.services.sliding_sync.request import (
     RoomFilter,
 )
 from homeserver.services.sliding_sync.required_state import RequiredState, RoomConfig
+from homeserver.services.thread_subscriptions.changes import EXTENSION as THREAD_SUBSCRIPTIONS
 
 MAX_LISTS = 100
 MAX_LIST_KEY_BYTES = 64
@@ -77,6 +78,7 @@ class ExtensionsBody(msgspec.Struct):
     typing: RoomExtensionBody | None = None
     voice: RoomExtensionBody | None = msgspec.field(default=None, name="org.voicechat.voice")
     sticky: PagedExtensionBody | None = msgspec.field(default=None, name="org.matrix.msc4354.sticky_events")
+    thread_subscriptions: PagedExtensionBody | None = msgspec.field(default=None, name=THREAD_SUBSCRIPTIONS)
 
 
 NO_EXTENSIONS = ExtensionsBody()
@@ -177,7 +179,14 @@ def enabled_extensions(body: ExtensionsBody | None) -> Extensions:
         typing=_of_rooms(body.typing),
         voice=_of_rooms(body.voice),
         sticky=_paged("sticky_events", body.sticky),
+        others=_others(body),
     )
+
+
+def _others(body: ExtensionsBody) -> dict[str, Any]:
+    """Extensions of other services, by name."""
+    others = {THREAD_SUBSCRIPTIONS: _paged("thread_subscriptions", body.thread_subscriptions)}
+    return {name: config for name, config in others.items() if config is not None}
 
 
 def _of_rooms(body: RoomExtensionBody | None) -> RoomExtension | None:
