@@ -127,8 +127,18 @@ class ServerNoticesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RateSettings:
+    what: str = key("", "Class of requests, such as message or login; docs/operating/rate-limits.md has them all.")
+    burst: int = key(50, "How many at once.", minimum=1, maximum=1_000_000)
+    interval_ms: int = key(1000, "One more after each such time.", unit="duration", minimum=1)
+
+
+@dataclass(frozen=True, slots=True)
 class RateLimitSettings:
     enabled: bool = key(True, "false: no limits of any kind.")
+    rates: tuple[RateSettings, ...] = key((), "Other rates than the built-in ones.")
+    exempt_admins: bool = key(True, "Whether administrators may do things as often as they like.")
+    exempt_users: tuple[str, ...] = key((), "Matrix ids of others who may, such as @bot:example.org.")
 
 
 @dataclass(frozen=True, slots=True)

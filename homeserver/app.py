@@ -28,6 +28,7 @@ from homeserver.composition.moderation import ModerationServices, build_moderati
 from homeserver.composition.observability import build_observability
 from homeserver.composition.previews import build_previews
 from homeserver.composition.push import PushServices, build_push
+from homeserver.composition.rate_limits import build_rate_limiter
 from homeserver.composition.readers import ReaderServices, build_readers
 from homeserver.composition.reading import ReadingServices, build_reading
 from homeserver.composition.relations import build_relations
@@ -49,7 +50,6 @@ from homeserver.http.observer import Observer
 from homeserver.protocol.server_keys import ServerKey
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock, SystemClock
-from homeserver.services.rate_limits import BucketRateLimiter, NoRateLimiter
 from homeserver.storage.database import Database
 from voice.sfu.backend import SfuBackend
 
@@ -112,7 +112,7 @@ def build_application(
     """
     clock = clock or SystemClock()
     base = build_foundation(settings.server_name, database, clock, settings.audit.keep_ms)
-    limiter = BucketRateLimiter(clock) if settings.rate_limits.enabled else NoRateLimiter()
+    limiter = build_rate_limiter(base, settings)
     letters = build_mail(base, settings, public_baseurl)
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters)
@@ -145,7 +145,7 @@ def build_application(
     sliding_sync = build_sliding_sync(base, accounts, reading, sync, (threads.extension,))
     reports = build_reports(base, reading)
     rendezvous = build_rendezvous(base, public_baseurl)
-    administration = build_administration(base, accounts, moderation, reading)
+    administration = build_administration(base, accounts, moderation, reading, limiter)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))

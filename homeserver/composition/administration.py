@@ -13,6 +13,7 @@ from homeserver.http.admin.room_reading import RoomReadingEndpoints
 from homeserver.http.admin.rooms import RoomListEndpoints
 from homeserver.http.admin.user_devices import UserDeviceEndpoints
 from homeserver.http.admin.user_files import UserFileEndpoints
+from homeserver.http.admin.user_rates import UserRateEndpoints
 from homeserver.http.admin.user_rooms import UserRoomEndpoints
 from homeserver.http.admin.users import UserEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
@@ -22,7 +23,9 @@ from homeserver.services.administration.rooms import RoomAdministration
 from homeserver.services.administration.user_devices import DeviceAdministration
 from homeserver.services.administration.user_files import FileAdministration
 from homeserver.services.administration.user_list import UserList
+from homeserver.services.administration.user_rates import UserRates
 from homeserver.services.administration.user_rooms import UserInsight
+from homeserver.services.rate_limits import AnyRateLimiter, BucketRateLimiter
 from homeserver.services.spaces.hierarchy import ReadHierarchy
 from homeserver.services.spaces.local_rooms import LocalRooms
 from homeserver.services.spaces.remote import NoOtherServersSpaces
@@ -31,6 +34,7 @@ from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.administered_rooms import AdministeredRooms
 from homeserver.storage.administration import AdministrationRows
 from homeserver.storage.pdus import Pdus
+from homeserver.storage.rate_overrides import RateOverrideRows
 from homeserver.storage.space_trees import SpaceTrees
 from homeserver.storage.user_files import UserFileRows
 
@@ -43,12 +47,16 @@ class AdministrationServices:
 
 
 def build_administration(
-    base: Foundation, accounts: AccountServices, moderation: ModerationServices, reading: ReadingServices
+    base: Foundation,
+    accounts: AccountServices,
+    moderation: ModerationServices,
+    reading: ReadingServices,
+    limiter: AnyRateLimiter,
 ) -> AdministrationServices:
     """Uses what all others have made."""
     endpoints = endpoints_of(AuditEndpoints(base.audit))
     return AdministrationServices(
-        [*endpoints, *_build_users(base, accounts, moderation), *_build_rooms(base, reading)]
+        [*endpoints, *_build_users(base, accounts, moderation, limiter), *_build_rooms(base, reading)]
     )  # fmt: skip
 
 
@@ -64,15 +72,22 @@ def _build_rooms(base: Foundation, reading: ReadingServices) -> list[Endpoint]:
     return list(endpoints)
 
 
-def _build_users(base: Foundation, accounts: AccountServices, moderation: ModerationServices) -> list[Endpoint]:
+def _build_users(
+    base: Foundation, accounts: AccountServices, moderation: ModerationServices, limiter: AnyRateLimiter
+) -> list[Endpoint]:
     database, audit, people = base.database, base.audit, _build_accounts(base, accounts)
     files = FileAdministration(database, UserFileRows(), people, moderation.remove_media, audit)
+    # Without limits nobody needs one of his own; it is remembered all the same.
+    in_force = limiter.own_rates if isinstance(limiter, BucketRateLimiter) else {}
+    rates = UserRates(database, RateOverrideRows(), people, in_force, audit)
+    base.life.on_start(rates.load)
     insight = UserInsight(database, people.rows, base.memberships, AccountDataRows(), people, audit)
     endpoints = endpoints_of(
         UserEndpoints(people, UserList(database, people.rows)),
         UserDeviceEndpoints(DeviceAdministration(database, people, accounts.devices, audit)),
         UserFileEndpoints(files),
         UserRoomEndpoints(insight),
+        UserRateEndpoints(rates),
     )
     return list(endpoints)
 

@@ -1,13 +1,14 @@
 """How often one may ask: a bucket per user (or address, before login) and class of request, in memory.
 
 Each bucket is one number, the time at which it will be full again (the "generic cell rate algorithm", which is a token
-bucket without a counter to refill). A restart forgives everybody, and with more processes each counts for itself.
+bucket without a counter to refill). A restart forgives everybody. Several processes tell each other what was taken, where
+they have a Redis (shared_rates.py).
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -41,6 +42,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "mail": Rate(burst=10, interval_ms=30_000),
     # By the address that gets it, whoever asks.
     "mail_to_address": Rate(burst=5, interval_ms=5 * 60_000),
+    # By user: each makes us ask a server of his choice, some of them several times.
+    "identity_server": Rate(burst=20, interval_ms=3_000),
     "refresh": Rate(burst=30, interval_ms=1_000),
     "password": Rate(burst=10, interval_ms=10_000),
     # Guesses at one account's password, from wherever.
@@ -95,8 +98,26 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     # Each may make us fetch a page of somebody's choice; who scrolls through a room with links comes in bursts.
     "url_preview": Rate(burst=60, interval_ms=1_000),
 }
+OWN_RATE_LIMIT: Final = "message"
+"""The class for which an administrator may give a user a rate of his own."""
 # About 100 bytes each. Beyond this, buckets that are full (who has not asked for a while) are forgotten.
 MAX_BUCKETS: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exemptions:
+    """Who is not limited, beside application services whose registration says so."""
+
+    admins: bool = True
+    user_ids: Collection[str] = frozenset()
+
+    def includes(self, requester: Requester) -> bool:
+        """Whether this one may ask as often as he likes."""
+        return requester.is_unlimited or (self.admins and requester.is_admin) or requester.user_id in self.user_ids
+
+
+Bucket: TypeAlias = tuple[str, str]
+"""(class of request, whose)"""
 
 
 @dataclass(slots=True)
@@ -106,29 +127,59 @@ class BucketRateLimiter:
     clock: Clock
     rates: Mapping[str, Rate] = field(default_factory=lambda: DEFAULT_RATES)
     max_buckets: int = MAX_BUCKETS
-    _full_again_ms: dict[tuple[str, str], float] = field(default_factory=dict)
+    exemptions: Exemptions = field(default_factory=Exemptions)
+    own_rates: dict[str, Rate | None] = field(default_factory=dict)
+    """By user id: how often he may send, where an administrator said so; None: he is not limited at all."""
+    is_shared: bool = False
+    """Whether `take_spent` will be called."""
+    _full_again_ms: dict[Bucket, float] = field(default_factory=dict)
+    _spent_ms: dict[Bucket, float] = field(default_factory=dict)
 
     def check(self, limit: str, requester: Requester | None, address: str) -> None:
         """Count one request. Raises LimitExceeded with `retry_after_ms`."""
-        if requester is not None and requester.is_unlimited:
-            return
-        self.count(limit, requester.user_id if requester is not None else network_of(address))
+        if requester is None:
+            self.count(limit, network_of(address))
+        elif not self.exemptions.includes(requester):
+            self.count(limit, requester.user_id)
 
     def count(self, limit: str, key: str) -> None:
         """Count one of class `limit` for any `key`. Raises LimitExceeded; KeyError for an unknown class."""
+        rate = self._rate_of(limit, key)
+        if rate is None:
+            return
         now_ms = self.clock.now_ms()
-        full_again_ms = self._after_one_more(limit, key, now_ms)
+        full_again_ms = self._after_one_more(limit, key, rate, now_ms)
         bucket = (limit, key)
         if bucket not in self._full_again_ms and len(self._full_again_ms) >= self.max_buckets:
             self._forget_full(now_ms)
         self._full_again_ms[bucket] = full_again_ms
+        if self.is_shared:
+            self._spent_ms[bucket] = self._spent_ms.get(bucket, 0.0) + rate.interval_ms
 
     def check_left(self, limit: str, key: str) -> None:
         """Count nothing, but raise LimitExceeded where the next `count` would."""
-        self._after_one_more(limit, key, self.clock.now_ms())
+        rate = self._rate_of(limit, key)
+        if rate is not None:
+            self._after_one_more(limit, key, rate, self.clock.now_ms())
 
-    def _after_one_more(self, limit: str, key: str, now_ms: int) -> float:
-        rate = self.rates[limit]
+    def take_spent(self) -> dict[Bucket, float]:
+        """What was taken since the last call, in milliseconds of each bucket's own time."""
+        taken, self._spent_ms = self._spent_ms, {}
+        return taken
+
+    def settle(self, bucket: Bucket, until_full_ms: float) -> None:
+        """All processes together have brought a bucket so far; what was taken here meanwhile comes on top."""
+        self._full_again_ms[bucket] = self.clock.now_ms() + until_full_ms + self._spent_ms.get(bucket, 0.0)
+
+    def _rate_of(self, limit: str, key: str) -> Rate | None:
+        """None: there is no limit."""
+        if key in self.own_rates:
+            own = self.own_rates[key]
+            if own is None or limit == OWN_RATE_LIMIT:
+                return own
+        return self.rates[limit]
+
+    def _after_one_more(self, limit: str, key: str, rate: Rate, now_ms: int) -> float:
         full_again_ms = max(self._full_again_ms.get((limit, key), 0.0), now_ms) + rate.interval_ms
         excess_ms = full_again_ms - now_ms - rate.burst * rate.interval_ms
         if excess_ms > 0:
