@@ -12,19 +12,25 @@ from homeserver.composition.readers import ReaderServices
 from homeserver.federation.addresses import AddressGuard
 from homeserver.federation.connections import Connections
 from homeserver.federation.dns import Dns, SystemDns
-from homeserver.http.client.pushers import PusherEndpoints
+from homeserver.http.client.pushers import NotificationEndpoints, PusherEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.push import badges as badge_times
 from homeserver.services.push.badges import Badges
 from homeserver.services.push.delivery import PushDelivery
 from homeserver.services.push.feed import PushFeed
 from homeserver.services.push.gateways import GatewayAnswer
+from homeserver.services.push.notifications import Notifications
+from homeserver.services.push.past_actions import INTERVAL_MS as FORGET_INTERVAL_MS
+from homeserver.services.push.past_actions import PastActions
 from homeserver.services.push.progress import STORE_INTERVAL_MS, PushProgress
 from homeserver.services.push.pushers import Pushers
+from homeserver.services.push.reader_rooms import FindReaderRooms
 from homeserver.services.push.registry import PusherRegistry
 from homeserver.services.push.targets import Targets
 from homeserver.services.push.telling import Telling
+from homeserver.services.visibility import Visibility
 from homeserver.storage.missed_pushes import MissedPushRows
+from homeserver.storage.notifications import NotificationRows
 from homeserver.storage.pushers import PusherRows
 from homeserver.storage.stripped_states import StrippedStates
 
@@ -35,11 +41,12 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PushServices:
-    """`feed`, `delivery`: what tests look at."""
+    """`feed`, `delivery` and `past`: what tests look at."""
 
     pushers: Pushers
     feed: PushFeed
     delivery: PushDelivery
+    past: PastActions
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -61,6 +68,7 @@ def build_push(
     accounts: AccountServices,
     readers: ReaderServices,
     kernel: Kernel,
+    visibility: Visibility,
     dns: Dns | None,
 ) -> PushServices:
     """Listeners do next to nothing while nobody has a pusher."""
@@ -80,7 +88,22 @@ def build_push(
     progress = PushProgress(base.database, rows, MissedPushRows(), feed)
     _listen(base, accounts, readers, pushers, feed, badges, delivery)
     _run(base, kernel, connections, registry, feed, delivery, badges, progress)
-    return PushServices(pushers, feed, delivery, list(endpoints_of(PusherEndpoints(pushers))))
+    notifications = _build_notifications(base, readers, kernel, visibility)
+    endpoints = endpoints_of(PusherEndpoints(pushers), NotificationEndpoints(notifications))
+    return PushServices(pushers, feed, delivery, notifications.past, list(endpoints))
+
+
+def _build_notifications(
+    base: Foundation, readers: ReaderServices, kernel: Kernel, visibility: Visibility
+) -> Notifications:
+    database, rows, unread = base.database, NotificationRows(), readers.unread
+    past = PastActions(database, rows, base.clock, lambda: kernel.writer.position.current)
+    base.life.on_start(past.load)
+    base.life.every(FORGET_INTERVAL_MS, past.forget, "forget-push-actions")
+    rooms = FindReaderRooms(base.awake, unread.loudness, readers.ignored)
+    return Notifications(
+        database, rows, rooms, unread.loudness, unread.rulesets, unread.own_reads, visibility, past, base.clock
+    )
 
 
 def _listen(

@@ -30,6 +30,7 @@ from homeserver.services.sync.sources import AccountDataSource
 from homeserver.services.tags import RoomTags
 from homeserver.services.thread_subscriptions.index import SubscriptionIndex
 from homeserver.services.typing_users import EXPIRY_INTERVAL_MS, TypingUsers
+from homeserver.services.unread.loudness import Loudness
 from homeserver.services.unread.own_reads import FLUSH_INTERVAL_MS, OwnReads
 from homeserver.services.unread.rules import ReaderNotifications
 from homeserver.services.unread.threads import Threads
@@ -144,6 +145,7 @@ def _build_unread(base: Foundation, data: _AccountData) -> Unread:
         awake=base.awake,
         cache=base.cache,
         rulesets=data.push_rules.rulesets,
+        loudness=Loudness(base.database, rows, data.push_rules.rulesets, base.cache),
         ignored=data.ignored,
         threads=Threads(base.database, rows),
         own_reads=own_reads,

@@ -20,7 +20,7 @@ SELECT event_id, position, thread_of(event_nid) AS thread_id FROM events
 WHERE event_id = ANY($1::text[]) AND room_nid = $2 AND position IS NOT NULL
 """
 
-# $1 room, $2 user, $3 time. Receipts never go backwards; what they pass needs no push action any more.
+# $1 room, $2 user, $3 time. Receipts never go backwards. Push actions that they pass stay for the list of notifications.
 STORE = """
 WITH given AS (
     SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
@@ -44,11 +44,6 @@ read AS (
 superseded AS (
     DELETE FROM read_positions p USING given g
     WHERE p.user_id = $2 AND p.room_nid = $1 AND p.thread_id <> '' AND g.thread_id = '' AND p.position <= g.event_position
-),
-pruned AS (
-    DELETE FROM push_actions a USING given g
-    WHERE a.user_id = $2 AND a.room_nid = $1 AND a.position <= g.event_position
-      AND g.thread_id IN ('', a.thread_id)
 )
 SELECT position FROM stored
 """
@@ -75,11 +70,6 @@ RETURNING position
 READ = """
 WITH given AS (
     SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[]) AS g(user_id, room_nid, thread_id, position)
-),
-pruned AS (
-    DELETE FROM push_actions a USING given g
-    WHERE a.user_id = g.user_id AND a.room_nid = g.room_nid AND a.position <= g.position
-      AND g.thread_id IN ('', a.thread_id)
 )
 INSERT INTO read_positions AS p (user_id, room_nid, thread_id, position) SELECT * FROM given
 ON CONFLICT (user_id, room_nid, thread_id) DO UPDATE SET position = excluded.position

@@ -1,4 +1,4 @@
-"""Client-server API, "Push Notifications": pushers."""
+"""Client-server API, "Push Notifications": pushers, and what there was to notify of."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import orjson
 
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.services.push.checks import PusherBody
+from homeserver.services.push.notifications import DEFAULT_LIMIT, MAX_LIMIT, Notifications, Notified
 from homeserver.services.push.pushers import Pushers
 from homeserver.storage.pushers import Pusher
 
@@ -80,3 +82,34 @@ def _to_client(pusher: Pusher) -> dict[str, Any]:
     if pusher.device_id is not None:
         shown[DEVICE_ID] = pusher.device_id
     return shown
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationEndpoints:
+    """What one has been notified of."""
+
+    notifications: Notifications
+
+    @endpoint("GET", "/_matrix/client/v3/notifications")
+    async def page(self, request: Request[None]) -> Response:
+        query = request.query
+        page = await self.notifications.page(
+            request.requester,
+            query.string("from"),
+            query.integer("limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
+            query.string("only"),
+        )
+        answer: dict[str, Any] = {"notifications": [_notified(each) for each in page.notifications]}
+        return answer if page.next_token is None else {**answer, "next_token": page.next_token}
+
+
+def _notified(notified: Notified) -> dict[str, Any]:
+    return {
+        "room_id": notified.room_id,
+        "event": orjson.Fragment(notified.event),
+        "actions": notified.actions,
+        "read": notified.read,
+        "ts": notified.ts,
+        # There are no rules for single devices any more; clients look for it all the same.
+        "profile_tag": "",
+    }

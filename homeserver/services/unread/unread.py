@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from homeserver.services.account_data.ignored import IgnoredUsers
 from homeserver.services.announcer import Resolved
 from homeserver.services.awake import AwakeUser, AwakeUsers
-from homeserver.services.push_rules.rulesets import RoomKind, Rulesets
+from homeserver.services.push_rules.rulesets import Rulesets
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.sync.sources import UnreadCounts
+from homeserver.services.unread.loudness import Loudness
 from homeserver.services.unread.membership_changes import MembershipChange, membership_change
 from homeserver.services.unread.own_reads import OwnReads
-from homeserver.services.unread.rules import room_kind
 from homeserver.services.unread.tallies import ReaderTallies, Tally
 from homeserver.services.unread.threads import Threads
 from homeserver.storage.events import Events
@@ -57,9 +57,10 @@ class Uncounted:
     user: AwakeUser
     room_ids: Sequence[str]
 
-    def nid(self, room_id: str) -> int:
-        """The room's number."""
-        return self.user.rooms[room_id].room_nid
+    @property
+    def nids(self) -> dict[str, int]:
+        """The rooms' numbers."""
+        return {room_id: self.user.rooms[room_id].room_nid for room_id in self.room_ids}
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Unread:
     awake: AwakeUsers
     cache: RoomCache
     rulesets: Rulesets
+    loudness: Loudness
     ignored: IgnoredUsers
     threads: Threads
     own_reads: OwnReads
@@ -159,7 +161,9 @@ class Unread:
             self._counting.setdefault(user_id, []).append(counting)
         try:
             ignored = await self.ignored.of_users(uncounted)
-            tallies = _quiet_tallies(await self._loudness(uncounted))
+            tallies = _quiet_tallies(
+                await self.loudness.of_users({user_id: each.nids for user_id, each in uncounted.items()})
+            )
             await self.own_reads.flush_users(uncounted)
             for counting in countings.values():
                 counting.missed.clear()
@@ -188,9 +192,10 @@ class Unread:
         ignored: Mapping[str, frozenset[str]],
     ) -> None:
         by_nid = {
-            (user_id, uncounted[user_id].nid(room_id)): tally
-            for user_id, of_user in tallies.items()
-            for room_id, tally in of_user.items()
+            (user_id, room_nid): tallies[user_id][room_id]
+            for user_id, each in uncounted.items()
+            for room_id, room_nid in each.nids.items()
+            if room_id in tallies[user_id]
         }
         rows = await self.rows.count(
             self.queries,
@@ -201,34 +206,6 @@ class Unread:
         )
         for row in rows:
             by_nid[row["user_id"], row["room_nid"]].add(row["thread_id"], row["notifications"], row["highlights"])
-
-    async def _loudness(self, uncounted: Mapping[str, Uncounted]) -> dict[str, dict[str, bool]]:
-        """Whether plain messages notify each user, by room. No statement for users with the default rules."""
-        rules = await self.rulesets.of_users(uncounted)
-        kinds = await self._kinds({room_id: each.nid(room_id) for user_id, each in uncounted.items()
-                                   if user_id in rules for room_id in each.room_ids})  # fmt: skip
-        return {
-            user_id: {
-                room_id: rules[user_id].in_room(room_id).loud(kinds[room_id])
-                for room_id in each.room_ids
-                if room_id in kinds
-            }
-            if user_id in rules
-            else dict.fromkeys(each.room_ids, True)
-            for user_id, each in uncounted.items()
-        }
-
-    async def _kinds(self, nids: Mapping[str, int]) -> dict[str, RoomKind]:
-        """What push rules ask about these rooms; one statement for those that are not in memory."""
-        live = {room_id: room for room_id in nids if (room := self.cache.peek(room_id)) is not None}
-        kinds = {room_id: room_kind(room) for room_id, room in live.items()}
-        stored = [room_nid for room_id, room_nid in nids.items() if room_id not in live]
-        if stored:
-            found = await self.rows.room_kinds(self.queries, stored)
-            kinds |= {
-                room_id: RoomKind(room_id, *found[room_nid]) for room_id, room_nid in nids.items() if room_nid in found
-            }
-        return kinds
 
     def _keep(self, user_id: str, user: AwakeUser, ignored: frozenset[str], tallies: Mapping[str, Tally]) -> None:
         reader = self._reader(user_id, user)
