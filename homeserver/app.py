@@ -133,7 +133,7 @@ def build_application(
     push = build_push(base, settings, accounts, readers, kernel, reading.visibility, dns)
     media = build_media(base, settings, federation)
     previews = build_previews(base, settings, media, public_baseurl, dns)
-    moderation = build_moderation(base, kernel, media, rooms)
+    moderation = build_moderation(base, settings, accounts, readers, kernel, media, rooms)
     spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
     search = build_search(base, settings, accounts, kernel, readers, reading)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from config.settings import Settings
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.composition.travel import TravelServices
@@ -20,6 +21,7 @@ from homeserver.services.membership.knock import KnockRoom
 from homeserver.services.membership.leave_all import LeaveAllRooms
 from homeserver.services.membership.profile_changes import PropagateProfile
 from homeserver.services.membership.profiles import MemberProfiles
+from homeserver.services.membership.proven_invites import ProvenInvites
 from homeserver.services.rooms.blocked_rooms import BlockedRooms
 from homeserver.storage.blocked_rooms import BlockedRoomRows
 from homeserver.storage.profiles import ProfileRows
@@ -42,12 +44,24 @@ class MembershipServices:
     evict_guests: EvictGuests
     propagate_profile: PropagateProfile
     blocked: BlockedRooms
+    proven: ProvenInvites
+
+
+def notices_user(base: Foundation, settings: Settings) -> str | None:
+    """Who speaks for the server; None where nobody does."""
+    localpart = settings.server_notices.localpart
+    return None if localpart is None else f"@{localpart}:{base.server_name}"
 
 
 def build_memberships(
-    base: Foundation, kernel: Kernel, blocks: InviteBlocks, after_join: AfterJoin, travel: TravelServices
+    base: Foundation,
+    kernel: Kernel,
+    blocks: InviteBlocks,
+    after_join: AfterJoin,
+    travel: TravelServices,
+    notices_user: str | None = None,
 ) -> MembershipServices:
-    """Everything that writes m.room.member events."""
+    """Everything that writes m.room.member events. `notices_user`: who speaks for the server."""
     profiles = MemberProfiles(base.database, ProfileRows())
     where, remote = travel.whereabouts, travel.rooms
     invitable = Invitable(base.server_name, travel.federates, blocks)
@@ -56,7 +70,7 @@ def build_memberships(
     join = JoinRoom(base.cache, change, base.awake, profiles, after_join, where, remote, blocked)
     knock = KnockRoom(change, profiles, where, remote, blocked)
     invite = InviteUser(change, profiles, invitable, base.cache, remote, blocked)
-    depart = DepartRoom(change, where, remote)
+    depart = DepartRoom(change, where, remote, notices_user)
     evict_guests = EvictGuests(base.database, base.cache, kernel.appender, base.memberships)
     _follow_guest_access(base, evict_guests)
     return MembershipServices(
@@ -73,6 +87,7 @@ def build_memberships(
         evict_guests=evict_guests,
         propagate_profile=PropagateProfile(kernel.appender, base.awake),
         blocked=blocked,
+        proven=ProvenInvites(),
     )
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from config.settings import Settings
+from homeserver.composition.accounts import AccountServices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
 from homeserver.composition.media import MediaServices
+from homeserver.composition.readers import ReaderServices
 from homeserver.composition.room_removal import build_room_removal
 from homeserver.composition.rooms import RoomServices
+from homeserver.composition.server_notices import build_server_notices
 from homeserver.http.admin.media import AdminMediaEndpoints
 from homeserver.http.admin.media_cache import MediaCacheEndpoints
 from homeserver.http.admin.room_block import RoomBlockEndpoints
@@ -36,15 +40,22 @@ class ModerationServices:
 
 
 def build_moderation(
-    base: Foundation, kernel: Kernel, media: MediaServices, rooms: RoomServices
-) -> ModerationServices:  # fmt: skip
+    base: Foundation,
+    settings: Settings,
+    accounts: AccountServices,
+    readers: ReaderServices,
+    kernel: Kernel,
+    media: MediaServices,
+    rooms: RoomServices,
+) -> ModerationServices:
     """After everything that it takes away."""
     removal, files = _build_files(base, media)
     tasks = LongTasks(base.database, LongTaskRows(), base.clock)
     _run(base, tasks)
     removed = build_room_removal(base, kernel, rooms, tasks)
     blocks = endpoints_of(RoomBlockEndpoints(rooms.memberships.blocked))
-    return ModerationServices(removal, tasks, [*files, *blocks, *removed])
+    notices = build_server_notices(base, settings, accounts, readers, kernel, rooms)
+    return ModerationServices(removal, tasks, [*files, *blocks, *removed, *notices])
 
 
 def _run(base: Foundation, tasks: LongTasks) -> None:

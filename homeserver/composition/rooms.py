@@ -9,7 +9,7 @@ from homeserver.composition.accounts import AccountServices
 from homeserver.composition.directory import DirectoryServices, build_directory
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
-from homeserver.composition.memberships import MembershipServices, build_memberships
+from homeserver.composition.memberships import MembershipServices, build_memberships, notices_user
 from homeserver.composition.readers import ReaderServices
 from homeserver.composition.travel import TravelServices
 from homeserver.http.client.membership import MembershipEndpoints
@@ -70,7 +70,7 @@ def build_rooms(
         readers.push_rules,
         CarryNames(database, aliases, listed, directory.published),
     )
-    members = build_memberships(base, kernel, readers.invite_filters, carry, travel)
+    members = build_memberships(base, kernel, readers.invite_filters, carry, travel, notices_user(base, settings))
     found = RoomFounder(database, appender, base.rooms, clock, base.server_name)
     create = CreateRoom(
         database=database,

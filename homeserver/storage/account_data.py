@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,6 +49,14 @@ WHERE user_id = $1 AND room_id = $2 AND type = $3 AND NOT deleted AND position <
 RETURNING true
 """
 
+# Global entries; $2 types and $3 a position for each.
+DELETE_MANY = """
+UPDATE account_data a SET content = '{}', position = d.position, deleted = true
+FROM unnest($2::text[], $3::bigint[]) AS d(type, position)
+WHERE a.user_id = $1 AND a.room_id = '' AND a.type = d.type AND NOT a.deleted AND a.position < d.position
+RETURNING a.type
+"""
+
 # The newest row stays without what it said, so that its position is not used again.
 FORGET = """
 WITH newest AS (SELECT max(position) AS position FROM account_data WHERE user_id = $1),
@@ -78,6 +86,11 @@ WHERE user_id = ANY($1::text[]) AND room_id = '' AND type = ANY($2::text[]) AND 
 """
 
 OF_USER = "SELECT room_id, type, content FROM account_data WHERE user_id = $1 AND NOT deleted"
+
+OF_ROOMS = """
+SELECT room_id, type, content FROM account_data
+WHERE user_id = $1 AND room_id = ANY($2::text[]) AND room_id <> '' AND NOT deleted
+"""
 
 CHANGED = """
 SELECT room_id, type, content FROM account_data
@@ -142,6 +155,10 @@ class AccountDataRows:
         """Delete an entry; False where there is none."""
         return await q.fetchval(DELETE, user_id, room_id, event_type, position) is not None
 
+    async def delete_many(self, q: Queries, user_id: str, types: Sequence[str], positions: Sequence[int]) -> set[str]:
+        """Delete global entries, each at its position; the types of those that were there."""
+        return {row[0] for row in await q.fetch(DELETE_MANY, user_id, types, positions)}
+
     async def forget(self, q: Queries, user_id: str) -> None:
         """Everything of a user who is gone. Nobody is told: none of his devices is left."""
         await q.execute(FORGET, user_id)
@@ -172,6 +189,10 @@ class AccountDataRows:
         for user_id, event_type, content in await q.fetch(TYPES_OF_USERS, list(user_ids), list(event_types)):
             found.setdefault(user_id, {})[event_type] = content
         return found
+
+    async def of_rooms(self, q: Queries, user_id: str, room_ids: Collection[str]) -> list[Record]:
+        """(room_id, type, content) of all of the user's entries for these rooms."""
+        return await q.fetch(OF_ROOMS, user_id, list(room_ids))
 
     async def of_user(self, q: Queries, user_id: str) -> list[Record]:
         """(room_id, type, content) of everything the user has."""

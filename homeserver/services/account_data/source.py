@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,11 @@ class AccountDataForSync:
         """All of it, in two statements; one where the user's push rules are in memory."""
         entries = [_entry(*row) for row in await self.rows.of_user(self.queries, user_id)]
         return _grouped([(EVERYWHERE, "m.push_rules", await self.push_rules.event(user_id)), *entries])
+
+    async def of_rooms(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Sequence[bytes]]:
+        """By room, all that is set for it; one statement."""
+        rows = await self.rows.of_rooms(self.queries, user_id, room_ids)
+        return _grouped(_entry(*row) for row in rows).by_room
 
     async def changed(self, user_id: str, since: int, to: int) -> AccountDataEvents:
         """What was set in `(since, to]`; no statement where that is recent and not large."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import Forbidden, MembershipInTheWay
+from homeserver.protocol.errors import CannotLeaveServerNoticeRoom, Forbidden, MembershipInTheWay
 from homeserver.protocol.events import Event
 from homeserver.protocol.identifiers import parse_user_id
 from homeserver.services.membership.change import ChangeMembership
@@ -22,22 +22,34 @@ _NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class DepartRoom:
-    """Four verbs that write one membership event each. `extra`: further keys of its content."""
+    """Four verbs that write one membership event each. `extra`: further keys of its content.
+
+    `notices_user`: whose invitations nobody declines, for he speaks for the server.
+    """
 
     change: ChangeMembership
     whereabouts: Whereabouts
     remote: RemoteRooms
+    notices_user: str | None = None
 
     async def leave(
         self, requester: Requester, room_id: str, *, reason: str | None = None, extra: Mapping[str, Any] = _NOTHING
     ) -> str:
-        """Leave a room, decline an invite, or take a knock back; leaving twice changes nothing."""
-        return await self.leave_as(requester.user_id, room_id, reason=reason, extra=extra)
+        """Leave a room, decline an invite, or take a knock back; leaving twice changes nothing.
+
+        Raises Forbidden; CannotLeaveServerNoticeRoom for the invitation to the server's notices.
+        """
+        return await self._leave(requester.user_id, room_id, reason, extra, held_by=self.notices_user)
 
     async def leave_as(
         self, user_id: str, room_id: str, *, reason: str | None = None, extra: Mapping[str, Any] = _NOTHING
     ) -> str:
-        """The same for a user who has no session any more."""
+        """The same for a user who has no session any more; nothing holds him."""
+        return await self._leave(user_id, room_id, reason, extra, held_by=None)
+
+    async def _leave(
+        self, user_id: str, room_id: str, reason: str | None, extra: Mapping[str, Any], held_by: str | None
+    ) -> str:
         if await self.whereabouts.waits_outside(user_id, room_id):
             content = member_draft(user_id, user_id, "leave", reason=reason, extra=extra).content
             servers = await self.whereabouts.servers(user_id, room_id, ())
@@ -48,6 +60,8 @@ class DepartRoom:
                 raise Forbidden("You are not in this room")
             if standing.membership == "leave":
                 return None
+            if standing.membership == "invite" and standing.sender == held_by:
+                raise CannotLeaveServerNoticeRoom("You cannot reject this invite")
             return member_draft(user_id, user_id, "leave", reason=reason, extra=extra)
 
         return await self.change(room_id, user_id, change)

@@ -93,7 +93,8 @@ class Answers:
         account_data = await self._account_data(request, since, now)
         windows = await self._windows(request, since, snapshot, account_data.by_room)
         body: dict[str, Any] = {}
-        rooms = await self._rooms(request, since, snapshot, windows, account_data.by_room)
+        of_rooms = {**account_data.by_room, **await self._account_data_of_new_rooms(request, since, windows)}
+        rooms = await self._rooms(request, since, snapshot, windows, of_rooms)
         if rooms:
             body["rooms"] = rooms
         everywhere = _filtered_account_data(account_data.everywhere, request.filter.account_data)
@@ -257,6 +258,13 @@ class Answers:
         if since.account_data >= now.account_data:
             return AccountDataEvents()
         return await self.streams.account_data.changed(request.user_id, since.account_data, now.account_data)
+
+    async def _account_data_of_new_rooms(
+        self, request: SyncRequest, since: StreamToken | None, windows: _Windows
+    ) -> Mapping[str, Sequence[bytes]]:
+        """What was set for a room before the reader was in it: then, no answer had a place for it."""
+        new = [window.room_id for window in windows.joined if window.newly_joined]
+        return await self.streams.account_data.of_rooms(request.user_id, new) if since is not None and new else {}
 
     async def _presence(
         self, request: SyncRequest, since: StreamToken | None, now: StreamToken, sharing: Sharing

@@ -83,6 +83,10 @@ class AccountDataSource(Protocol):
 
     async def everything(self, user_id: str) -> AccountDataEvents: ...
 
+    async def of_rooms(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Sequence[bytes]]:
+        """By room, all that is set for it; one statement."""
+        ...
+
     async def changed(self, user_id: str, since: int, to: int) -> AccountDataEvents: ...
 
     async def ignored_users(self, user_id: str) -> Collection[str]:

@@ -236,3 +236,12 @@ async def test_mallory_fills_no_disk_with_account_data(server: Server, monkeypat
     await put("three", 100)
     await put("four", 100, expect=(413, "M_TOO_LARGE"))
     await put("three", 50)
+
+
+async def test_what_was_set_before_the_join_comes_with_the_join(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(invite=[bob.user_id])
+    await bob.put(("user", bob.user_id, "rooms", room_id, "tags", "u.later"), {"order": 0.5})
+    await bob.sync()
+    await bob.join(room_id)
+    assert (await bob.sync()).account_data("m.tag", room_id) == {"tags": {"u.later": {"order": 0.5}}}
