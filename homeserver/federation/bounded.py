@@ -37,5 +37,9 @@ class Bounded(Generic[Key, Value]):
         """Forget."""
         return self._entries.pop(key, None)
 
+    def snapshot(self) -> dict[Key, Value]:
+        """A copy of everything; nothing counts as used by it."""
+        return dict(self._entries)
+
     def __len__(self) -> int:
         return len(self._entries)

@@ -61,6 +61,14 @@ class Pauses:
         pause = self._pauses.get(server_name)
         return 0 if pause is None else pause.retry_at_ms
 
+    def pause_of(self, server_name: str) -> Pause | None:
+        """What is held against it."""
+        return self._pauses.get(server_name)
+
+    def failing(self) -> Mapping[str, Pause]:
+        """Those against which something is held, and what."""
+        return self._pauses.snapshot()
+
     def failed(self, server_name: str) -> None:
         """It could not be reached, or could not cope. Attempts that were under way together count once."""
         now_ms, before = self.clock.now_ms(), self._pauses.get(server_name)

@@ -4,7 +4,7 @@ wrote into one may be JSON that PostgreSQL does not take.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,6 +61,13 @@ FROM sampled s JOIN rooms r ON r.room_nid = s.room_nid ORDER BY 2 DESC, 1 LIMIT 
 """
 
 
+BY_IDS = "SELECT room_nid, room_id, version FROM rooms WHERE room_id = ANY($1::text[])"
+
+EXTREMITIES = (
+    "SELECT event_id, depth, origin_server_ts FROM events WHERE event_id = ANY($1::text[]) ORDER BY depth, event_id"
+)
+
+
 class KnownRoom(NamedTuple):
     """A room by its number and id."""
 
@@ -85,6 +92,14 @@ class Members(NamedTuple):
     local: int
 
 
+class Extremity(NamedTuple):
+    """An event that nothing is attached to yet, and the time that it bears."""
+
+    event_id: str
+    depth: int
+    time_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class AdministeredRooms:
     """Queries over rooms. All take many at once."""
@@ -99,6 +114,14 @@ class AdministeredRooms:
         """One room by its id."""
         row = await q.fetchrow(NID, room_id)
         return KnownRoom(*row) if row else None
+
+    async def by_ids(self, q: Queries, room_ids: Collection[str]) -> list[KnownRoom]:
+        """Those of the rooms that are here."""
+        return [KnownRoom(*row) for row in await q.fetch(BY_IDS, list(room_ids))]
+
+    async def extremities(self, q: Queries, event_ids: Collection[str]) -> list[Extremity]:
+        """These events."""
+        return [Extremity(*row) for row in await q.fetch(EXTREMITIES, list(event_ids))]
 
     async def state(self, q: Queries, room_nids: Sequence[int], types: Sequence[str]) -> list[StateBody]:
         """Current state of these types, in no order."""

@@ -258,3 +258,9 @@ async def test_only_administrators_may(server: Server, ada: Client) -> None:
     for method, path, body in asked:
         await mallory.request(method, path, json=body, expect=(403, "M_FORBIDDEN"))
         await server.anonymous().request(method, path, json=body, expect=(401, "M_MISSING_TOKEN"))
+
+
+async def test_tools_ask_which_server_this_is_before_they_sign_in(server: Server) -> None:
+    answer = await server.anonymous().get(f"{V1}/server_version")
+    assert set(answer) == {"server_version"}
+    assert answer["server_version"].startswith("VoiceChat ")
