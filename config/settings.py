@@ -75,6 +75,20 @@ class RecaptchaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyTextSettings:
+    language: str = key("en", "Language of the text, as in BCP 47.")
+    name: str = key("", "What it is called in that language.")
+    url: str | None = key(None, "Where it can be read.", unit="http")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    id: str = key("", "Name of the policy, such as privacy_policy.")
+    version: str = key("1.0", "With another version, it is another text to accept.")
+    texts: tuple[PolicyTextSettings, ...] = key((), "The policy in each language.")
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationSettings:
     enabled: bool = key(False, "Whether anybody may make an account.")
     require_verification: bool = key(
@@ -86,6 +100,7 @@ class RegistrationSettings:
     )
     guests: bool = key(False, "Whether guests are let in.")
     recaptcha: RecaptchaSettings = key(RecaptchaSettings, "Captcha in the registration form.")
+    policies: tuple[PolicySettings, ...] = key((), "What everybody who registers has to accept.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,22 @@ class SessionSettings:
     access_token_lifetime_ms: int = key(15 * MINUTE_MS, "Of clients that can refresh.", unit="duration")
     refresh_token_lifetime_ms: int = key(7 * DAY_MS, "Of clients that can refresh.", unit="duration")
     token_in_query: bool = key(True, "Accept ?access_token=, which the specification deprecates.")
+
+
+@dataclass(frozen=True, slots=True)
+class ValiditySettings:
+    period_ms: int | None = key(
+        None, "How long an account lasts before it has to be renewed, such as 365d; for ever if not given.",
+        unit="duration", minimum=DAY_MS,
+    )  # fmt: skip
+    notice_ms: int = key(
+        7 * DAY_MS, "How long before the end a mail with a link is sent, where there is mail.", unit="duration"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    validity: ValiditySettings = key(ValiditySettings, "Accounts that end.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +227,11 @@ class EmailSettings:
     )
     next_link_domains: tuple[str, ...] = key((), "Hosts at which a confirmed address may lead back into a client.")
     confirm_with_button: bool = key(True, "false: opening the link is enough, also for programs that scan mail.")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityServerSettings:
+    allow: tuple[str, ...] = key((), "Only these identity servers are asked for our users; [] means any they name.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +359,7 @@ class Settings:
     registration: RegistrationSettings = key(RegistrationSettings, "Who may make an account.")
     passwords: PasswordSettings = key(PasswordSettings, "Passwords.")
     sessions: SessionSettings = key(SessionSettings, "Tokens.")
+    accounts: AccountSettings = key(AccountSettings, "Accounts.")
     rooms: RoomSettings = key(RoomSettings, "Rooms.")
     room_directory: RoomDirectorySettings = key(RoomDirectorySettings, "The public directory of rooms.")
     user_directory: UserDirectorySettings = key(UserDirectorySettings, "The directory of users.")
@@ -333,6 +370,7 @@ class Settings:
     outgoing_http: OutgoingHttpSettings = key(OutgoingHttpSettings, "Requests this server makes.")
     appservice_files: tuple[Path, ...] = key((), "Registration files of application services.")
     email: EmailSettings = key(EmailSettings, "Mail.")
+    identity_servers: IdentityServerSettings = key(IdentityServerSettings, "Servers that know whose an address is.")
     cas: CasSettings = key(CasSettings, "CAS.")
     media: MediaSettings = key(MediaSettings, "Files.")
     url_previews: UrlPreviewSettings = key(UrlPreviewSettings, "Previews of links.")

@@ -20,6 +20,7 @@ from homeserver.composition.federation import FederationServices, build_federati
 from homeserver.composition.foreign_events import ForeignServices, build_foreign_events
 from homeserver.composition.foundation import Foundation, build_foundation
 from homeserver.composition.history import HistoryServices, build_history
+from homeserver.composition.identity_servers import build_identity_servers
 from homeserver.composition.intake import IntakeServices, build_intake
 from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.mail import build_mail
@@ -114,8 +115,9 @@ def build_application(
     base = build_foundation(settings.server_name, database, clock, settings.audit.keep_ms)
     limiter = build_rate_limiter(base, settings)
     letters = build_mail(base, settings, public_baseurl)
+    identity_servers = build_identity_servers(base, settings, signing_key, dns)
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
-    accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters)
+    accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters, identity_servers)
     readers = build_readers(base, settings)
     kernel = build_kernel(base, readers.rules, signing_key)
     foreign = build_foreign_events(base, kernel)
@@ -123,7 +125,10 @@ def build_application(
     history = build_history(base, federation, intake, foreign)
     travel = build_travel(base, federation, kernel, foreign, intake, signing_key)
     rooms = build_rooms(base, settings, accounts, readers, kernel, limiter, federation.public_rooms, travel)
-    doors = build_doors(base, federation, readers, kernel, foreign, intake, travel, rooms, signing_key, limiter)
+    doors = build_doors(
+        base, federation, readers, kernel, foreign, intake, travel, rooms, signing_key, limiter,
+        identity_servers.check_keys,
+    )  # fmt: skip
     reading = build_reading(base, kernel, readers, history.fill, history.at_time)
     relations = build_relations(base, kernel, readers, reading)
     encryption = build_encryption(base, accounts, kernel, federation.device_keys)
@@ -145,7 +150,7 @@ def build_application(
     sliding_sync = build_sliding_sync(base, accounts, reading, sync, (threads.extension,))
     reports = build_reports(base, reading)
     rendezvous = build_rendezvous(base, public_baseurl)
-    administration = build_administration(base, accounts, moderation, reading, limiter)
+    administration = build_administration(base, accounts, rooms, reading, moderation, federation, limiter)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from config.settings import Settings
+from homeserver.composition.account_validity import build_account_validity
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.identity import HOUR_MS, build_identity
+from homeserver.composition.identity_servers import IdentityServers
 from homeserver.composition.registration import build_registration
 from homeserver.composition.threepids import ThreepidServices, build_threepids
 from homeserver.http.client.account import AccountEndpoints
@@ -66,6 +68,7 @@ class AccountServices:
     bridged: BridgedAccounts
     standings: Standings
     threepids: ThreepidServices
+    identity_servers: IdentityServers
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -76,6 +79,7 @@ def build_accounts(
     limiter: AnyRateLimiter,
     remote_profiles: RemoteProfiles,
     letters: Letters | None,
+    identity_servers: IdentityServers,
 ) -> AccountServices:
     """Hooks (`devices.hooks`, `accounts.on_deactivated`) are filled by the groups that have to know."""
     database, clock = base.database, base.clock
@@ -91,6 +95,7 @@ def build_accounts(
 
     moderation = AccountModeration(database, identity.users, identity.standings, base.server_name)
     accounts.on_deactivated.append(identity.masquerades.user_deactivated)
+    accounts.on_deactivated.append(identity_servers.bindings.account_ended)
     accounts.on_password_changed.append(threepids.notices.password_changed)
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
@@ -101,9 +106,12 @@ def build_accounts(
             login, login_tokens, identity.sessions, identity.devices, identity.ui_auth, registration.bridged
         ),
         AccountEndpoints(
-            accounts, identity.ui_auth, threepids.reset_password(accounts) if threepids.sends_mail else None
+            accounts,
+            identity.ui_auth,
+            identity_servers.bindings,
+            threepids.reset_password(accounts) if threepids.sends_mail else None,
         ),
-        ThreepidEndpoints(accounts, threepids.addresses, identity.ui_auth),
+        ThreepidEndpoints(accounts, threepids.addresses, identity_servers.bindings, identity.ui_auth),
         RequestTokenEndpoints(threepids.request_mail),
         ConfirmAddressEndpoints(threepids.proofs, base.server_name, settings.email.confirm_with_button),
         DeviceEndpoints(identity.devices, identity.ui_auth),
@@ -114,6 +122,7 @@ def build_accounts(
         OpenIdEndpoints(openid_tokens, base.server_name),
         AuthFallbackEndpoints(identity.ui_auth),
     )
+    validity = build_account_validity(base, settings, public_baseurl, identity, letters)
     return AccountServices(
         authenticator=identity.authenticator,
         devices=identity.devices,
@@ -129,7 +138,8 @@ def build_accounts(
         bridged=registration.bridged,
         standings=identity.standings,
         threepids=threepids,
-        endpoints=[*registration.endpoints, *endpoints],
+        identity_servers=identity_servers,
+        endpoints=[*registration.endpoints, *endpoints, *validity],
     )
 
 

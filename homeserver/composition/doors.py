@@ -29,6 +29,7 @@ from homeserver.http.federation.knocks import FederatedKnockEndpoints
 from homeserver.http.federation.leaves import FederatedLeaveEndpoints
 from homeserver.http.federation.third_party_invites import ThirdPartyInviteEndpoints
 from homeserver.protocol.signing import SigningKey
+from homeserver.services.identity_servers.keys import CheckKeys
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.storage.restricted_joins import RestrictedJoinRows
 from homeserver.storage.users import Users
@@ -53,6 +54,7 @@ def build_doors(
     rooms: RoomServices,
     signing_key: SigningKey,
     limits: AnyRateLimiter,
+    check_keys: CheckKeys,
 ) -> DoorServices:
     """After intake and memberships."""
     parts, acl = intake.parts, intake.acl
@@ -70,16 +72,15 @@ def build_doors(
     receive = ReceiveInvitation(
         name, signing_key, residence, acl, invited, parts.checks, kernel.outside, rooms.memberships.blocked
     )
+    bound = BoundInvites(
+        name, residence, invited, rooms.memberships.change, federation.client, rooms.memberships.blocked, check_keys
+    )
+    rooms.memberships.proven.claims.append(bound.claim)
     endpoints = endpoints_of(
         FederatedJoinEndpoints(templates, JoinAnswers(name, submissions, foreign.states, foreign.auth_chains, pdus)),
         FederatedLeaveEndpoints(templates, submissions),
         FederatedKnockEndpoints(templates, KnockAnswers(submissions, pdus)),
         FederatedInviteEndpoints(receive),
-        ThirdPartyInviteEndpoints(
-            ExchangeInvites(name, residence, travel.rooms),
-            BoundInvites(
-                name, residence, invited, rooms.memberships.change, federation.client, rooms.memberships.blocked
-            ),
-        ),
+        ThirdPartyInviteEndpoints(ExchangeInvites(name, residence, travel.rooms, check_keys), bound),
     )
     return DoorServices(forwarding, list(endpoints))

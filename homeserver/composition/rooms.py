@@ -17,6 +17,7 @@ from homeserver.http.client.room_creation import RoomCreationEndpoints
 from homeserver.http.client.room_upgrade import RoomUpgradeEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.directory.remote_rooms import RemotePublicRooms
+from homeserver.services.identity_servers.invite import InviteAddressesToNewRoom
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.creation.create_room import CreateRoom
 from homeserver.services.rooms.creation.first_guests import InviteToNewRoom
@@ -91,11 +92,21 @@ def build_rooms(
     set_state = SetState(cache, appender, members.by_state, check_alias, members.evict_guests, base.server_name)
     upgrade = UpgradeRoom(cache, appender, found, aliases, listed, directory.published, members.profiles, carry)
     _follow_accounts(accounts, kernel, members, readers)
+    by_address = accounts.identity_servers.invite_by_address(cache, members.invite, set_state)
     endpoints = endpoints_of(
-        RoomCreationEndpoints(create, base.server_name, limiter),
+        RoomCreationEndpoints(create, base.server_name, limiter, InviteAddressesToNewRoom(by_address)),
         RoomUpgradeEndpoints(upgrade),
         MembershipEndpoints(
-            directory.resolve, members.join, members.knock, members.invite, members.depart, members.forget, base.awake
+            directory.resolve,
+            members.join,
+            members.knock,
+            members.invite,
+            members.depart,
+            members.forget,
+            base.awake,
+            by_address,
+            members.proven,
+            limiter,
         ),
     )
     every = [*endpoints, *directory.endpoints]

@@ -36,6 +36,8 @@ BINDING_COUNT = "SELECT count(*) FROM threepid_bindings WHERE user_id = $1"
 
 UNBIND = "DELETE FROM threepid_bindings WHERE user_id = $1 AND medium = $2 AND address = $3 AND id_server = $4"
 
+FORGET = "DELETE FROM threepid_bindings WHERE user_id = $1"
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -78,6 +80,10 @@ class BindingRows:
     async def count(self, q: Queries, user_id: str) -> int:
         """How many bindings there are."""
         return int(await q.fetchval(BINDING_COUNT, user_id))
+
+    async def remove_all(self, q: Queries, user_id: str) -> None:
+        """None is remembered."""
+        await q.execute(FORGET, user_id)
 
     async def remove(self, q: Queries, user_id: str, binding: Binding) -> None:
         """The identity server was told otherwise."""

@@ -19,6 +19,7 @@ from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError
 from homeserver.protocol.identifiers import is_room_id, is_server_name, is_user_id
 from homeserver.protocol.signing import signature_key_ids
+from homeserver.services.identity_servers.keys import CheckKeys
 from homeserver.services.membership.change import ChangeMembership
 from homeserver.services.membership.content import membership_of
 from homeserver.services.rooms.blocked_rooms import BlockedRooms
@@ -71,6 +72,7 @@ class ExchangeInvites:
     server_name: str
     rooms: ResidentRooms
     issue: IssueInvite
+    check_keys: CheckKeys
 
     async def __call__(self, origin: str, room_id: str, body: dict[str, Any]) -> None:
         """Issue the invitation. The auth rules check the signatures with the keys in the room (5.4.1).
@@ -84,6 +86,7 @@ class ExchangeInvites:
             raise Forbidden("The sender is not a user of this server who is in the room")
         draft = draft_for(invite, room)
         if draft is not None:
+            await check_keys_of(invite, room, self.check_keys)
             await self.issue.invite(room_id, draft)
 
 
@@ -97,6 +100,7 @@ class BoundInvites:
     change: ChangeMembership
     client: FederationClient
     blocked: BlockedRooms
+    check_keys: CheckKeys
 
     async def __call__(self, mxid: str, invites: Sequence[Any]) -> None:
         """Turn what is pending into invitations; one that fails harms no other. Raises as `InvitedUsers.check`."""
@@ -106,17 +110,30 @@ class BoundInvites:
 
     async def _one(self, invite: ThirdPartyInvite) -> None:
         try:
-            if await self.invited.refuses(invite.target, invite.sender):
-                return
-            self.blocked.check(invite.room_id)
-            room = await self.rooms.find(invite.room_id)
-            if room is None:
-                await self._ask_inviting_server(invite)
-            else:
-                # "If the invited homeserver is in the room the invite came from, it can auth the event and send it."
-                await self.change(room.room_id, invite.target, lambda room, _: draft_for(invite, room))
+            if not await self.invited.refuses(invite.target, invite.sender):
+                await self._exchange(invite)
         except MatrixError as error:
             log.info("an invitation by e-mail into %s came to nothing: %s", invite.room_id, error.errcode)
+
+    async def claim(self, target: str, room_id: str, signed: dict[str, Any]) -> None:
+        """A user of ours who joins shows himself what the identity server has signed (`third_party_signed`).
+
+        Raises InvalidParam, Forbidden, NotFound.
+        """
+        sender = signed.get("sender")
+        if not isinstance(sender, str) or not is_user_id(sender):
+            raise InvalidParam("'third_party_signed' has no sender")
+        await self._exchange(ThirdPartyInvite(room_id, sender, target, read_signed(signed, target), ""))
+
+    async def _exchange(self, invite: ThirdPartyInvite) -> None:
+        self.blocked.check(invite.room_id)
+        room = await self.rooms.find(invite.room_id)
+        if room is None:
+            await self._ask_inviting_server(invite)
+        elif draft_for(invite, room) is not None:
+            await check_keys_of(invite, room, self.check_keys)
+            # "If the invited homeserver is in the room the invite came from, it can auth the event and send it."
+            await self.change(room.room_id, invite.target, lambda room, _: draft_for(invite, room))
 
     async def _ask_inviting_server(self, invite: ThirdPartyInvite) -> None:
         server_name = invite.sender.partition(":")[2]
@@ -142,6 +159,14 @@ def draft_for(invite: ThirdPartyInvite, room: LiveRoom) -> EventDraft | None:
     if membership_of(room, invite.target) in ("join", "invite"):
         return None
     return shown_name(invite, room).draft()
+
+
+async def check_keys_of(invite: ThirdPartyInvite, room: LiveRoom, check_keys: CheckKeys) -> None:
+    """Raises Forbidden where the room has no such invitation, or its keys were revoked; signatures are for the auth rules."""
+    original = room.fetch_auth_event("m.room.third_party_invite", invite.signed["token"])
+    if original is None:
+        raise Forbidden("The room has no such invitation; it may have been withdrawn")
+    await check_keys(original.content, invite.signed)
 
 
 def shown_name(invite: ThirdPartyInvite, room: LiveRoom) -> ThirdPartyInvite:

@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from homeserver.http.client.threepids import unbind_result
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.protocol import errors
 from homeserver.services.accounts.account import Accounts
+from homeserver.services.identity_servers.bindings import Bindings
 from homeserver.services.threepids.password_reset import ResetPassword
 from homeserver.services.threepids.stage import EMAIL_IDENTITY
 from homeserver.services.ui_auth.ui_auth import Flows, UiAuth
@@ -30,6 +32,7 @@ class PasswordBody(msgspec.Struct):
 
 class DeactivateBody(msgspec.Struct):
     auth: dict[str, Any] | None = None
+    id_server: str | None = None
     erase: bool = False
 
 
@@ -39,6 +42,7 @@ class AccountEndpoints:
 
     accounts: Accounts
     ui_auth: UiAuth
+    bindings: Bindings
     reset: ResetPassword | None
     """None where nobody can prove that an address is his: no mail is sent."""
 
@@ -75,6 +79,7 @@ class AccountEndpoints:
         # An application service has no password to prove itself with, and may do what it likes with its users.
         if requester.appservice_id is None:
             await self.ui_auth.check(body.auth, requester, "POST /account/deactivate", ip=request.remote_address)
+        # Before the addresses are forgotten.
+        is_unbound = await self.bindings.unbind_all(requester.user_id, body.id_server)
         await self.accounts.deactivate(requester.user_id, erase=body.erase)
-        # "This must be `success` if the homeserver has no identifiers to unbind": this one never binds any.
-        return {"id_server_unbind_result": "success"}
+        return unbind_result(is_unbound)

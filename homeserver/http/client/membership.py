@@ -10,15 +10,18 @@ import msgspec
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
-from homeserver.protocol.errors import MissingParam, ThreepidDenied
+from homeserver.protocol.errors import MissingParam
 from homeserver.services.awake import AwakeUsers
 from homeserver.services.directory.resolve import ResolveRoom
+from homeserver.services.identity_servers.invite import InviteByAddress, Invitee, check_invitee
 from homeserver.services.membership.content import clients_part
 from homeserver.services.membership.depart import DepartRoom
 from homeserver.services.membership.forget import ForgetRoom
 from homeserver.services.membership.invite import InviteUser
 from homeserver.services.membership.join import JoinRoom
 from homeserver.services.membership.knock import KnockRoom
+from homeserver.services.membership.proven_invites import ProvenInvites
+from homeserver.services.rate_limits import AnyRateLimiter
 
 ROOM = "/_matrix/client/v3/rooms/{room_id}"
 # Of the body of a join: what the verb is told on its own, or what is meant for the server alone.
@@ -41,9 +44,11 @@ class TargetBody(msgspec.Struct):
 class InviteBody(msgspec.Struct):
     user_id: str | None = None
     reason: str | None = None
-    # The other form of this endpoint, by e-mail address: it needs an identity server.
-    medium: Any = None
-    address: Any = None
+    # The other form of this endpoint, by e-mail address.
+    id_server: str | None = None
+    id_access_token: str | None = None
+    medium: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ class MembershipEndpoints:
     depart: DepartRoom
     forget: ForgetRoom
     awake: AwakeUsers
+    invite_by_address: InviteByAddress
+    proven: ProvenInvites
+    limiter: AnyRateLimiter
 
     @endpoint("GET", "/_matrix/client/v3/joined_rooms")
     async def joined_rooms(self, request: Request[None]) -> Response:
@@ -81,6 +89,8 @@ class MembershipEndpoints:
         """What a client adds to the body goes into the member event, as with other servers."""
         extra = {key: value for key, value in clients_part(request.body).items() if key not in _NOT_CONTENT}
         reason = request.body.get("reason")
+        if (signed := request.body.get("third_party_signed")) is not None:
+            await self.proven(request.requester, room_id, signed)
         await self.join(request.requester, room_id, reason=reason, extra=extra or None, via=via)
         return {"room_id": room_id}
 
@@ -95,10 +105,17 @@ class MembershipEndpoints:
     async def invite_user(self, request: Request[InviteBody]) -> Response:
         body = request.body
         if body.user_id is None:
-            if body.medium is not None or body.address is not None:
-                raise ThreepidDenied("This server has no identity server: invite people by their user id")
-            raise MissingParam("Missing 'user_id'")
+            return await self._invite_by_address(request)
         await self.invite(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
+        return {}
+
+    async def _invite_by_address(self, request: Request[InviteBody]) -> Response:
+        body = request.body
+        if body.medium is None and body.address is None:
+            raise MissingParam("Missing 'user_id'")
+        invitee = read_invitee(body.id_server, body.id_access_token, body.medium, body.address)
+        self.limiter.check("identity_server", request.requester, request.remote_address)
+        await self.invite_by_address(request.requester, request.path["room_id"], invitee)
         return {}
 
     @endpoint("POST", ROOM + "/leave", guests=True, body=ReasonBody)
@@ -128,6 +145,15 @@ class MembershipEndpoints:
     async def forget_room(self, request: Request[None]) -> Response:
         await self.forget(request.requester, request.path["room_id"])
         return {}
+
+
+def read_invitee(
+    id_server: str | None, id_access_token: str | None, medium: str | None, address: str | None
+) -> Invitee:
+    """Whom to invite by address. Raises MissingParam, InvalidParam."""
+    if id_server is None or id_access_token is None or medium is None or address is None:
+        raise MissingParam("An invitation by address needs 'id_server', 'id_access_token', 'medium' and 'address'")
+    return check_invitee(id_server, id_access_token, medium, address)
 
 
 def _via(request: Request[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,8 +11,14 @@ import msgspec
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
-from homeserver.protocol.errors import ThreepidDenied
+from homeserver.protocol.errors import InvalidParam
 from homeserver.services.directory.names import new_alias
+from homeserver.services.identity_servers.invite import (
+    MAX_INVITED_TO_NEW_ROOM,
+    InviteAddressesToNewRoom,
+    Invitee,
+    check_invitee,
+)
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.creation.create_room import CreateRoom
 from homeserver.services.rooms.creation.wishes import InitialState, RoomWishes
@@ -21,6 +28,13 @@ class InitialStateBody(msgspec.Struct):
     type: str
     content: dict[str, Any]
     state_key: str = ""
+
+
+class Invite3pidBody(msgspec.Struct):
+    id_server: str
+    id_access_token: str
+    medium: str
+    address: str
 
 
 class CreateRoomBody(msgspec.Struct):
@@ -34,7 +48,7 @@ class CreateRoomBody(msgspec.Struct):
     power_level_content_override: dict[str, Any] | None = None
     initial_state: list[InitialStateBody] | None = None
     invite: list[str] | None = None
-    invite_3pid: list[dict[str, Any]] | None = None
+    invite_3pid: list[Invite3pidBody] | None = None
     is_direct: bool | None = None
 
 
@@ -45,14 +59,18 @@ class RoomCreationEndpoints:
     create: CreateRoom
     server_name: str
     limiter: AnyRateLimiter
+    invite_new: InviteAddressesToNewRoom
 
     @endpoint("POST", "/_matrix/client/v3/createRoom", suspended=False, body=CreateRoomBody, limit="room_create")
     async def create_room(self, request: Request[CreateRoomBody]) -> Response:
-        if request.body.invite_3pid:
-            raise ThreepidDenied("This server has no identity server: invite people by their user id")
+        invitees = _invitees(request.body.invite_3pid or ())
         for _ in request.body.invite or ():
             self.limiter.count("room_create_invite", request.requester.user_id)
-        return {"room_id": await self.create(request.requester, self._wishes(request.body))}
+        for _ in invitees:
+            self.limiter.check("identity_server", request.requester, request.remote_address)
+        room_id = await self.create(request.requester, self._wishes(request.body))
+        await self.invite_new(request.requester, room_id, invitees, is_direct=bool(request.body.is_direct))
+        return {"room_id": room_id}
 
     def _wishes(self, body: CreateRoomBody) -> RoomWishes:
         is_public = body.visibility == "public"
@@ -71,3 +89,10 @@ class RoomCreationEndpoints:
             invite=body.invite or (),
             is_direct=bool(body.is_direct),
         )
+
+
+def _invitees(bodies: Sequence[Invite3pidBody]) -> list[Invitee]:
+    """Raises InvalidParam."""
+    if len(bodies) > MAX_INVITED_TO_NEW_ROOM:
+        raise InvalidParam(f"At most {MAX_INVITED_TO_NEW_ROOM} people can be invited by address into a new room")
+    return [check_invitee(each.id_server, each.id_access_token, each.medium, each.address) for each in bodies]

@@ -11,6 +11,7 @@ from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.services.accounts.account import Accounts
+from homeserver.services.identity_servers.bindings import Bindings, BindRequest
 from homeserver.services.threepids.addresses import Addresses
 from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.storage.users import Threepid
@@ -35,6 +36,13 @@ class AddressBody(msgspec.Struct):
     id_server: str | None = None
 
 
+class BindBody(msgspec.Struct):
+    sid: str
+    client_secret: str
+    id_server: str
+    id_access_token: str
+
+
 class AddBody(msgspec.Struct):
     sid: str
     client_secret: str
@@ -43,10 +51,11 @@ class AddBody(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ThreepidEndpoints:
-    """Addresses that this server has proved itself."""
+    """Addresses that this server has proved itself, and what identity servers are told of addresses."""
 
     accounts: Accounts
     addresses: Addresses
+    bindings: Bindings
     ui_auth: UiAuth
 
     @endpoint("GET", THREEPID)
@@ -68,11 +77,32 @@ class ThreepidEndpoints:
         await self.addresses.add(requester, body.sid, body.client_secret)
         return {}
 
-    @endpoint("POST", THREEPID + "/delete", OLD_THREEPID + "/delete", body=AddressBody)
+    @endpoint("POST", THREEPID + "/delete", OLD_THREEPID + "/delete", body=AddressBody, limit="identity_server")
     async def delete(self, request: Request[AddressBody]) -> Response:
+        body, user_id = request.body, request.requester.user_id
+        is_unbound = await self.bindings.try_unbind(user_id, body.medium, body.address, body.id_server)
+        await self.addresses.remove(user_id, body.medium, body.address)
+        return unbind_result(is_unbound)
+
+    @endpoint(
+        "POST", THREEPID + "/bind", OLD_THREEPID + "/bind", suspended=False, body=BindBody, limit="identity_server"
+    )  # fmt: skip
+    async def bind(self, request: Request[BindBody]) -> Response:
         body = request.body
-        await self.addresses.remove(request.requester.user_id, body.medium, body.address)
-        return {"id_server_unbind_result": "no-support"}
+        await self.bindings.bind(
+            request.requester, BindRequest(body.id_server, body.id_access_token, body.sid, body.client_secret)
+        )
+        return {}
+
+    @endpoint("POST", THREEPID + "/unbind", OLD_THREEPID + "/unbind", body=AddressBody, limit="identity_server")
+    async def unbind(self, request: Request[AddressBody]) -> Response:
+        body, user_id = request.body, request.requester.user_id
+        return unbind_result(await self.bindings.unbind(user_id, body.medium, body.address, body.id_server))
+
+
+def unbind_result(is_unbound: bool) -> dict[str, Any]:
+    """What every endpoint that unbinds answers."""
+    return {"id_server_unbind_result": "success" if is_unbound else "no-support"}
 
 
 def _threepid(threepid: Threepid) -> dict[str, Any]:

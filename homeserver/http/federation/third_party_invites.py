@@ -55,6 +55,15 @@ class ThirdPartyInviteEndpoints:
         return {}
 
     # Identity servers have no key that we could know: what they have signed is checked with the keys in the room.
+    # Identity servers of before the specification was written down use POST, and some still do.
+    @endpoint(
+        "POST",
+        f"{V1}/3pid/onbind",
+        auth=Auth.NONE,
+        body=OnBindBody,
+        limit="third_party_bind",
+        max_body_bytes=MAX_BODY_BYTES,
+    )
     @endpoint(
         "PUT",
         f"{V1}/3pid/onbind",

@@ -50,11 +50,19 @@ def check_invite_by_third_party(event: Event, target: str, state: RoomState) -> 
 
 def _has_valid_signature(signed: dict[str, Any], invite_content: Mapping[str, Any]) -> bool:
     """Rule 5.4.1.7: any signature, by any of the public keys."""
+    return next(_signing_keys(signed, invite_content), None) is not None
+
+
+def keys_that_signed(signed: dict[str, Any], invite_content: Mapping[str, Any]) -> set[bytes]:
+    """Those public keys of an m.room.third_party_invite with which `signed` was signed."""
+    return set(_signing_keys(signed, invite_content))
+
+
+def _signing_keys(signed: dict[str, Any], invite_content: Mapping[str, Any]) -> Iterator[bytes]:
     pairs = product(_public_keys(invite_content), list(_signatures(signed)))
-    return any(
-        _is_valid(signed, server_name, key_id, public_key)
-        for public_key, (server_name, key_id) in islice(pairs, MAX_SIGNATURE_ATTEMPTS)
-    )
+    for public_key, (server_name, key_id) in islice(pairs, MAX_SIGNATURE_ATTEMPTS):
+        if _is_valid(signed, server_name, key_id, public_key):
+            yield public_key
 
 
 def _is_valid(signed: dict[str, Any], server_name: str, key_id: str, public_key: bytes) -> bool:
@@ -70,15 +78,17 @@ def _public_keys(content: Mapping[str, Any]) -> list[bytes]:
     listed = content.get("public_keys")
     texts = [content.get("public_key")]
     texts += [key.get("public_key") for key in listed if isinstance(key, dict)] if isinstance(listed, list) else []
-    decoded = (_decoded(text) for text in texts if isinstance(text, str))
-    return [key for key in decoded if len(key) == PUBLIC_KEY_BYTES]
+    decoded = (decoded_key(text) for text in texts)
+    return [key for key in decoded if key is not None]
 
 
-def _decoded(text: str) -> bytes:
+def decoded_key(text: Any) -> bytes | None:
+    """The Ed25519 key that an identity server has written; None for what is none."""
     try:
-        return decode_base64(text)
+        key = decode_base64(text) if isinstance(text, str) else b""
     except ValueError:
-        return b""
+        return None
+    return key if len(key) == PUBLIC_KEY_BYTES else None
 
 
 def _signatures(signed: dict[str, Any]) -> Iterator[tuple[str, str]]:
