@@ -20,6 +20,7 @@ from homeserver.http.admin.rooms import RoomListEndpoints
 from homeserver.http.admin.server import ServerEndpoints
 from homeserver.http.admin.user_devices import UserDeviceEndpoints
 from homeserver.http.admin.user_files import UserFileEndpoints
+from homeserver.http.admin.user_rates import UserRateEndpoints
 from homeserver.http.admin.user_rooms import UserRoomEndpoints
 from homeserver.http.admin.users import UserEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
@@ -32,7 +33,9 @@ from homeserver.services.administration.rooms import RoomAdministration
 from homeserver.services.administration.user_devices import DeviceAdministration
 from homeserver.services.administration.user_files import FileAdministration
 from homeserver.services.administration.user_list import UserList
+from homeserver.services.administration.user_rates import UserRates
 from homeserver.services.administration.user_rooms import UserInsight
+from homeserver.services.rate_limits import AnyRateLimiter, BucketRateLimiter
 from homeserver.services.spaces.hierarchy import ReadHierarchy
 from homeserver.services.spaces.local_rooms import LocalRooms
 from homeserver.services.spaces.remote import NoOtherServersSpaces
@@ -42,6 +45,7 @@ from homeserver.storage.administered_rooms import AdministeredRooms
 from homeserver.storage.administration import AdministrationRows
 from homeserver.storage.destinations import DestinationRows
 from homeserver.storage.pdus import Pdus
+from homeserver.storage.rate_overrides import RateOverrideRows
 from homeserver.storage.reports import ReportRows
 from homeserver.storage.space_trees import SpaceTrees
 from homeserver.storage.user_files import UserFileRows
@@ -61,6 +65,7 @@ def build_administration(
     reading: ReadingServices,
     moderation: ModerationServices,
     federation: FederationServices,
+    limiter: AnyRateLimiter,
 ) -> AdministrationServices:
     """Uses what all others have made."""
     people, known = _build_accounts(base, accounts), AdministeredRooms(base.server_name)
@@ -72,6 +77,7 @@ def build_administration(
         *_build_users(base, people, accounts, moderation),
         *_build_rooms(base, people, rooms, reading, known),
         *_build_federation(base, federation),
+        *_build_rates(base, people, limiter),
     ]
     return AdministrationServices(endpoints)
 
@@ -110,6 +116,13 @@ def _build_rooms(
         RoomListEndpoints(RoomAdministration(database, known)), RoomReadingEndpoints(read), RoomPowerEndpoints(power)
     )
     return list(endpoints)
+
+
+def _build_rates(base: Foundation, people: AccountAdministration, limiter: AnyRateLimiter) -> list[Endpoint]:
+    in_force = limiter.own_rates if isinstance(limiter, BucketRateLimiter) else {}
+    rates = UserRates(base.database, RateOverrideRows(), people, in_force, base.audit)
+    base.life.on_start(rates.load)
+    return list(endpoints_of(UserRateEndpoints(rates)))
 
 
 def _build_federation(base: Foundation, federation: FederationServices) -> list[Endpoint]:
