@@ -14,6 +14,7 @@ from homeserver.federation.connections import Connections
 from homeserver.federation.dns import Dns, SystemDns
 from homeserver.http.client.pushers import NotificationEndpoints, PusherEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.account_data.device_settings import DeviceSettings
 from homeserver.services.push import badges as badge_times
 from homeserver.services.push.badges import Badges
 from homeserver.services.push.delivery import PushDelivery
@@ -29,6 +30,7 @@ from homeserver.services.push.registry import PusherRegistry
 from homeserver.services.push.targets import Targets
 from homeserver.services.push.telling import Telling
 from homeserver.services.visibility import Visibility
+from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.missed_pushes import MissedPushRows
 from homeserver.storage.notifications import NotificationRows
 from homeserver.storage.pushers import PusherRows
@@ -80,7 +82,7 @@ def build_push(
     pushers = Pushers(base.database, rows, registry, base.clock, allow_http=not outgoing.verify_tls)
     delivery = PushDelivery(pushers, GuardedGateways(connections), readers.unread, base.clock)
     badges = Badges(registry, readers.unread, delivery)
-    targets = Targets(registry, readers.push_rules.rulesets, readers.ignored)
+    targets = Targets(registry, readers.push_rules.rulesets, readers.ignored, readers.thread_readers)
     feed = PushFeed(
         base.database, StrippedStates(), registry, base.cache, targets, Telling(readers.unread.threads), readers.unread,
         delivery, badges, base.clock,
@@ -120,6 +122,8 @@ def _listen(
     readers.unread.on_read.append(badges.read)
     pushers.registry.on_gone.append(delivery.forget)
     accounts.devices.hooks.deleted.append(pushers.devices_deleted)
+    settings_of_devices = DeviceSettings(base.database, AccountDataRows(), readers.account_data_stream)
+    accounts.devices.hooks.deleted.append(settings_of_devices.devices_deleted)
     accounts.accounts.on_deactivated.append(pushers.user_deactivated)
 
 

@@ -66,6 +66,10 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "uk.half-shot.msc2666.query_mutual_rooms.stable": ("the same", "GET /_matrix/client/v1/mutual_rooms"),
     "org.matrix.msc3881": ("pushers that another device switches on and off", "POST /_matrix/client/v3/pushers/set"),
+    "org.matrix.msc3890": (
+        "what is silent on a device is forgotten with it",
+        "PUT /_matrix/client/v3/user/{}/account_data/{}",
+    ),
     "org.matrix.msc4028": ("all encrypted events are pushed", "POST /_matrix/client/v3/pushers/set"),
     "org.matrix.msc4306": (
         "subscriptions to threads",

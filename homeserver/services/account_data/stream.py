@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -63,13 +63,20 @@ class AccountDataStream:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AccountDataWrite]:
         """Reserve a position for one change. Where `done` was called in the block, it is announced afterwards."""
-        async with self.position.writing(recent=self.recent) as positions:
-            write = AccountDataWrite(positions[0])
+        async with self.writing_many(1) as (write,):
             yield write
-            if write.entry is not None:
-                self.recent.add(write.position, write.entry)
-        if write.entry is not None:
-            self.announcer.wake(users=[write.entry.user_id])
+
+    @asynccontextmanager
+    async def writing_many(self, count: int) -> AsyncIterator[Sequence[AccountDataWrite]]:
+        """The same for several changes in one statement."""
+        async with self.position.writing(count, recent=self.recent) as positions:
+            writes = [AccountDataWrite(position) for position in positions]
+            yield writes
+            done = [(write.position, write.entry) for write in writes if write.entry is not None]
+            for position, entry in done:
+                self.recent.add(position, entry)
+        if done:
+            self.announcer.wake(users={entry.user_id for _, entry in done})
 
 
 def render_event(event_type: str, content: bytes) -> bytes:
