@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from config.settings import Settings
 from homeserver.composition.appservice_files import load_appservices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.life import Step
+from homeserver.composition.policies import build_terms
 from homeserver.composition.threepids import ThreepidServices
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
@@ -16,6 +19,7 @@ from homeserver.services.appservices.registry import Appservices
 from homeserver.services.devices import Devices
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.captcha import CaptchaVerifier
+from homeserver.services.registration.terms import TERMS, Terms
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
 from homeserver.services.sessions.sessions import SessionLifetimes, Sessions
@@ -58,6 +62,7 @@ class Identity:
     appservices: Appservices
     masquerades: Masquerades
     standings: Standings
+    terms: Terms
 
 
 def build_identity(
@@ -70,7 +75,10 @@ def build_identity(
     masquerades = Masquerades(database, appservices, users, DeviceRows())
     roles = masquerades if appservices else None
     standings = Standings(database, StandingRows(), base.audit, clock)
-    authenticator = Authenticator(database, tokens, last_seen, clock, limiter, standings, roles=roles)
+    accounts_end = settings.accounts.validity.period_ms is not None
+    authenticator = Authenticator(
+        database, tokens, last_seen, clock, limiter, standings, accounts_end=accounts_end, roles=roles
+    )
     devices = Devices(database, DeviceRows(), authenticator, last_seen, clock, base.audit)
     devices.hooks.deleted.append(masquerades.devices_deleted)
     lifetimes = SessionLifetimes(
@@ -81,7 +89,8 @@ def build_identity(
     policy = PasswordPolicy(settings.passwords.minimum_length)
     credentials = Credentials(database, users, hasher, limiter, base.server_name)
     token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
-    ui_auth = _build_ui_auth(base, settings, credentials, token_stage, threepids.stage)
+    terms = build_terms(base, settings.registration.policies)
+    ui_auth = _build_ui_auth(base, settings, credentials, token_stage, threepids.stage, terms)
 
     base.life.on_start(standings.load)
     base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
@@ -94,7 +103,7 @@ def build_identity(
     base.life.reports_memory("standings", standings.memory_usage)
     return Identity(
         users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth, appservices, masquerades,
-        standings,
+        standings, terms,
     )  # fmt: skip
 
 
@@ -104,6 +113,7 @@ def _build_ui_auth(
     credentials: Credentials,
     token_stage: RegistrationTokenStage,
     email_stage: EmailStage,
+    terms: Terms,
 ) -> UiAuth:
     stages: dict[str, Stage] = {
         DUMMY: DummyStage(),
@@ -111,7 +121,9 @@ def _build_ui_auth(
         REGISTRATION_TOKEN: token_stage,
         EMAIL_IDENTITY: email_stage,
     }
-    captcha, params = settings.registration.recaptcha, {}
+    captcha, params = settings.registration.recaptcha, dict[str, Mapping[str, Any]]()
+    if terms.policies:
+        stages[TERMS], params[TERMS] = terms, terms.params
     if captcha.public_key and captcha.private_key:
         verifier = CaptchaVerifier(captcha.siteverify_url, captcha.private_key, settings.outgoing_http.verify_tls)
         stages[RECAPTCHA] = RecaptchaStage(verifier.verify)

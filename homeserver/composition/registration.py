@@ -41,7 +41,15 @@ def build_registration(
     notices = settings.server_notices.localpart
     usernames = Usernames(base.server_name, frozenset([notices] if notices else []))
     usernames.reserved_by.append(identity.appservices.reserves_user)
-    new_accounts = NewAccounts(database, identity.users, identity.hasher, identity.policy, usernames, clock)
+    new_accounts = NewAccounts(
+        database,
+        identity.users,
+        identity.hasher,
+        identity.policy,
+        usernames,
+        clock,
+        settings.accounts.validity.period_ms,
+    )
     registration = Registration(
         database=database,
         rules=_rules(settings.registration, threepids.sends_mail),
@@ -51,6 +59,7 @@ def build_registration(
         ui_auth=identity.ui_auth,
         tokens=identity.token_stage.tokens,
         addresses=threepids.addresses,
+        terms=identity.terms,
         clock=clock,
     )
     shared_secret = SharedSecretRegistration(
@@ -74,6 +83,7 @@ def _rules(settings: RegistrationSettings, sends_mail: bool) -> RegistrationRule
         token_required=settings.require_verification,
         captcha_required=settings.recaptcha.in_flow,
         captcha_possible=bool(settings.recaptcha.public_key and settings.recaptcha.private_key),
+        terms_required=bool(settings.policies),
         email_required=settings.require_email,
         email_possible=sends_mail,
     )

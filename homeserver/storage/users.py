@@ -19,8 +19,8 @@ LOCK = f"SELECT {_COLUMNS} FROM users WHERE user_id = $1 FOR NO KEY UPDATE"
 
 CREATE = """
 WITH made AS (
-    INSERT INTO users (user_id, password_hash, is_guest, is_admin, user_type, appservice_id, created_ms)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO users (user_id, password_hash, is_guest, is_admin, user_type, appservice_id, created_ms, valid_until_ms)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $9)
     ON CONFLICT DO NOTHING
     RETURNING user_id
 )
@@ -34,7 +34,7 @@ REPLACE_PASSWORD_HASH = "UPDATE users SET password_hash = $3 WHERE user_id = $1 
 
 UPGRADE_GUEST = """
 WITH upgraded AS (
-    UPDATE users SET is_guest = false, password_hash = $2
+    UPDATE users SET is_guest = false, password_hash = $2, valid_until_ms = $4
     WHERE user_id = $1 AND is_guest AND deactivated_ms IS NULL
     RETURNING user_id
 )
@@ -112,6 +112,8 @@ class NewUser:
     user_type: str | None = None
     appservice_id: str | None = None
     displayname: str | None = None
+    valid_until_ms: int | None = None
+    """When it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class Users:
             user.appservice_id,
             user.created_ms,
             user.displayname,
+            user.valid_until_ms,
         )
         return made is not None
 
@@ -160,9 +163,12 @@ class Users:
         """The same password hashed anew, unless it was changed meanwhile."""
         await q.execute(REPLACE_PASSWORD_HASH, user_id, old_hash, new_hash)
 
-    async def upgrade_guest(self, q: Queries, user_id: str, password_hash: str | None, displayname: str) -> bool:
+    async def upgrade_guest(
+        self, q: Queries, user_id: str, password_hash: str | None, displayname: str, valid_until_ms: int | None
+    ) -> bool:
         """Make a guest a full account. False where it is no guest (any more)."""
-        return await q.fetchval(UPGRADE_GUEST, user_id, password_hash, displayname) is not None
+        upgraded = await q.fetchval(UPGRADE_GUEST, user_id, password_hash, displayname, valid_until_ms)
+        return upgraded is not None
 
     async def deactivate(self, q: Queries, user_id: str, now_ms: int, *, erase: bool) -> bool:
         """Take away everything that lets somebody sign in; `erase` also empties the profile. False where there is no account."""

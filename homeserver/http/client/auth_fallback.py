@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.pages import MAX_FORM_BYTES, alert, message, page, read_form
 from homeserver.http.request import Request
 from homeserver.http.responses import Raw, Response
 from homeserver.protocol import errors
+from homeserver.services.registration.terms import TERMS
 from homeserver.services.ui_auth.stages import DUMMY, PASSWORD, RECAPTCHA, REGISTRATION_TOKEN
 from homeserver.services.ui_auth.ui_auth import UiAuth
 
@@ -53,6 +55,8 @@ class AuthFallbackEndpoints:
     async def submit(self, request: Request[None]) -> Response:
         kind, form = request.path["kind"], await read_form(request)
         session_id = form.get("session", "")
+        if kind == TERMS and self._is_known(kind) and "accepted" not in form:
+            return self._form(kind, session_id, "To go on, you have to agree.", 400)
         auth = {"token": form.get("token"), "password": form.get("password"), "response": form.get(CAPTCHA_FIELD)}
         try:
             await self.ui_auth.complete_in_browser(session_id, kind, auth, request.remote_address)
@@ -63,12 +67,15 @@ class AuthFallbackEndpoints:
         return page(TITLE, message("Thank you. You can close this window."), script=DONE_SCRIPT)
 
     def _is_known(self, kind: str) -> bool:
-        return kind in FIELDS or (kind == RECAPTCHA and RECAPTCHA in self.ui_auth.params)
+        return kind in FIELDS or (kind in (RECAPTCHA, TERMS) and kind in self.ui_auth.params)
 
     def _form(self, kind: str, session_id: str, problem: str = "", status: int = 200) -> Raw:
         is_captcha = kind == RECAPTCHA
-        fields = self._captcha() if is_captcha else FIELDS[kind]
-        content = f"""<h1>Is it you?</h1>
+        if is_captcha:
+            fields = self._captcha()
+        else:
+            fields = _policies(self.ui_auth.params[TERMS]["policies"]) if kind == TERMS else FIELDS[kind]
+        content = f"""<h1>{"Do you agree?" if kind == TERMS else "Is it you?"}</h1>
 {alert(problem)}
 <form method="post">
 <input type="hidden" name="session" value="{html.escape(session_id)}">
@@ -83,3 +90,18 @@ class AuthFallbackEndpoints:
             '<script src="https://www.recaptcha.net/recaptcha/api.js" async defer></script>\n'
             f'<div class="g-recaptcha" data-sitekey="{key}"></div>'
         )
+
+
+def _policies(policies: Mapping[str, Mapping[str, Any]]) -> str:
+    """A link to each text, and one box to tick."""
+    links = [
+        f'<li><a href="{html.escape(text["url"])}" hreflang="{html.escape(language)}" target="_blank" '
+        f'rel="noopener noreferrer">{html.escape(text["name"])}</a></li>'
+        for policy in policies.values()
+        for language, text in policy.items()
+        if language != "version"
+    ]
+    return f"""<ul>
+{"".join(links)}
+</ul>
+<label><input type="checkbox" name="accepted" value="yes" required> I have read this and agree</label>"""

@@ -32,6 +32,8 @@ class NewAccounts:
     policy: PasswordPolicy
     usernames: Usernames
     clock: Clock
+    valid_for_ms: int | None = None
+    """How long accounts of people last; None: for ever."""
 
     async def check_available(self, user_id: str) -> None:
         """Raises UserInUse where somebody has, or once had, this user id."""
@@ -63,14 +65,19 @@ class NewAccounts:
             user_type=user_type,
             appservice_id=appservice_id,
             displayname=None if is_guest else _localpart(user_id),
+            valid_until_ms=None if is_guest or is_admin or appservice_id is not None else self._valid_until_ms(),
         )
         if not await self.users.create(tx, user):
             raise errors.UserInUse
 
     async def upgrade_guest(self, tx: Queries, user_id: str, password_hash: str) -> None:
         """Make a guest a full account. Raises UserInUse where it is no guest (any more)."""
-        if not await self.users.upgrade_guest(tx, user_id, password_hash, _localpart(user_id)):
+        name, until_ms = _localpart(user_id), self._valid_until_ms()
+        if not await self.users.upgrade_guest(tx, user_id, password_hash, name, until_ms):
             raise errors.UserInUse
+
+    def _valid_until_ms(self) -> int | None:
+        return None if self.valid_for_ms is None else self.clock.now_ms() + self.valid_for_ms
 
     async def create_account(
         self,

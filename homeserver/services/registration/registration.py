@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from homeserver.protocol import errors
 from homeserver.services.registration.form import CheckedForm, RegistrationForm, merged
 from homeserver.services.registration.new_accounts import NewAccounts
+from homeserver.services.registration.terms import TERMS, Terms
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 from homeserver.services.text_limits import check_device_id, check_device_name
@@ -36,6 +37,7 @@ class RegistrationRules:
     captcha_required: bool = False
     captcha_possible: bool = False
     """A captcha may be solved even where no flow asks for one."""
+    terms_required: bool = False
     email_required: bool = False
     email_possible: bool = False
 
@@ -43,6 +45,7 @@ class RegistrationRules:
     def flows(self) -> Flows:
         """Everything that is required, or the dummy stage where nothing is; the same with an address, where one may be given."""
         stages = [RECAPTCHA] * self.captcha_required + [REGISTRATION_TOKEN] * self.token_required
+        stages += [TERMS] * self.terms_required
         if self.email_required:
             return [[*stages, EMAIL_IDENTITY]]
         return [stages or [DUMMY], *([[*stages, EMAIL_IDENTITY]] if self.email_possible else [])]
@@ -72,6 +75,7 @@ class Registration:
     ui_auth: UiAuth
     tokens: RegistrationTokens
     addresses: Addresses
+    terms: Terms
     clock: Clock
 
     async def check_available(self, username: str) -> None:
@@ -175,6 +179,8 @@ class Registration:
                 await self.accounts.add(tx, user_id, form.password_hash)
             if EMAIL_IDENTITY in proved.completed:
                 await self.addresses.claim(tx, user_id, proved.completed[EMAIL_IDENTITY])
+            if TERMS in proved.completed:
+                await self.terms.note(tx, user_id, proved.completed[TERMS])
             if not form.inhibit_login:
                 session = await self.sessions.open(tx, user_id, form.session_wish(ip, user_agent))
         self.authenticator.forget(session.revoked if session else ())

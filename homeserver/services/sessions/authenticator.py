@@ -64,6 +64,7 @@ class Authenticator:
     """
 
     __slots__ = (
+        "_accounts_end",
         "_capacity",
         "_clock",
         "_forgotten",
@@ -84,6 +85,7 @@ class Authenticator:
         clock: Clock,
         limiter: GuessLimiter,
         standing: Standing,
+        accounts_end: bool = False,
         capacity: int = 20_000,
         roles: Roles | None = None,
     ) -> None:
@@ -93,6 +95,7 @@ class Authenticator:
         self._clock = clock
         self._limiter = limiter
         self._standing = standing
+        self._accounts_end = accounts_end
         self._roles = roles
         self._capacity = capacity
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
@@ -167,7 +170,7 @@ class Authenticator:
         if stored.predecessor_id is not None and not self._has_expired(stored):
             await self._retire_predecessor(stored)
             forgotten += 1
-        known = _Known(_requester(stored), stored.expires_ms, stored.valid_until_ms)
+        known = _Known(_requester(stored), stored.expires_ms, stored.valid_until_ms if self._accounts_end else None)
         if forgotten == self._forgotten:
             self._remember(token_hash, known)
         return known
