@@ -29,6 +29,7 @@ from homeserver.services.rooms.append import NotificationRules
 from homeserver.services.sync.sources import AccountDataSource
 from homeserver.services.tags import RoomTags
 from homeserver.services.thread_subscriptions.index import SubscriptionIndex
+from homeserver.services.thread_subscriptions.readers import ThreadReaders
 from homeserver.services.typing_users import EXPIRY_INTERVAL_MS, TypingUsers
 from homeserver.services.unread.loudness import Loudness
 from homeserver.services.unread.own_reads import FLUSH_INTERVAL_MS, OwnReads
@@ -58,6 +59,7 @@ class ReaderServices:
     invite_filters: InviteFilters
     account_data_stream: AccountDataStream
     thread_subscriptions: SubscriptionIndex
+    thread_readers: ThreadReaders
     forget: ForgetReader
     endpoints: list[Endpoint] = field(default_factory=list)
 
@@ -91,10 +93,11 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
         PushRuleEndpoints(data.push_rules),
     )
     for_sync = AccountDataForSync(base.database, data.rows, data.stream, data.ignored, data.push_rules, data.invites)
-    rules = ReaderNotifications(data.push_rules.rulesets, unread.threads)
     subscriptions = SubscriptionIndex(base.database, ThreadSubscriptionRows())
     base.life.on_start(subscriptions.load)
     base.life.reports_memory("thread_subscriptions", subscriptions.memory_usage)
+    thread_readers = ThreadReaders(subscriptions, unread.threads)
+    rules = ReaderNotifications(data.push_rules.rulesets, unread.threads, thread_readers)
     forget = ForgetReader(
         base.database,
         data.rows,
@@ -117,6 +120,7 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
         invite_filters=data.invites,
         account_data_stream=data.stream,
         thread_subscriptions=subscriptions,
+        thread_readers=thread_readers,
         forget=forget,
         endpoints=list(endpoints),
     )

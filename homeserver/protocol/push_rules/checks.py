@@ -19,6 +19,7 @@ from homeserver.protocol.push_rules.rules import (
     HISTORICAL_ACTIONS,
     KINDS,
     KINDS_WITH_CONDITIONS,
+    POSTCONTENT,
     JsonAction,
     JsonCondition,
     PushRule,
@@ -35,7 +36,7 @@ _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def check_kind(kind: str) -> str:
-    """One of the five kinds of rule. Raises InvalidParam."""
+    """One of the kinds of rule. Raises InvalidParam."""
     if kind not in KINDS:
         raise errors.InvalidParam(f"'{kind}' is no kind of push rule: use one of {', '.join(KINDS)}")
     return kind
@@ -46,6 +47,8 @@ def check_rule(
 ) -> PushRule:
     """The user's own rule as a value. Raises InvalidParam or MissingParam naming what is wrong."""
     check_rule_id(rule_id)
+    if kind == POSTCONTENT:
+        raise errors.InvalidParam(f"Rules of kind '{POSTCONTENT}' can be changed, but not added")
     checked = check_actions(actions)
     if check_kind(kind) in KINDS_WITH_CONDITIONS:
         # The spec leaves `conditions` out of the required fields; but a forgotten list would match every event, and

@@ -112,6 +112,13 @@ def _compile_call_started(condition: Mapping[str, Any]) -> Condition:
     return _CALL_STARTED
 
 
+def _compile_thread_subscription(condition: Mapping[str, Any]) -> Condition | None:
+    subscribed = condition.get("subscribed")
+    if not isinstance(subscribed, bool):
+        return None
+    return _SUBSCRIBED if subscribed else _UNSUBSCRIBED
+
+
 _COMPILERS: Final[dict[str, Callable[[Mapping[str, Any]], Condition | None]]] = {
     "event_match": _compile_event_match,
     "event_property_is": _compile_event_property_is,
@@ -120,6 +127,7 @@ _COMPILERS: Final[dict[str, Callable[[Mapping[str, Any]], Condition | None]]] = 
     "room_member_count": _compile_room_member_count,
     "sender_notification_permission": _compile_sender_notification_permission,
     "org.matrix.msc3914.call_started": _compile_call_started,
+    "io.element.msc4306.thread_subscription": _compile_thread_subscription,
 }
 
 
@@ -229,6 +237,10 @@ def _contains_display_name(facts: EventFacts, reader: ReaderFacts) -> bool:
 
 
 _CONTAINS_DISPLAY_NAME: Final = ReaderCondition(_contains_display_name)
+
+
+_SUBSCRIBED: Final = NamedReaders(lambda facts: facts.thread.subscribed)
+_UNSUBSCRIBED: Final = NamedReaders(lambda facts: facts.thread.unsubscribed)
 
 
 # --- Parameters ---------------------------------------------------------------------------------------------------

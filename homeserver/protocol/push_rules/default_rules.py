@@ -1,7 +1,8 @@
 """The server-default rules (v1.19, "Predefined Rules"), most important first, and the unstable ones clients know.
 
 Unstable: polls (MSC3930), incoming MatrixRTC calls (MSC4075) and the group calls of before (MSC3914), next to the rules they
-resemble; all encrypted events (MSC4028), before everything but the master switch, so that devices can look into them.
+resemble; all encrypted events (MSC4028), before everything but the master switch, so that devices can look into them;
+subscribed threads (MSC4306), of a kind of their own.
 
 MSC4075 has two generations. Today's text knows `rtc.invite`, which rings whom it mentions, before the rules for mentions
 would only make their sound. Clients still send `rtc.notification`, which does so where its type is "ring"; the rules for
@@ -16,6 +17,7 @@ from homeserver.protocol.push_rules.rules import (
     KINDS,
     MASTER,
     OWN_USER_ID,
+    POSTCONTENT,
     JsonAction,
     JsonCondition,
     PushRule,
@@ -144,4 +146,26 @@ UNDERRIDE_RULES: Final = (
     _underride(".org.matrix.msc3930.rule.poll_end", _matches("type", "org.matrix.msc3381.poll.end"), actions=(NOTIFY,)),
 )
 
-DEFAULT_RULESET: Final = Ruleset({**dict.fromkeys(KINDS, ()), "override": OVERRIDE_RULES, "underride": UNDERRIDE_RULES})
+_THREADS: Final = ".io.element.msc4306.rule."
+POSTCONTENT_RULES: Final = tuple(
+    PushRule(
+        POSTCONTENT,
+        _THREADS + rule_id,
+        actions,
+        ({"kind": "io.element.msc4306.thread_subscription", "subscribed": subscribed},),
+        default=True,
+    )
+    for rule_id, subscribed, actions in (
+        ("unsubscribed_thread", False, ()),
+        ("subscribed_thread", True, (NOTIFY, DEFAULT_SOUND)),
+    )
+)
+
+DEFAULT_RULESET: Final = Ruleset(
+    {
+        **dict.fromkeys(KINDS, ()),
+        "override": OVERRIDE_RULES,
+        POSTCONTENT: POSTCONTENT_RULES,
+        "underride": UNDERRIDE_RULES,
+    }
+)

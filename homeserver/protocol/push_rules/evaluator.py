@@ -20,9 +20,9 @@ from homeserver.protocol.push_rules.conditions import (
     compile_condition,
 )
 from homeserver.protocol.push_rules.default_rules import DEFAULT_RULESET
-from homeserver.protocol.push_rules.facts import EventFacts, ReaderFacts
+from homeserver.protocol.push_rules.facts import NO_THREAD, EventFacts, ReaderFacts
 from homeserver.protocol.push_rules.globs import as_word
-from homeserver.protocol.push_rules.rules import HISTORICAL_ACTIONS, JsonAction, PushRule, Ruleset
+from homeserver.protocol.push_rules.rules import HISTORICAL_ACTIONS, POSTCONTENT, JsonAction, PushRule, Ruleset
 
 # Rules per event type are sorted out once per type and evaluator; a room may use any number of types.
 MAX_PLANS: Final = 32
@@ -128,10 +128,11 @@ class Decision:
 class Evaluator:
     """A compiled ruleset. Immutable from outside; keeps which of its rules can match which event type."""
 
-    __slots__ = ("_content", "_override", "_plans", "_rooms", "_senders", "_underride", "_words")
+    __slots__ = ("_content", "_override", "_plans", "_postcontent", "_rooms", "_senders", "_underride", "_words")
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._override = _compile_rules(ruleset.by_kind["override"])
+        self._postcontent = _compile_rules(ruleset.by_kind[POSTCONTENT])
         self._underride = _compile_rules(ruleset.by_kind["underride"])
         self._rooms = _actions_by_id(ruleset.by_kind["room"])
         self._senders = _actions_by_id(ruleset.by_kind["sender"])
@@ -158,6 +159,8 @@ class Evaluator:
         action = _first_match(override, facts, candidates)
         if action is None:
             action = self._match_content(facts)
+        if action is None and facts.thread is not NO_THREAD:
+            action = _first_match(self._postcontent, facts, candidates)
         if action is None:
             action = self._rooms.get(facts.room_id)
         if action is None:

@@ -43,6 +43,21 @@ class ReaderFacts:
     display_name: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ThreadFacts:
+    """Who of an event's readers said what about the thread it belongs to (MSC4306).
+
+    `unsubscribed`: of those who subscribe to threads at all. To everybody else, whose client does not know of it, a thread is
+    no quieter than the room.
+    """
+
+    subscribed: frozenset[str] = frozenset()
+    unsubscribed: frozenset[str] = frozenset()
+
+
+NO_THREAD: Final = ThreadFacts()
+
+
 class EventFacts:
     """One event, in any format that has its top-level keys (PDU or client format)."""
 
@@ -57,6 +72,7 @@ class EventFacts:
         "room",
         "room_id",
         "sender",
+        "thread",
     )
 
     def __init__(
@@ -66,12 +82,14 @@ class EventFacts:
         *,
         room_id: str | None = None,
         replaced: Mapping[str, Any] | None = None,
+        thread: ThreadFacts = NO_THREAD,
     ) -> None:
         """`room_id` is asked for apart because the create event of a version 12 room does not carry it. `replaced`: the
         content that a state event replaces.
         """
         self.event = event
         self.replaced = replaced
+        self.thread = thread
         self.room = room
         self.event_type: str = event["type"]
         self.sender: str = event["sender"]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 # In the order in which they are checked.
-KINDS: Final = ("override", "content", "room", "sender", "underride")
-KINDS_WITH_CONDITIONS: Final = frozenset({"override", "underride"})
+KINDS: Final = ("override", "content", "postcontent", "room", "sender", "underride")
+KINDS_WITH_CONDITIONS: Final = frozenset({"override", "postcontent", "underride"})
+POSTCONTENT: Final = "postcontent"
+"""Rules for threads, behind those for mentions and words and before those for rooms (MSC4306). Users have none of their own."""
 # "Clients and homeservers MUST ignore these actions"
 HISTORICAL_ACTIONS: Final = frozenset({"dont_notify", "coalesce"})
 MASTER: Final = ".m.rule.master"

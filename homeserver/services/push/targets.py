@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from homeserver.services.push.registry import PusherRegistry
     from homeserver.services.rooms.live_room import LiveRoom
     from homeserver.services.rooms.timeline_event import TimelineEvent
+    from homeserver.services.thread_subscriptions.readers import ThreadReaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Targets:
     registry: PusherRegistry
     rulesets: Rulesets
     ignored: IgnoredUsers
+    thread_readers: ThreadReaders
 
     async def of_event(self, event: TimelineEvent, room: LiveRoom) -> dict[str, Action]:
         """Users with pushers whom the event notifies, and what it is to them."""
@@ -41,6 +43,7 @@ class Targets:
             room_facts(room, event.sender),
             room_id=room.room_id,
             replaced=replaced_content(event) if event.is_state else None,
+            thread=await self.thread_readers.of_event(room, event.type, event.content),
         )
         decisions = await self._decisions(facts, readers)
         actions = {user_id: action_for(room, decisions[user_id], user_id) for user_id in readers}

@@ -15,6 +15,7 @@ from homeserver.protocol.push_rules import DEFAULT_EVALUATOR, Action, Decision, 
 from homeserver.services.push_rules.rulesets import DEFAULT_COMPILED, CompiledRules, RoomKind, Rulesets
 from homeserver.services.rooms.append import Notification
 from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.thread_subscriptions.readers import ThreadReaders
 from homeserver.services.unread.threads import Threads
 
 Exceptional = tuple[str, Action]
@@ -27,11 +28,16 @@ class ReaderNotifications:
 
     rulesets: Rulesets
     threads: Threads
+    thread_readers: ThreadReaders
 
     async def evaluate(self, room: LiveRoom, event: Event) -> Notification:
-        """At most two statements: rules that are not in memory, and the thread of an indirect relation."""
+        """At most three statements: rules that are not in memory, the thread of an indirect relation, its subscribers."""
         facts = EventFacts(
-            event.pdu, room_facts(room, event.sender), room_id=room.room_id, replaced=_replaced(room, event)
+            event.pdu,
+            room_facts(room, event.sender),
+            room_id=room.room_id,
+            replaced=_replaced(room, event),
+            thread=await self.thread_readers.of_event(room, event.type, event.content),
         )
         default = DEFAULT_EVALUATOR.decide(facts)
         plain = default.otherwise

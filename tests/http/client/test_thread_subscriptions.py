@@ -175,3 +175,83 @@ async def test_a_wake_up_without_news_asks_nothing(server: Server) -> None:
     before = server.application.base.database.statements
     await slide(alice, pos)
     assert server.application.base.database.statements == before
+
+
+# --- What is counted ---
+
+
+async def unread(client: Client, room_id: str) -> dict[str, tuple[int, int]]:
+    """(notifications, highlights) by thread, where there are any."""
+    timeline = {"limit": 50, "unread_thread_notifications": True}
+    room = (await client.sync(since=None, filter={"room": {"timeline": timeline}})).room(room_id)
+    counts = {"main": room["unread_notifications"], **room.get("unread_thread_notifications", {})}
+    return {
+        thread: (each["notification_count"], each["highlight_count"])
+        for thread, each in counts.items()
+        if each["notification_count"]
+    }
+
+
+async def mention(client: Client, room_id: str, root: str, user_id: str) -> None:
+    await client.send(room_id, {**reply_to(root, "you"), "m.mentions": {"user_ids": [user_id]}})
+
+
+async def test_who_subscribes_hears_of_those_threads_only(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    carol = await server.register("carol")
+    await carol.join(room_id)
+    one, two = await bob.send(room_id, "Thread one"), await bob.send(room_id, "Thread two")
+    await subscribe(alice, room_id, one)
+    for root in (one, two):
+        await bob.send(room_id, reply_to(root, "more"))
+    assert await unread(alice, room_id) == {"main": (2, 0), one: (1, 0)}
+    # To those whose clients know nothing of subscriptions all is as it was.
+    assert await unread(carol, room_id) == {"main": (2, 0), one: (1, 0), two: (1, 0)}
+    # Mentions count in any thread.
+    await mention(bob, room_id, two, alice.user_id)
+    assert await unread(alice, room_id) == {"main": (2, 0), one: (1, 0), two: (1, 1)}
+    await alice.delete(place(room_id, one))
+    await bob.send(room_id, reply_to(one, "not for Alice"))
+    assert await unread(alice, room_id) == {"main": (2, 0), one: (1, 0), two: (1, 1)}
+
+
+async def test_a_subscribed_thread_is_heard_in_a_quiet_room(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    root = await bob.send(room_id, "Thread")
+    await alice.put(("pushrules", "global", "room", room_id), {"actions": []})
+    await subscribe(alice, room_id, root)
+    await bob.send(room_id, "not for Alice")
+    await bob.send(room_id, reply_to(root, "for Alice"))
+    counts = await unread(alice, room_id)
+    assert counts[root] == (1, 0)
+    # The rule can be turned off.
+    path = ("pushrules", "global", "postcontent", ".io.element.msc4306.rule.subscribed_thread", "enabled")
+    await alice.put(path, {"enabled": False})
+    await bob.send(room_id, reply_to(root, "not for Alice either"))
+    assert await unread(alice, room_id) == counts
+
+
+async def test_rules_for_threads_are_shown_and_not_added(server: Server) -> None:
+    alice = await server.register("alice")
+    rules = (await alice.get("pushrules/"))["global"]["postcontent"]
+    assert [rule["rule_id"].rpartition(".")[2] for rule in rules] == ["unsubscribed_thread", "subscribed_thread"]
+    body = {"actions": ["notify"], "conditions": []}
+    await alice.put("pushrules/global/postcontent/mine", body, expect=(400, "M_INVALID_PARAM"))
+
+
+async def test_plain_messages_cost_no_statement_for_subscriptions(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    root = await bob.send(room_id, "Thread")
+    database = server.application.base.database
+
+    async def statements(content: Any) -> int:
+        before = database.statements
+        await bob.send(room_id, content)
+        return database.statements - before
+
+    plain, threaded = await statements("hello"), await statements(reply_to(root, "hello"))
+    await subscribe(alice, room_id, root)
+    assert await statements("hello") == plain
+    # Who is subscribed is asked once, and then known.
+    assert await statements(reply_to(root, "hello")) == threaded + 1
+    assert await statements(reply_to(root, "hello")) == threaded

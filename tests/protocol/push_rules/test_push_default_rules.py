@@ -182,7 +182,7 @@ def test_a_decision_names_the_only_readers_that_differ() -> None:
 
 def test_the_rules_are_shown_with_the_readers_own_id() -> None:
     shown = DEFAULT_RULESET.to_client(BOB)
-    assert list(shown) == ["override", "content", "room", "sender", "underride"]
+    assert list(shown) == ["override", "content", "postcontent", "room", "sender", "underride"]
     invite = next(rule for rule in shown["override"] if rule["rule_id"] == ".m.rule.invite_for_me")
     assert invite == {
         "rule_id": ".m.rule.invite_for_me",

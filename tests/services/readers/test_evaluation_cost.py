@@ -15,9 +15,12 @@ from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.services.push_rules.rulesets import Rulesets
 from homeserver.services.rooms.live_room import CurrentState, LiveRoom, RoomTip
 from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.thread_subscriptions.index import SubscriptionIndex
+from homeserver.services.thread_subscriptions.readers import ThreadReaders
 from homeserver.services.unread.rules import ReaderNotifications
 from homeserver.services.unread.threads import Threads
 from homeserver.storage.push_rules import PushRuleRows
+from homeserver.storage.thread_subscriptions import ThreadSubscriptionRows
 from homeserver.storage.unread import UnreadCountRows
 from tests.cast import Server
 
@@ -66,7 +69,9 @@ def _message(**content: Any) -> Event:
 
 def _rules(server: Server) -> ReaderNotifications:
     queries = server.application.base.database
-    return ReaderNotifications(Rulesets(queries, PushRuleRows()), Threads(queries, UnreadCountRows()))
+    threads = Threads(queries, UnreadCountRows())
+    thread_readers = ThreadReaders(SubscriptionIndex(queries, ThreadSubscriptionRows()), threads)
+    return ReaderNotifications(Rulesets(queries, PushRuleRows()), threads, thread_readers)
 
 
 async def _microseconds(rules: ReaderNotifications, room: LiveRoom, event: Event) -> float:
