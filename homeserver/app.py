@@ -150,7 +150,7 @@ def build_application(
     sliding_sync = build_sliding_sync(base, accounts, reading, sync, (threads.extension,))
     reports = build_reports(base, reading)
     rendezvous = build_rendezvous(base, public_baseurl)
-    administration = build_administration(base, accounts, rooms, reading, moderation, federation, limiter)
+    administration = build_administration(base, accounts, rooms, reading, moderation, federation, limiter, push)
 
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))

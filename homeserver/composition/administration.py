@@ -9,6 +9,7 @@ from homeserver.composition.accounts import AccountServices
 from homeserver.composition.federation import SERVER_SOFTWARE, FederationServices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.moderation import ModerationServices
+from homeserver.composition.push import PushServices
 from homeserver.composition.reading import ReadingServices
 from homeserver.composition.rooms import RoomServices
 from homeserver.http.admin.audit import AuditEndpoints
@@ -20,6 +21,7 @@ from homeserver.http.admin.rooms import RoomListEndpoints
 from homeserver.http.admin.server import ServerEndpoints
 from homeserver.http.admin.user_devices import UserDeviceEndpoints
 from homeserver.http.admin.user_files import UserFileEndpoints
+from homeserver.http.admin.user_pushers import UserPusherEndpoints
 from homeserver.http.admin.user_rates import UserRateEndpoints
 from homeserver.http.admin.user_rooms import UserRoomEndpoints
 from homeserver.http.admin.users import UserEndpoints
@@ -66,6 +68,7 @@ def build_administration(
     moderation: ModerationServices,
     federation: FederationServices,
     limiter: AnyRateLimiter,
+    push: PushServices,
 ) -> AdministrationServices:
     """Uses what all others have made."""
     people, known = _build_accounts(base, accounts), AdministeredRooms(base.server_name)
@@ -74,7 +77,7 @@ def build_administration(
         *endpoints_of(
             ServerEndpoints(SERVER_SOFTWARE, VERSION), AuditEndpoints(base.audit), EventReportEndpoints(reports)
         ),
-        *_build_users(base, people, accounts, moderation),
+        *_build_users(base, people, accounts, moderation, push),
         *_build_rooms(base, people, rooms, reading, known),
         *_build_federation(base, federation),
         *_build_rates(base, people, limiter),
@@ -83,7 +86,11 @@ def build_administration(
 
 
 def _build_users(
-    base: Foundation, people: AccountAdministration, accounts: AccountServices, moderation: ModerationServices
+    base: Foundation,
+    people: AccountAdministration,
+    accounts: AccountServices,
+    moderation: ModerationServices,
+    push: PushServices,
 ) -> list[Endpoint]:
     database, audit = base.database, base.audit
     files = FileAdministration(database, UserFileRows(), people, moderation.remove_media, audit)
@@ -92,6 +99,7 @@ def _build_users(
         UserEndpoints(people, UserList(database, people.rows)),
         UserDeviceEndpoints(DeviceAdministration(database, people, accounts.devices, audit)),
         UserFileEndpoints(files),
+        UserPusherEndpoints(people, push.pushers),
         UserRoomEndpoints(insight),
     )
     return list(endpoints)
@@ -145,6 +153,7 @@ def _build_accounts(base: Foundation, accounts: AccountServices) -> AccountAdmin
         devices=accounts.devices,
         moderation=AccountModeration(base.database, users, accounts.standings, base.server_name),
         authenticator=accounts.authenticator,
+        notices=accounts.threepids.notices,
         audit=base.audit,
         server_name=base.server_name,
     )

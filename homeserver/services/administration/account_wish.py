@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from homeserver.protocol import errors
+from homeserver.protocol.third_party_ids import EMAIL, MSISDN, canonical_email
 from homeserver.services.accounts.passwords import check_password_size
 from homeserver.services.profiles.fields import AVATAR_URL, DISPLAYNAME, check_value
-from homeserver.services.text_limits import check_text
 
 MAX_THREEPIDS: Final = 100
-MAX_ADDRESS_CHARACTERS: Final = 254
+# E.164 has 15; some networks have longer ones of their own.
+MAX_PHONE_DIGITS: Final = 32
 USER_TYPES: Final = frozenset({"bot", "support"})
-MEDIA: Final = frozenset({"email", "msisdn"})
+MEDIA: Final = frozenset({EMAIL, MSISDN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,8 @@ class AccountWish:
 def _address(medium: str, address: str) -> tuple[str, str]:
     if medium not in MEDIA:
         raise errors.InvalidParam("'medium' is 'email' or 'msisdn'")
-    check_text(address, "address", MAX_ADDRESS_CHARACTERS)
-    if medium == "email":
-        name, at, domain = address.partition("@")
-        if not (name and at and domain) or any(character.isspace() for character in address):
-            raise errors.InvalidParam("'address' is no e-mail address")
-        return medium, address.lower()
-    if not (address.isascii() and address.isdigit()):
+    if medium == EMAIL:
+        return medium, canonical_email(address)
+    if not (address.isascii() and address.isdigit()) or len(address) > MAX_PHONE_DIGITS:
         raise errors.InvalidParam("'address' is a phone number with its country code, digits only")
     return medium, address

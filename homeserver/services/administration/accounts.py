@@ -17,6 +17,7 @@ from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.requester import Requester, on_behalf_of
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.standing.moderation import AccountModeration
+from homeserver.services.threepids.notices import AccountNotices
 from homeserver.storage.administration import AccountChange, AdministrationRows, ShownUser
 from homeserver.storage.users import Threepid
 
@@ -36,6 +37,7 @@ class AccountAdministration:
     devices: Devices
     moderation: AccountModeration
     authenticator: Authenticator
+    notices: AccountNotices
     audit: AuditLog
     server_name: str
 
@@ -111,25 +113,29 @@ class AccountAdministration:
                 if user.deactivated and wish.deactivated is False and not await self.rows.reactivate(tx, user_id):
                     raise errors.Conflict("This account is still being deactivated")
                 await self.rows.change(tx, user_id, change)
-                if wish.threepids is not None:
-                    await self._set_addresses(tx, user_id, addresses)
+                lost = [] if wish.threepids is None else await self._set_addresses(tx, user_id, addresses)
                 await self.audit.record(tx, requester, "user.modify", user_id, wish.described())
         self.authenticator.forget_user(user_id)
+        for medium, address in lost:
+            self.notices.address_removed(user_id, medium, address)
         await self._set_profile(user_id, wish)
-        if wish.password is not None and wish.logout_devices:
-            await self._log_out(requester, user_id)
+        if wish.password is not None:
+            await self._password_changed(requester, user_id, logout_devices=wish.logout_devices)
         await self._set_standing(requester, user_id, wish, user)
 
     async def _hash(self, password: str) -> str:
         return await self.accounts.hasher.hash(password)
 
-    async def _set_addresses(self, tx: Queries, user_id: str, addresses: list[tuple[str, str]]) -> None:
+    async def _set_addresses(
+        self, tx: Queries, user_id: str, addresses: list[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """Those that the account has no longer."""
         now_ms = self.accounts.clock.now_ms()
         wanted = [Threepid(medium, address, now_ms, now_ms) for medium, address in addresses]
         taken = await self.rows.threepid_of_others(tx, user_id, wanted) if wanted else None
         if taken is not None:
             raise errors.ThreepidInUse(f"{taken} belongs to another account")
-        await self.rows.replace_threepids(tx, user_id, wanted)
+        return await self.rows.replace_threepids(tx, user_id, wanted)
 
     async def _set_profile(self, user_id: str, wish: AccountWish) -> None:
         user = on_behalf_of(user_id)
@@ -138,9 +144,12 @@ class AccountAdministration:
         if wish.avatar_url is not None:
             await self.profiles.set_field(user, user_id, "avatar_url", {"avatar_url": wish.avatar_url})
 
-    async def _log_out(self, requester: Requester, user_id: str) -> None:
+    async def _password_changed(self, requester: Requester, user_id: str, *, logout_devices: bool) -> None:
         """An administrator who changes his own password so keeps the session he does it with."""
-        await self.devices.delete_all(user_id, keep=requester.device_id if user_id == requester.user_id else None)
+        for hook in self.accounts.on_password_changed:
+            await hook(user_id)
+        if logout_devices:
+            await self.devices.delete_all(user_id, keep=requester.device_id if user_id == requester.user_id else None)
 
     async def _set_standing(
         self, requester: Requester, user_id: str, wish: AccountWish, user: ShownUser | None = None
@@ -167,8 +176,7 @@ class AccountAdministration:
         async with self.database.transaction() as tx:
             await self.rows.change(tx, user_id, AccountChange(password_hash))
             await self.audit.record(tx, requester, "user.reset_password", user_id, {"logout_devices": logout_devices})
-        if logout_devices:
-            await self._log_out(requester, user_id)
+        await self._password_changed(requester, user_id, logout_devices=logout_devices)
 
     async def set_admin(self, requester: Requester, user_id: str, is_admin: bool) -> None:
         """Raises InvalidParam, NotFound, Forbidden for oneself."""

@@ -147,6 +147,18 @@ async def test_where_somebody_was_seen(server: Server, ada: Client) -> None:
     assert (await ada.get(AUDIT, target=alice.user_id))["entries"][0]["action"] == "user.whois"
 
 
+async def test_where_somebody_wants_to_be_notified(server: Server, ada: Client) -> None:
+    alice = await server.register("alice")
+    assert await ada.get(v1("users", alice.user_id, "pushers")) == {"pushers": [], "total": 0}
+    pusher = {
+        "app_display_name": "Mat Rix", "app_id": "org.example.app", "device_display_name": "iPhone 9", "kind": "http",
+        "lang": "en", "pushkey": "abcdef", "data": {"url": "https://push.example.org/_matrix/push/v1/notify"},
+    }  # fmt: skip
+    await alice.post("pushers/set", pusher)
+    listed = await ada.get(v1("users", alice.user_id, "pushers"))
+    assert listed == {"pushers": [{**pusher, "profile_tag": ""}], "total": 1}
+
+
 BELONGINGS: list[tuple[str, tuple[str, ...], Any]] = [
     ("GET", v2("users", "@{}:test", "devices"), None),
     ("POST", v2("users", "@{}:test", "devices"), {"device_id": "X"}),
@@ -157,6 +169,7 @@ BELONGINGS: list[tuple[str, tuple[str, ...], Any]] = [
     ("GET", v1("users", "@{}:test", "media"), None),
     ("DELETE", v1("users", "@{}:test", "media"), None),
     ("GET", v1("users", "@{}:test", "accountdata"), None),
+    ("GET", v1("users", "@{}:test", "pushers"), None),
 ]
 
 
