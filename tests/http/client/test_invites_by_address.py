@@ -122,6 +122,7 @@ async def test_bob_shows_himself_what_was_signed(server: Server, ids: IdentitySe
     ):
         await mallory.post(("join", room_id), {"third_party_signed": signed}, expect=expect)
     await bob.post(("join", room_id), {"third_party_signed": good})
+    assert "third_party_signed" not in await alice.state(room_id, "m.room.member", bob.user_id)
     assert await membership(alice, room_id, bob) == "join"
     assert await membership(alice, room_id, mallory) is None
 
