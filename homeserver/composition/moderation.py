@@ -16,16 +16,22 @@ from homeserver.composition.server_notices import build_server_notices
 from homeserver.http.admin.media import AdminMediaEndpoints
 from homeserver.http.admin.media_cache import MediaCacheEndpoints
 from homeserver.http.admin.room_block import RoomBlockEndpoints
+from homeserver.http.admin.user_redaction import UserRedactionEndpoints
+from homeserver.http.client.redact_user import RedactUserEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.long_tasks.long_tasks import LongTasks
 from homeserver.services.media.quarantine import Quarantine
 from homeserver.services.media.remote import PurgeOtherServersMedia
 from homeserver.services.media.removal import RemoveMedia
 from homeserver.services.media.room_media import FilesOfRoom
+from homeserver.services.user_redaction import redact_all
+from homeserver.services.user_redaction.redact_all import OrderRedaction, RedactAll
+from homeserver.services.user_redaction.redact_user import RedactUser
 from homeserver.storage.long_tasks import LongTaskRows
 from homeserver.storage.media_removal import MediaRemovalRows
 from homeserver.storage.quarantine import QuarantineRows
 from homeserver.storage.room_media import RoomMediaRows
+from homeserver.storage.user_events import UserEventRows
 
 HOUR_MS = 60 * 60 * 1000
 
@@ -55,7 +61,8 @@ def build_moderation(
     removed = build_room_removal(base, kernel, rooms, tasks)
     blocks = endpoints_of(RoomBlockEndpoints(rooms.memberships.blocked))
     notices = build_server_notices(base, settings, accounts, readers, kernel, rooms)
-    return ModerationServices(removal, tasks, [*files, *blocks, *removed, *notices])
+    redaction = _build_redaction(base, rooms, tasks)
+    return ModerationServices(removal, tasks, [*files, *blocks, *removed, *notices, *redaction])
 
 
 def _run(base: Foundation, tasks: LongTasks) -> None:
@@ -64,6 +71,14 @@ def _run(base: Foundation, tasks: LongTasks) -> None:
     base.life.on_stop(tasks.stop)
     base.life.every(HOUR_MS, tasks.tidy, "forget-long-tasks")
     base.life.reports_memory("long_tasks", tasks.memory_usage)
+
+
+def _build_redaction(base: Foundation, rooms: RoomServices, tasks: LongTasks) -> list[Endpoint]:
+    rows = UserEventRows()
+    tasks.handlers[redact_all.KIND] = RedactAll(base.database, rows, base.cache, rooms.redact, base.server_name)
+    order = OrderRedaction(base.database, rows, tasks, base.audit)
+    redact = RedactUser(base.database, rows, base.cache, rooms.redact)
+    return list(endpoints_of(UserRedactionEndpoints(order, tasks), RedactUserEndpoints(redact)))
 
 
 def _build_files(base: Foundation, media: MediaServices) -> tuple[RemoveMedia, list[Endpoint]]:

@@ -52,6 +52,10 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc4380.stable": ("the same", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
     "org.matrix.msc4108": ("devices meet for a sign-in", f"POST {_UNSTABLE}/org.matrix.msc4108/rendezvous"),
     "io.element.msc4388": ("the same in JSON", f"POST {_UNSTABLE}/io.element.msc4388/rendezvous"),
+    "org.matrix.msc4194": (
+        "what a user has said is redacted in one go",
+        f"POST {_UNSTABLE}/org.matrix.msc4194/rooms/{{}}/redact/user/{{}}",
+    ),
     "org.matrix.msc4151.stable": ("rooms can be reported", "POST /_matrix/client/v3/rooms/{}/report"),
     "org.matrix.msc4260.stable": ("users can be reported", "POST /_matrix/client/v3/users/{}/report"),
     "uk.timedout.msc4323": (

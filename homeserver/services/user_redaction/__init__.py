@@ -1,0 +1,1 @@
+"""All that one user has said is redacted."""
