@@ -49,7 +49,7 @@ def describe(
         *endpoints_of(
             CapabilityEndpoints(
                 settings.rooms.default_version,
-                list(ROOM_VERSIONS),
+                {name: rules.is_stable for name, rules in ROOM_VERSIONS.items()},
                 third_party_ids=settings.email.smtp_host is not None,
                 login_tokens=True,
                 account_moderation=True,

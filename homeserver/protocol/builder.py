@@ -136,7 +136,7 @@ def hash_and_sign(
     # The bytes that are signed are also those the event id is a hash of: made once.
     signed = referenced_bytes(pdu, room_version, checked=True)
     pdu["signatures"] = {server_name: {signing_key.key_id: encode_base64(signing_key.sign(signed))}}
-    check_field_bytes(pdu)
+    check_field_bytes(pdu, room_version)
     if len(hashed) > MAX_EVENT_BYTES - _HASH_AND_SIGNATURE_BYTES:
         check_event_size(pdu, room_version)
     if room_version.event_id_in_pdu:

@@ -16,6 +16,8 @@ from homeserver.protocol.room_versions import RoomVersion
 
 MAX_EVENT_BYTES = 65_536
 MAX_FIELD_LENGTH = 255
+MAX_OWNED_STATE_KEY_LENGTH = 511
+"""MSC3757: a user id, `_` and as much as a state key had before; the auth rules look closer."""
 MAX_PREV_EVENTS = 20
 MAX_AUTH_EVENTS = 10
 MAX_DEPTH_BEFORE_V6 = 2**63 - 1
@@ -46,15 +48,15 @@ def check_event_size(pdu: dict[str, Any], version: RoomVersion) -> None:
     """Raise EventTooLarge unless the event and its fields are within the limits for events of other servers."""
     for name in _LIMITED_FIELDS:
         text = pdu.get(name)
-        if isinstance(text, str) and _too_long(text, version):
-            raise EventTooLarge(f"The event's {name} is longer than {MAX_FIELD_LENGTH}.")
+        if isinstance(text, str) and _too_long(text, version, _limit(name, version)):
+            raise EventTooLarge(f"The event's {name} is longer than {_limit(name, version)}.")
     encoded = encode_canonical(_without_unsigned(pdu), strict=version.strict_canonical_json)
     if len(encoded) > MAX_EVENT_BYTES:
         raise EventTooLarge(f"The event has {len(encoded)} bytes, more than {MAX_EVENT_BYTES}.")
 
 
-def check_field_bytes(pdu: dict[str, Any]) -> None:
-    """Raise EventTooLarge when a field has more than 255 bytes, whatever the room version.
+def check_field_bytes(pdu: dict[str, Any], version: RoomVersion) -> None:
+    """Raise EventTooLarge when a field has more than 255 bytes, in any room version but those with longer state keys.
 
     Our own events keep this limit always. For events of other servers it is a reason to reject, not to drop, before
     version 12: servers in use counted code points then.
@@ -62,8 +64,8 @@ def check_field_bytes(pdu: dict[str, Any]) -> None:
     for name in _LIMITED_FIELDS:
         text = pdu.get(name)
         # A character has four bytes at most: most fields are so short that nobody needs to count.
-        if isinstance(text, str) and len(text) * 4 > MAX_FIELD_LENGTH and utf8_length(text) > MAX_FIELD_LENGTH:
-            raise EventTooLarge(f"The event's {name} is longer than {MAX_FIELD_LENGTH} bytes.")
+        if isinstance(text, str) and len(text) * 4 > MAX_FIELD_LENGTH and utf8_length(text) > _limit(name, version):
+            raise EventTooLarge(f"The event's {name} is longer than {_limit(name, version)} bytes.")
 
 
 def max_depth(version: RoomVersion) -> int:
@@ -71,8 +73,12 @@ def max_depth(version: RoomVersion) -> int:
     return MAX_INTEGER if version.strict_canonical_json else MAX_DEPTH_BEFORE_V6
 
 
-def _too_long(text: str, version: RoomVersion) -> bool:
-    return (utf8_length(text) if version.strict_byte_limits else len(text)) > MAX_FIELD_LENGTH
+def _limit(name: str, version: RoomVersion) -> int:
+    return MAX_OWNED_STATE_KEY_LENGTH if version.owned_state and name == "state_key" else MAX_FIELD_LENGTH
+
+
+def _too_long(text: str, version: RoomVersion, limit: int) -> bool:
+    return (utf8_length(text) if version.strict_byte_limits else len(text)) > limit
 
 
 def _check_fields(pdu: dict[str, Any], version: RoomVersion) -> None:

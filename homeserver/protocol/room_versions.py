@@ -1,6 +1,6 @@
 """Room versions are data: a table of named rules. Code reads `if version.restricted_joins`, never a version number.
 
-Source: the room version texts, v1 to v12. A rule says in one sentence what is different and since when.
+Source: the room version texts, v1 to v12, and MSC3757. A rule says in one sentence what is different and since when.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class RoomVersion:
     """
 
     version: str
+    is_stable: bool = True
+    """Whether it is in the specification, not only in a proposal."""
 
     # --- Event format
     event_id_format: EventIdFormat = EventIdFormat.OPAQUE
@@ -84,6 +86,10 @@ class RoomVersion:
     """Since v8: the join rule `restricted` and `join_authorised_via_users_server`."""
     knock_restricted: bool = False
     """Since v10: the join rule `knock_restricted`."""
+    owned_state: bool = False
+    """MSC3757: state keys that begin with a user id and `_` are that user's, too; who has more power may change all of his
+    state, and state keys may have 511 bytes.
+    """
 
     # --- Redaction: what survives
     redaction_keeps_aliases: bool = True
@@ -157,9 +163,10 @@ V12 = replace(
     creators_have_infinite_power=True,
     additional_creators=True,
 )
+MSC3757_ON_V11 = replace(V11, version="org.matrix.msc3757.11", is_stable=False, owned_state=True)
 
 ROOM_VERSIONS: Mapping[str, RoomVersion] = MappingProxyType(
-    {rules.version: rules for rules in (V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12)}
+    {rules.version: rules for rules in (V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12, MSC3757_ON_V11)}
 )
 DEFAULT_ROOM_VERSION = V12
 

@@ -32,7 +32,7 @@ CHARLIE = "@charlie:elsewhere.example"
 """A friend on another server."""
 MALLORY = "@mallory:evil.example"
 
-ALL_VERSIONS = tuple(ROOM_VERSIONS)
+ALL_VERSIONS = tuple(name for name, rules in ROOM_VERSIONS.items() if rules.is_stable)
 
 
 def since(version: str) -> tuple[str, ...]:

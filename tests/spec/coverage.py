@@ -55,8 +55,6 @@ WHY_MISSING = {
     "old_sync": "deprecated since r0; clients use /sync",
     "peeking_events": "deprecated since r0; clients use /sync",
     "room_initial_sync": "deprecated since r0; clients use /sync",
-    "content-repo": "URL previews come later",
-    "authed-content-repo": "URL previews come later",
 }
 LATER = "not yet built"
 

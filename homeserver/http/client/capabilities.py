@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from homeserver.http.endpoint import endpoint
@@ -12,10 +12,10 @@ from homeserver.http.responses import Response
 
 @dataclass(frozen=True, slots=True)
 class CapabilityEndpoints:
-    """`room_versions` are all versions that rooms can be made with; every version of the spec up to 12 is stable."""
+    """`room_versions` are all versions that rooms can be made with, each with whether it is in the spec."""
 
     default_room_version: str
-    room_versions: Collection[str]
+    room_versions: Mapping[str, bool]
     password_changes: bool = True
     profile_changes: bool = True
     third_party_ids: bool = False
@@ -28,7 +28,7 @@ class CapabilityEndpoints:
         found = {
             "m.room_versions": {
                 "default": self.default_room_version,
-                "available": dict.fromkeys(self.room_versions, "stable"),
+                "available": {name: "stable" if stable else "unstable" for name, stable in self.room_versions.items()},
             },
             "m.change_password": {"enabled": self.password_changes and not request.requester.is_guest},
             "m.profile_fields": {"enabled": self.profile_changes},

@@ -52,7 +52,7 @@ def _check_event_of_a_member(event: Event, state: RoomState) -> None:
         check_third_party_invite(event, state)  # 7
         return
     check_required_level(event, state)  # 8
-    check_state_key_owner(event)  # 9
+    check_state_key_owner(event, state)  # 9
     if event.type == "m.room.power_levels":
         check_power_levels(event, state)  # 10
     elif event.type == "m.room.redaction" and state.version.special_redaction_auth:

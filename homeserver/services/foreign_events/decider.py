@@ -163,7 +163,7 @@ class Decider:
         """Step 4. Raises Unfounded where an auth event is not here."""
         self._have_auth_events(event)
         try:
-            check_field_bytes(event.pdu)
+            check_field_bytes(event.pdu, event.room_version)
             self._checks.completely(event)
         except (AuthRejection, EventTooLarge) as rejection:
             return str(rejection)
