@@ -136,6 +136,11 @@ class AccountSettings:
 class RoomSettings:
     default_version: str = key("12", "Version of new rooms.")
     require_membership_for_aliases: bool = key(True, "Only members of a room may give it an alias.")
+    keep_redacted: int = key(
+        7 * DAY_MS,
+        "How long moderators of a room can see what redacted messages said; 0 to keep nothing.",
+        unit="duration",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +346,7 @@ class WellKnownSettings:
     server: str | None = key(None, "host:port of the federation listener, if it is not server_name:8448.")
     support_page: str | None = key(None, "A page for people who need help.", unit="http")
     admin_contact: str | None = key(None, "Matrix id or mail address of the administrator.")
+    policy_server_key: str | None = key(None, "Ed25519 public key, base64, of the policy server behind this name.")
 
 
 @dataclass(frozen=True, slots=True)

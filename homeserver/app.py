@@ -119,7 +119,7 @@ def build_application(
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters, identity_servers)
     readers = build_readers(base, settings)
-    kernel = build_kernel(base, readers.rules, signing_key)
+    kernel = build_kernel(base, readers.rules, signing_key, keeps_redacted=settings.rooms.keep_redacted > 0)
     foreign = build_foreign_events(base, kernel)
     intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive, kernel.outside)
     history = build_history(base, federation, intake, foreign)
@@ -129,7 +129,7 @@ def build_application(
         base, federation, readers, kernel, foreign, intake, travel, rooms, signing_key, limiter,
         identity_servers.check_keys,
     )  # fmt: skip
-    reading = build_reading(base, kernel, readers, history.fill, history.at_time)
+    reading = build_reading(base, kernel, readers, history.fill, history.at_time, settings.rooms.keep_redacted)
     relations = build_relations(base, kernel, readers, reading)
     encryption = build_encryption(base, accounts, kernel, federation.device_keys)
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)

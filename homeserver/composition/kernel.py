@@ -8,8 +8,10 @@ from homeserver.composition.foundation import Foundation
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.rooms.append import NotificationRules
 from homeserver.services.rooms.appender import Appender
+from homeserver.services.rooms.event_rows import EventRows
 from homeserver.services.rooms.event_writer import EventWriter
 from homeserver.services.rooms.outside import OutsideMemberships
+from homeserver.services.rooms.policy_servers import PolicyServers
 from homeserver.services.rooms.transactions import KEPT_MS, SentTransactions
 from homeserver.storage.event_transactions import EventTransactions
 from homeserver.storage.outliers import Outliers
@@ -31,11 +33,28 @@ class Kernel:
     outside: OutsideMemberships
 
 
-def build_kernel(base: Foundation, rules: NotificationRules, signing_key: SigningKey) -> Kernel:
-    """`rules` say whom an event notifies; they are asked before the event is written."""
+def build_kernel(
+    base: Foundation,
+    rules: NotificationRules,
+    signing_key: SigningKey,
+    *,
+    keeps_redacted: bool = True,
+    policy_servers: PolicyServers | None = None,
+) -> Kernel:
+    """`rules` say whom an event notifies; they are asked before the event is written. `keeps_redacted`: whether what redacted
+    events said is kept at all. `policy_servers`: who asks them, where other servers are talked to.
+    """
     stream = StreamPosition("events")
-    writer = EventWriter(base.database, base.events, base.rooms, stream, base.cache, base.announcer, rules, base.clock)
-    appender = Appender(base.cache, writer, base.clock, base.server_name, signing_key)
+    writer = EventWriter(
+        base.database,
+        base.events,
+        base.rooms,
+        stream,
+        base.cache,
+        base.announcer,
+        EventRows(rules, base.clock, keeps_redacted),
+    )
+    appender = Appender(base.cache, writer, base.clock, base.server_name, signing_key, policy_servers)
     stored = EventTransactions()
     transactions = SentTransactions(base.database, stored, base.clock)
 

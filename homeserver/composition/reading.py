@@ -28,14 +28,18 @@ from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.services.timeline.pages import PageReader
 from homeserver.services.timeline.past_state import PastState
 from homeserver.services.timeline.presentation import Presenter
+from homeserver.services.timeline.redacted_content import RedactedContent
 from homeserver.services.timeline.room_state import ReadState
 from homeserver.services.timeline.single_event import EventFinder, ReadEvent
 from homeserver.services.visibility import Visibility
 from homeserver.storage.aggregations import Aggregations
 from homeserver.storage.event_transactions import EventTransactions
+from homeserver.storage.redacted_bodies import RedactedBodies
 from homeserver.storage.room_directory import RoomDirectoryRows
 from homeserver.storage.room_history import RoomHistory
 from homeserver.storage.users import Users
+
+TIDY_REDACTED_MS = 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,17 @@ class ReadingServices:
     past: PastState
     messages: ReadMessages
     for_administrators: AllSeeingReaders
+    redacted: RedactedContent
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
 def build_reading(
-    base: Foundation, kernel: Kernel, readers: ReaderServices, fill: FillHistory, elsewhere: HistoryElsewhere
+    base: Foundation,
+    kernel: Kernel,
+    readers: ReaderServices,
+    fill: FillHistory,
+    elsewhere: HistoryElsewhere,
+    keep_redacted_ms: int,
 ) -> ReadingServices:
     """Reads up to where the kernel's writer has announced events. `fill`: brings history into holes of timelines;
     `elsewhere`: the same, for those who look for a moment.
@@ -65,6 +75,8 @@ def build_reading(
     bundled = BundledAggregations(database, Aggregations(), base.clock)
     presenter = Presenter(database, EventTransactions(), base.clock, bundled, ignored)
     finder = EventFinder(database, base.events)
+    redacted = RedactedContent(database, RedactedBodies(), base.audit, base.clock, keep_redacted_ms)
+    base.life.every(TIDY_REDACTED_MS, redacted.tidy, "forget-redacted-content")
     messages = ReadMessages(opener, visibility, pages, past, presenter, ignored, stream)
     context = ReadContext(opener, visibility, finder, pages, past, presenter, ignored, stream)
     look = ReadFirstLook(
@@ -83,7 +95,7 @@ def build_reading(
         RoomMessagesEndpoints(messages),
         RoomContextEndpoints(context),
         RoomEventReadEndpoints(
-            ReadEvent(opener, visibility, finder, presenter),
+            ReadEvent(opener, visibility, finder, presenter, redacted),
             FindEventAtTime(database, opener, history, stream, elsewhere),
         ),
         RoomStateReadEndpoints(ReadState(opener, past, presenter)),
@@ -98,7 +110,7 @@ def build_reading(
         FindEventAtTime(database, opener, history, stream, elsewhere),
         presenter,
     )
-    return ReadingServices(visibility, presenter, past, messages, for_administrators, list(endpoints))
+    return ReadingServices(visibility, presenter, past, messages, for_administrators, redacted, list(endpoints))
 
 
 async def _nobody_ignored(user_id: str) -> Collection[str]:

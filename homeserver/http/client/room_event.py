@@ -11,6 +11,10 @@ from homeserver.protocol.errors import MissingParam
 from homeserver.services.timeline.event_at_time import FindEventAtTime
 from homeserver.services.timeline.single_event import ReadEvent
 
+# MSC2815.
+UNREDACTED = "include_unredacted_content"
+UNSTABLE_PREFIX = "fi.mau.msc2815."
+
 
 @dataclass(frozen=True, slots=True)
 class RoomEventReadEndpoints:
@@ -21,7 +25,9 @@ class RoomEventReadEndpoints:
 
     @endpoint("GET", "/_matrix/client/v3/rooms/{room_id}/event/{event_id}", guests=True)
     async def event(self, request: Request[None]) -> Response:
-        return Raw(await self.read(request.requester, request.path["room_id"], request.path["event_id"]))
+        unredacted = request.query.boolean(UNREDACTED) or request.query.boolean(UNSTABLE_PREFIX + UNREDACTED)
+        room_id, event_id = request.path["room_id"], request.path["event_id"]
+        return Raw(await self.read(request.requester, room_id, event_id, unredacted=unredacted))
 
     @endpoint("GET", "/_matrix/client/v1/rooms/{room_id}/timestamp_to_event")
     async def timestamp_to_event(self, request: Request[None]) -> Response:

@@ -38,6 +38,7 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc3030.stable": ("an event by its time", "GET /_matrix/client/v1/rooms/{}/timestamp_to_event"),
     "org.matrix.msc2946.stable": ("the rooms of a space", "GET /_matrix/client/v1/rooms/{}/hierarchy"),
     "uk.tcpip.msc4133.stable": ("profiles with fields of one's own", "PUT /_matrix/client/v3/profile/{}/{}"),
+    "fi.mau.msc2815": ("what redacted events said", "GET /_matrix/client/v3/rooms/{}/event/{}"),
     "org.matrix.msc3391": (
         "account data can be deleted",
         f"DELETE {_UNSTABLE}/org.matrix.msc3391/user/{{}}/account_data/{{}}",

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from homeserver.protocol.errors import MatrixError, Unavailable
 from homeserver.services.announcer import Announcer
-from homeserver.services.clock import Clock
-from homeserver.services.rooms.append import Append, FilledGap, NotificationRules, TipMoved
+from homeserver.services.rooms.append import Append, FilledGap, TipMoved
 from homeserver.services.rooms.event_rows import EventRows
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.numbers import Place
@@ -56,8 +55,7 @@ class EventWriter:
         position: StreamPosition,
         cache: RoomCache,
         announcer: Announcer,
-        rules: NotificationRules,
-        clock: Clock,
+        rows: EventRows,
     ) -> None:
         self._database = database
         self._events = events
@@ -65,7 +63,7 @@ class EventWriter:
         self.position = position
         self._cache = cache
         self._announcer = announcer
-        self._rows = EventRows(rules, clock)
+        self._rows = rows
         self.recent: RecentChanges[TimelineEvent] = RecentChanges(8192, weigh=attrgetter("weight"))
         self._queue: deque[Append] = deque()
         self._arrived = asyncio.Event()

@@ -13,6 +13,7 @@ from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import REJECTED, SOFT_FAILED, TimelineEvent
 from homeserver.services.timeline.open_room import RoomOpener
 from homeserver.services.timeline.presentation import Presenter
+from homeserver.services.timeline.redacted_content import RedactedContent
 from homeserver.services.visibility import ReadAccess, Seen, Visibility
 from homeserver.storage.events import Events
 
@@ -49,9 +50,13 @@ class ReadEvent:
     visibility: Visibility
     finder: EventFinder
     presenter: Presenter
+    redacted: RedactedContent
 
-    async def __call__(self, reader: Requester, room_id: str, event_id: str) -> bytes:
-        """The event's JSON. Raises NotFound: "or you do not have permission to read this event"."""
+    async def __call__(self, reader: Requester, room_id: str, event_id: str, *, unredacted: bool = False) -> bytes:
+        """The event's JSON. Raises NotFound: "or you do not have permission to read this event".
+
+        `unredacted`: as it was before it was redacted. Raises Forbidden, ContentDeletedError then.
+        """
         try:
             room, access = await self.opener.access(room_id, reader.user_id)
         except Forbidden:
@@ -62,6 +67,8 @@ class ReadEvent:
             seen = [Seen(event, "leave")]
         if not seen:
             raise NotFound(NO_SUCH_EVENT)
+        if unredacted:
+            seen = [Seen(await self.redacted.restore(reader, room, seen[0].event), seen[0].membership)]
         opened = await self.opener.open(room_id, reader.user_id) if has_relations(event) else None
         return (await self.presenter.show(reader, room_id, seen, opened))[0]
 

@@ -1,4 +1,6 @@
-"""What is taken back is gone: from the database, from memory, and from what other events say of it."""
+"""What is taken back is gone: from events, from memory, and from what other events say of it (test_redacted_content.py: what
+moderators see for a while).
+"""
 
 from __future__ import annotations
 
