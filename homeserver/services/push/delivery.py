@@ -6,13 +6,14 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from homeserver.services.push.notification import badge_body, event_body
+from homeserver.services.push.slots import Slots
 
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.services.push.gateways import GatewayAnswer, Gateways
-    from homeserver.services.push.notification import Told
     from homeserver.services.push.pushers import Pushers
     from homeserver.services.push.waiting import Entry, Waiting
     from homeserver.services.unread.unread import Unread
@@ -22,8 +23,6 @@ RETRY_AFTER_MS: Final = 1_000
 MAX_RETRY_AFTER_MS: Final = 30 * 60_000
 GIVE_UP_AFTER_MS: Final = 24 * 3600_000
 """What is older is no news any more; that it is unread, the next number says."""
-MAX_REQUESTS: Final = 100
-"""At the same time, to all gateways together."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class PushDelivery:
     waiting: dict[int, Waiting] = field(default_factory=dict)
     delivered: int = 0
     _begun: bool = False
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_REQUESTS))
+    _slots: Slots = field(default_factory=Slots)
 
     async def begin(self) -> None:
         """Send what is there."""
@@ -100,15 +99,15 @@ class PushDelivery:
                 return
 
     async def _send_next(self, pusher: Pusher, waiting: Waiting) -> None:
-        entry = waiting.entries[0] if waiting.entries else None
-        if entry is not None and self._is_old(entry.told):
-            waiting.entries.popleft()
-            waiting.dropped += 1
-            return
-        unread = await self._unread(pusher.user_id)
-        body = badge_body(pusher, unread) if entry is None else event_body(pusher, entry, unread)
-        async with self._slots:
-            answer = await self.gateways.notify(str(pusher.data["url"]), body)
+        url = str(pusher.data["url"])
+        async with self._slots.take(pusher.user_id, urlsplit(url).netloc):
+            self._drop_old(waiting)
+            if not waiting.has_something:  # it was read, or the pusher went, while we waited
+                return
+            entry = waiting.entries[0] if waiting.entries else None
+            unread = await self._unread(pusher.user_id)
+            body = badge_body(pusher, unread) if entry is None else event_body(pusher, entry, unread)
+            answer = await self.gateways.notify(url, body)
         if answer.is_success:
             await self._arrived(pusher, waiting, entry, unread, answer)
         else:
@@ -138,8 +137,11 @@ class PushDelivery:
             if current is not None and current.set_ms == pusher.set_ms:
                 await self.pushers.remove([pusher])
 
-    def _is_old(self, told: Told) -> bool:
-        return self.clock.now_ms() - told.sent_ms > GIVE_UP_AFTER_MS
+    def _drop_old(self, waiting: Waiting) -> None:
+        oldest_ms = self.clock.now_ms() - GIVE_UP_AFTER_MS
+        while waiting.entries and waiting.entries[0].told.sent_ms < oldest_ms:
+            waiting.entries.popleft()
+            waiting.dropped += 1
 
     def _fail(self, pusher: Pusher, waiting: Waiting, reason: str) -> None:
         waiting.failures += 1

@@ -131,7 +131,7 @@ class PushFeed:
         room = self.cache.peek(event.room_id) or await self.cache.get(event.room_id)
         actions = await self.targets.of_event(event, room)
         if actions:
-            told = self.telling.of_event(event, room, actions, self.clock.now_ms())
+            told = self.telling.of_event(event, room, self.clock.now_ms())
             await self.hand(told, actions)
 
     async def _look_from_outside(self, event: TimelineEvent) -> None:

@@ -35,9 +35,8 @@ class Told:
     sender_name: str
     room_alias: str | None
     room_name: str | None
-    """None where the room is named after its members, which is otherwise for each reader."""
     names: Mapping[str, str]
-    """Names of the room by reader, where it has none."""
+    """Names of the room by reader, for those who know it by another: it has none of its own, and they are in it."""
 
 
 def wants_badge(pusher: Pusher) -> bool:
@@ -90,7 +89,7 @@ def _event_fields(told: Told, user_id: str) -> dict[str, Any]:
         "sender_display_name": told.sender_name,
         "content": told.content,
     }
-    room_name = told.room_name or told.names.get(user_id)
+    room_name = told.names.get(user_id, told.room_name)
     if room_name:
         fields["room_name"] = room_name
     if told.room_alias is not None:

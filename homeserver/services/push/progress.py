@@ -82,12 +82,12 @@ class PushProgress:
                 # Each room is loaded once; they are those with which the day goes on.
                 room = await self.feed.cache.get(event.room_id)
                 actions = await self.feed.targets.of_event(event, room)
-                told = self._told(event, room, actions)
+                told = self._told(event, room)
                 await self.feed.hand(told, dict(_still_news(told, room, actions, read)), done)
 
-    def _told(self, event: TimelineEvent, room: LiveRoom, readers: Collection[str]) -> Told:
+    def _told(self, event: TimelineEvent, room: LiveRoom) -> Told:
         now_ms = self.feed.clock.now_ms()
-        told = self.feed.telling.of_event(event, room, readers, now_ms)
+        told = self.feed.telling.of_event(event, room, now_ms)
         return replace(told, sent_ms=min(now_ms, event.origin_server_ts))
 
     async def store(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from homeserver.services.push.notification import Told
-from homeserver.services.sync.summary import summary_of
 from homeserver.services.unread.threads import MAIN
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ class Telling:
 
     threads: Threads
 
-    def of_event(self, event: TimelineEvent, room: LiveRoom, readers: Collection[str], now_ms: int) -> Told:
-        """An event of a room in memory. `readers`: who will be told."""
-        name = _text(room, "m.room.name", "name")
+    def of_event(self, event: TimelineEvent, room: LiveRoom, now_ms: int) -> Told:
+        """An event of a room in memory."""
         alias = _text(room, "m.room.canonical_alias", "alias")
-        named = name or alias
+        names: dict[str, str] = {}
+        name = _text(room, "m.room.name", "name") or alias
+        if name is None:
+            name, names = _named_after_members(room)
         return Told(
             position=event.position,
             event_id=event.event_id,
@@ -45,8 +47,8 @@ class Telling:
             sent_ms=now_ms,
             sender_name=_member_name(room, event.sender),
             room_alias=alias,
-            room_name=named,
-            names={} if named else {user_id: _named_after_members(room, user_id) for user_id in readers},
+            room_name=name,
+            names=names,
         )
 
     def of_invitation(self, event: TimelineEvent, stripped: bytes, now_ms: int) -> Told:
@@ -88,13 +90,22 @@ def _member_name(room: LiveRoom, user_id: str) -> str:
     return (_string(member.content, "displayname") if member is not None else None) or user_id
 
 
-def _named_after_members(room: LiveRoom, user_id: str) -> str:
-    """ "Calculating the display name for a room". Who is only invited is not told who is inside."""
-    if user_id not in room.joined:
-        return ""
-    summary = summary_of(room, user_id)
-    names = [_member_name(room, hero) for hero in summary.heroes or ()]
-    return joined_names(names, summary.joined + summary.invited - 1)
+def _named_after_members(room: LiveRoom) -> tuple[str, dict[str, str]]:
+    """ "Calculating the display name for a room": for most members, and by reader where that is something else.
+
+    Who is only invited is not told who is inside.
+    """
+    members = room.state.of_type("m.room.member")
+    there = room.joined | room.invited
+    first = nsmallest(
+        MAX_NAMED + 1, (user_id for user_id in there if user_id in members), lambda each: members[each].event_nid
+    )
+    others = len(there) - 1
+    by_reader = {
+        reader: joined_names([_member_name(room, each) for each in first if each != reader], others) for reader in first
+    }
+    usual = joined_names([_member_name(room, each) for each in first], others)
+    return usual, by_reader | dict.fromkeys(room.invited, "")
 
 
 def joined_names(names: Sequence[str], others: int) -> str:
