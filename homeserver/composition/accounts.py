@@ -40,9 +40,11 @@ from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.setup_link import SetupLinks
 from homeserver.services.sessions.authenticator import Authenticator
+from homeserver.services.sessions.borrowed import BorrowedSessions
 from homeserver.services.standing.moderation import AccountModeration
 from homeserver.services.standing.standings import Standings
 from homeserver.services.ui_auth.ui_auth import UiAuth
+from homeserver.storage.borrowed_tokens import BorrowedTokenRows
 from homeserver.storage.cross_signing import CrossSigningKeys
 from homeserver.storage.filters import FilterRows
 from homeserver.storage.login_tokens import LoginTokenRows
@@ -69,6 +71,7 @@ class AccountServices:
     standings: Standings
     threepids: ThreepidServices
     identity_servers: IdentityServers
+    borrowed: BorrowedSessions
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -90,11 +93,15 @@ def build_accounts(
     login = Login(identity.credentials, identity.sessions, login_tokens, _cross_signing_lookup(base))
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)
     profiles = Profiles(database, ProfileRows(), base.server_name, remote_profiles)
+    borrowed = BorrowedSessions(
+        database, BorrowedTokenRows(), identity.users, identity.authenticator, base.audit, clock
+    )  # fmt: skip
     filters = Filters(database, FilterRows())
     openid_tokens = OpenIdTokens(database, OpenIdTokenRows(), clock)
 
     moderation = AccountModeration(database, identity.users, identity.standings, base.server_name)
-    accounts.on_deactivated.append(identity.masquerades.user_deactivated)
+    accounts.on_deactivated.extend((identity.masquerades.user_deactivated, borrowed.user_deactivated))
+    base.life.every(HOUR_MS, borrowed.tidy, "forget-expired-borrowed-tokens")
     accounts.on_deactivated.append(identity_servers.bindings.account_ended)
     accounts.on_password_changed.append(threepids.notices.password_changed)
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
@@ -103,7 +110,7 @@ def build_accounts(
     base.life.reports_memory("filters", filters.memory_usage)
     endpoints = endpoints_of(
         LoginEndpoints(
-            login, login_tokens, identity.sessions, identity.devices, identity.ui_auth, registration.bridged
+            login, login_tokens, identity.sessions, identity.devices, identity.ui_auth, registration.bridged, borrowed
         ),
         AccountEndpoints(
             accounts,
@@ -139,6 +146,7 @@ def build_accounts(
         standings=identity.standings,
         threepids=threepids,
         identity_servers=identity_servers,
+        borrowed=borrowed,
         endpoints=[*registration.endpoints, *endpoints, *validity],
     )
 

@@ -14,6 +14,7 @@ from homeserver.composition.reading import ReadingServices
 from homeserver.composition.rooms import RoomServices
 from homeserver.http.admin.audit import AuditEndpoints
 from homeserver.http.admin.federation import DestinationEndpoints
+from homeserver.http.admin.login_as import LoginAsEndpoints
 from homeserver.http.admin.reports import EventReportEndpoints
 from homeserver.http.admin.room_power import RoomPowerEndpoints
 from homeserver.http.admin.room_reading import RoomReadingEndpoints
@@ -100,6 +101,7 @@ def _build_users(
         UserDeviceEndpoints(DeviceAdministration(database, people, accounts.devices, audit)),
         UserFileEndpoints(files),
         UserPusherEndpoints(people, push.pushers),
+        LoginAsEndpoints(people, accounts.borrowed),
         UserRoomEndpoints(insight),
     )
     return list(endpoints)

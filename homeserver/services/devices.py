@@ -137,5 +137,5 @@ class Devices:
 
 def _own_device(requester: Requester) -> str:
     if requester.device_id is None or requester.appservice_id is not None:
-        raise errors.Forbidden("Application services cannot be logged out")
+        raise errors.Forbidden("There is no device here that could be logged out")
     return requester.device_id

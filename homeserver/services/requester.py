@@ -34,6 +34,9 @@ class Requester:
     remote_address: str = field(default="", compare=False)
     """Where the request came from; empty where nobody sent one. For the audit log."""
 
+    impersonator: str | None = None
+    """The administrator who acts as this user."""
+
     def at(self, remote_address: str) -> Requester:
         """The same, asking from there."""
         return self if self.remote_address == remote_address else replace(self, remote_address=remote_address)

@@ -17,6 +17,7 @@ from homeserver.services.accounts.login import Login
 from homeserver.services.accounts.login_tokens import LoginTokens
 from homeserver.services.appservices.accounts import LOGIN_TYPE, BridgedAccounts
 from homeserver.services.devices import Devices
+from homeserver.services.sessions.borrowed import BorrowedSessions
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 from homeserver.services.ui_auth.ui_auth import UiAuth
 
@@ -54,6 +55,7 @@ class LoginEndpoints:
     devices: Devices
     ui_auth: UiAuth
     bridged: BridgedAccounts
+    borrowed: BorrowedSessions
 
     @endpoint("GET", LOGIN, auth=Auth.NONE)
     async def flows(self, request: Request[None]) -> Response:
@@ -96,12 +98,19 @@ class LoginEndpoints:
 
     @endpoint("POST", "/_matrix/client/v3/logout", guests=True, locked=True)
     async def log_out(self, request: Request[None]) -> Response:
-        await self.devices.log_out(request.requester)
+        requester = request.requester
+        if requester.impersonator is not None and request.access_token is not None:
+            await self.borrowed.end(requester, request.access_token)
+        else:
+            await self.devices.log_out(requester)
         return {}
 
     @endpoint("POST", "/_matrix/client/v3/logout/all", guests=True, locked=True)
     async def log_out_everywhere(self, request: Request[None]) -> Response:
+        """Of an administrator also where he acts as somebody else."""
         await self.devices.log_out_everywhere(request.requester)
+        if request.requester.is_admin:
+            await self.borrowed.end_of_admin(request.requester.user_id)
         return {}
 
 

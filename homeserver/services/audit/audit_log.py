@@ -37,7 +37,7 @@ class AuditLog:
         """In the transaction of what was done. `details`: small, JSON, without secrets; what is too long is cut."""
         entry = NewAuditEntry(
             at_ms=self.clock.now_ms(),
-            who=requester.user_id,
+            who=requester.impersonator or requester.user_id,
             appservice_id=requester.appservice_id,
             address=requester.remote_address,
             action=action,

@@ -12,7 +12,8 @@ from homeserver.protocol import errors
 from homeserver.services.rate_limits import network_of
 from homeserver.services.requester import Requester
 from homeserver.services.sessions.last_seen import LastSeen
-from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
+from homeserver.services.sessions.tokens import BORROWED_PREFIX, MAX_TOKEN_CHARACTERS, hash_token
+from homeserver.storage.borrowed_tokens import BorrowedToken, BorrowedTokenRows
 from homeserver.storage.database_errors import OUTCOME_UNKNOWN
 from homeserver.storage.sessions import SessionTokens, StoredAccessToken
 
@@ -65,6 +66,7 @@ class Authenticator:
 
     __slots__ = (
         "_accounts_end",
+        "_borrowed",
         "_capacity",
         "_clock",
         "_forgotten",
@@ -96,6 +98,7 @@ class Authenticator:
         self._limiter = limiter
         self._standing = standing
         self._accounts_end = accounts_end
+        self._borrowed = BorrowedTokenRows()
         self._roles = roles
         self._capacity = capacity
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
@@ -127,13 +130,15 @@ class Authenticator:
             appservice = None if self._roles is None else self._roles.holder(token_hash)
             if self._roles is not None and appservice is not None:
                 return await self._speak_for(self._roles, appservice, user_id, device_id, remote_address, user_agent)
-            known = await self._load(token_hash, network_of(remote_address))
+            load = self._load_borrowed if token.startswith(BORROWED_PREFIX) else self._load
+            known = await load(token_hash, network_of(remote_address))
         else:
             self._known.move_to_end(token_hash)
         if known.expires_ms is not None and known.expires_ms <= self._clock.now_ms():
             # "Soft logout": the client keeps its keys and comes back with a refresh token or a password.
             raise errors.UnknownToken("The access token has expired", soft_logout=True)
-        self._last_seen.note(known.requester.device_nid, remote_address, user_agent)
+        if known.requester.device_nid:
+            self._last_seen.note(known.requester.device_nid, remote_address, user_agent)
         requester = self._standing.marked(self._asking_from(token_hash, known, remote_address))
         if known.account_ends_ms is not None and known.account_ends_ms <= self._clock.now_ms():
             return replace(requester, is_expired=True)
@@ -175,6 +180,19 @@ class Authenticator:
             self._remember(token_hash, known)
         return known
 
+    async def _load_borrowed(self, token_hash: bytes, network: str) -> _Known:
+        self._limiter.check_left("unknown_token", network)
+        forgotten = self._forgotten
+        borrowed = await self._borrowed.get(self._queries, token_hash)
+        if borrowed is None:
+            self._limiter.count("unknown_token", network)
+            raise errors.UnknownToken
+        account_ends_ms = borrowed.valid_until_ms if self._accounts_end else None
+        known = _Known(_impersonation(borrowed), borrowed.expires_ms, account_ends_ms)
+        if forgotten == self._forgotten:
+            self._remember(token_hash, known)
+        return known
+
     def _has_expired(self, stored: StoredAccessToken) -> bool:
         return stored.expires_ms is not None and stored.expires_ms <= self._clock.now_ms()
 
@@ -209,7 +227,13 @@ class Authenticator:
         """Something about this user changed that requesters carry (guest, administrator), or when his account ends."""
         if self._roles is not None:
             self._roles.forget_user(user_id)
-        self.forget([token_hash for token_hash, known in self._known.items() if known.requester.user_id == user_id])
+        self.forget(
+            [
+                token_hash
+                for token_hash, known in self._known.items()
+                if user_id in (known.requester.user_id, known.requester.impersonator)
+            ]
+        )
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
@@ -225,4 +249,17 @@ def _requester(stored: StoredAccessToken) -> Requester:
         is_guest=stored.is_guest,
         is_admin=stored.is_admin,
         appservice_id=None,
+    )
+
+
+def _impersonation(borrowed: BorrowedToken) -> Requester:
+    """The user without a device of his, and without his role."""
+    return Requester(
+        user_id=borrowed.user_id,
+        device_id=None,
+        device_nid=0,
+        token_id=0,
+        is_guest=borrowed.is_guest,
+        is_admin=False,
+        impersonator=borrowed.admin_id,
     )

@@ -8,6 +8,8 @@ import secrets
 # Longer than any token we make: what is longer is not worth hashing.
 MAX_TOKEN_CHARACTERS = 256
 
+BORROWED_PREFIX = "vcbt_"
+
 _DEVICE_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DEVICE_ID_CHARACTERS = 10
 
@@ -20,6 +22,11 @@ def new_access_token() -> str:
 def new_refresh_token() -> str:
     """256 random bits, with a prefix that tells it from an access token."""
     return "vcrt_" + secrets.token_urlsafe(32)
+
+
+def new_borrowed_token() -> str:
+    """256 random bits, with a prefix by which it is looked for where it can be."""
+    return BORROWED_PREFIX + secrets.token_urlsafe(32)
 
 
 def new_device_id() -> str:

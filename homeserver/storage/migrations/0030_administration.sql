@@ -21,3 +21,15 @@ CREATE INDEX audit_log_time ON audit_log (at_ms);
 CREATE INDEX audit_log_who ON audit_log (who, entry_id);
 CREATE INDEX audit_log_action ON audit_log (action, entry_id);
 CREATE INDEX audit_log_target ON audit_log (target, entry_id);
+
+-- With these an administrator acts as somebody else, without a device. They end with either account, and with the role.
+CREATE TABLE borrowed_tokens (
+    token_hash bytea PRIMARY KEY,
+    user_id    text COLLATE "C" NOT NULL REFERENCES users ON DELETE CASCADE,
+    admin_id   text COLLATE "C" NOT NULL REFERENCES users ON DELETE CASCADE,
+    -- NULL: until somebody ends it.
+    expires_ms bigint
+);
+CREATE INDEX borrowed_tokens_user ON borrowed_tokens (user_id);
+CREATE INDEX borrowed_tokens_admin ON borrowed_tokens (admin_id);
+CREATE INDEX borrowed_tokens_expiry ON borrowed_tokens (expires_ms) WHERE expires_ms IS NOT NULL;
