@@ -42,13 +42,7 @@ def run(arguments: Namespace) -> int:
 
 def without_effect(settings: Settings) -> Iterator[str]:
     """Keys that are set and that no part of the server reads yet: whoever set them should know."""
-    set_keys = {
-        "redis.url": settings.redis.url,
-        "cas.server_url": settings.cas.server_url,
-        "email.smtp_host": settings.email.smtp_host,
-        "url_previews.enabled": settings.url_previews.enabled,
-        "user_directory.search_all_users": settings.user_directory.search_all_users,
-    }
+    set_keys = {"cas.server_url": settings.cas.server_url}
     yield from (name for name, value in set_keys.items() if value)
 
 
@@ -68,8 +62,15 @@ def problems_of(settings: Settings) -> Iterator[str]:
                 yield f"The file {path} of a listener's tls does not exist."
     if settings.federation.ca_file is not None and not settings.federation.ca_file.is_file():
         yield f"The file {settings.federation.ca_file} of federation.ca_file does not exist."
+    yield from _problems_of_rates(settings)
     yield from _problems_of_appservices(settings)
     yield from _problems_of_voice(settings.voice)
+
+
+def _problems_of_rates(settings: Settings) -> Iterator[str]:
+    from homeserver.composition.rate_limits import problems_of_rates
+
+    yield from problems_of_rates(settings.rate_limits.rates)
 
 
 def _problems_of_appservices(settings: Settings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from config.errors import ConfigError
 from config.settings import RateSettings, Settings
@@ -32,12 +32,17 @@ def build_rate_limiter(base: Foundation, settings: Settings) -> AnyRateLimiter:
     return limiter
 
 
+def problems_of_rates(given: Sequence[RateSettings]) -> Iterator[str]:
+    """A sentence for each class that there is not."""
+    for each in given:
+        if each.what not in DEFAULT_RATES:
+            yield f"rate_limits.rates: {each.what!r} is not limited{nearest(each.what, DEFAULT_RATES) or '.'}"
+
+
 def _rates(given: Sequence[RateSettings]) -> Mapping[str, Rate]:
-    unknown = [each.what for each in given if each.what not in DEFAULT_RATES]
-    if unknown:
-        raise ConfigError(
-            "\n".join(f"rate_limits.rates: {name!r} is not limited{nearest(name, DEFAULT_RATES)}" for name in unknown)
-        )
+    problems = list(problems_of_rates(given))
+    if problems:
+        raise ConfigError("\n".join(problems))
     return {**DEFAULT_RATES, **{each.what: Rate(each.burst, each.interval_ms) for each in given}}
 
 
