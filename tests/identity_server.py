@@ -74,11 +74,13 @@ class IdentityServer:
         """What whoever has proved an address may show."""
         return sign_json({"mxid": mxid, "token": token, **more}, self.name, self.keys[key])
 
-    async def tell(self, nobody: Client, medium: str, address: str, mxid: str, *, method: str = "PUT") -> None:
+    async def tell(
+        self, nobody: Client, medium: str, address: str, mxid: str, *, method: str = "PUT", expect: int = 200
+    ) -> None:
         """Bind, and tell the homeserver of all invitations to the address."""
         self.bind(medium, address, mxid)
         await nobody.request(
-            method, "/_matrix/federation/v1/3pid/onbind", json=self.news_of(medium, address, mxid)
+            method, "/_matrix/federation/v1/3pid/onbind", json=self.news_of(medium, address, mxid), expect=expect
         )  # fmt: skip
 
     def news_of(self, medium: str, address: str, mxid: str) -> dict[str, Any]:

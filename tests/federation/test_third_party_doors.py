@@ -125,10 +125,11 @@ async def test_what_the_identity_server_did_not_sign_invites_nobody(alpha: Home,
         {"room_id": 7},
     ]
     for lie in lies:
-        assert await ask.put(ON_BIND, bound(me, room_id, alice.user_id, **lie)) == {}
+        await ask.put(ON_BIND, bound(me, room_id, alice.user_id, **lie), expect=REFUSED)
         assert await membership_of(alpha, room_id, me) == "leave"
     for junk in (None, 7, []):
-        await ask.put(ON_BIND, {**bound(me, room_id, alice.user_id), "invites": [junk]})
+        await ask.put(ON_BIND, {**bound(me, room_id, alice.user_id), "invites": [junk]}, expect=REFUSED)
+    assert await ask.put(ON_BIND, {**bound(me, room_id, alice.user_id), "invites": []}) == {}
     await ask.put(ON_BIND, {**bound(me, room_id, alice.user_id), "invites": {}}, expect="M_BAD_JSON")
     await ask.put(ON_BIND, bound(BOB, room_id, alice.user_id), expect=WRONG)
     await ask.put(ON_BIND, bound("@nobody:alpha.example", room_id, alice.user_id), expect=REFUSED)
@@ -139,7 +140,7 @@ async def test_a_withdrawn_invitation_is_void(alpha: Home, alice: Client) -> Non
     room_id = await open_room(alice, join_rule="invite")
     await alice.set_state(room_id, "m.room.third_party_invite", pending(), TOKEN)
     await alice.set_state(room_id, "m.room.third_party_invite", {}, TOKEN)
-    await alpha.server.anonymous().put(ON_BIND, bound(dora.user_id, room_id, alice.user_id))
+    await alpha.server.anonymous().put(ON_BIND, bound(dora.user_id, room_id, alice.user_id), expect=REFUSED)
     assert await membership_of(alpha, room_id, dora.user_id) == "leave"
 
 

@@ -103,17 +103,26 @@ class BoundInvites:
     check_keys: CheckKeys
 
     async def __call__(self, mxid: str, invites: Sequence[Any]) -> None:
-        """Turn what is pending into invitations; one that fails harms no other. Raises as `InvitedUsers.check`."""
+        """Turn what is pending into invitations; one that fails harms no other.
+
+        Raises as `InvitedUsers.check`; Forbidden where there are some and none came to anything, whatever the reason: who
+        asks has proved nothing, and learns nothing of rooms.
+        """
         await self.invited.check("", mxid, None)
         found = [invite for each in invites[:MAX_INVITES] if (invite := read_bound_invite(each, mxid)) is not None]
-        await asyncio.gather(*(self._one(invite) for invite in found))
+        results = await asyncio.gather(*(self._one(invite) for invite in found))
+        if invites and not any(results):
+            raise Forbidden("None of these invitations can be carried out")
 
-    async def _one(self, invite: ThirdPartyInvite) -> None:
+    async def _one(self, invite: ThirdPartyInvite) -> bool:
+        """Whether it came to something. What a user does not want is done with, and nobody's business."""
         try:
             if not await self.invited.refuses(invite.target, invite.sender):
                 await self._exchange(invite)
         except MatrixError as error:
             log.info("an invitation by e-mail into %s came to nothing: %s", invite.room_id, error.errcode)
+            return False
+        return True
 
     async def claim(self, target: str, room_id: str, signed: dict[str, Any]) -> None:
         """A user of ours who joins shows himself what the identity server has signed (`third_party_signed`).

@@ -27,7 +27,8 @@ class LegacySyncEndpoints:
     async def get_events(self, request: Request[None]) -> Response:
         query = request.query
         query.integer("limit", minimum=0)
-        start, room_id = query.string("from"), query.string("room_id")
+        # An empty `from` is none: that is how clients of old begin.
+        start, room_id = query.string("from") or None, query.string("room_id")
         timeout_ms = query.integer("timeout", 0, minimum=0, maximum=MAX_TIMEOUT_MS)
         if room_id is None:
             found = await self.stream(request.requester, start, timeout_ms)

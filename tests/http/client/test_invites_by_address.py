@@ -136,8 +136,9 @@ async def test_an_identity_server_that_takes_its_keys_back_invites_nobody(server
     signed = ids.signed(bob.user_id, token, sender=alice.user_id)
     ids.rotate_keys()
     path = "/_matrix/federation/v1/3pid/onbind"
-    await server.anonymous().put(path, news)
-    await server.anonymous().put(path, ids.news_of("email", BOB, bob.user_id))  # valid keys, but not the room's
+    await server.anonymous().put(path, news, expect=403)
+    # Valid keys, but not the room's.
+    await server.anonymous().put(path, ids.news_of("email", BOB, bob.user_id), expect=403)
     await bob.join(room_id, expect=403)
     await bob.post(("join", room_id), {"third_party_signed": signed}, expect=(403, "M_FORBIDDEN"))
     for body in (b"{}", b'{"valid": 1}', b"[]", b"<html>"):
@@ -156,7 +157,7 @@ async def test_a_withdrawn_invitation_is_none(server: Server, ids: IdentityServe
     await invite(alice, room_id, ids)
     event = await pending(alice, room_id)
     await alice.set_state(room_id, "m.room.third_party_invite", {}, event["state_key"])
-    await ids.tell(server.anonymous(), "email", BOB, bob.user_id)
+    await ids.tell(server.anonymous(), "email", BOB, bob.user_id, expect=403)
     assert await membership(alice, room_id, bob) is None
 
 

@@ -77,6 +77,13 @@ async def test_the_event_stream_goes_on_where_the_first_answer_ended(server: Ser
     await bob.get("events", **{"from": "nonsense"}, expect=(400, "M_INVALID_PARAM"))
 
 
+async def test_an_empty_place_is_where_the_stream_begins(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    begun = await follow(bob, "")
+    sent = await alice.send(room_id, "hello")
+    assert sent in {event.get("event_id") for event in (await follow(bob, begun["end"]))["chunk"]}
+
+
 async def test_the_event_stream_takes_no_messages_to_the_device(server: Server) -> None:
     alice, bob, room_id = await two_in_a_room(server)
     await bob.sync()
