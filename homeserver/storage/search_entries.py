@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from asyncpg import Range
+
 from homeserver.storage.events import COLUMNS
 
 if TYPE_CHECKING:
@@ -59,50 +61,67 @@ ON CONFLICT (position, room_nid) DO NOTHING
 WRITE_NEXT = WRITE.format(moved="UPDATE search_progress SET position = $6 WHERE position = $5 RETURNING position")
 WRITE_MORE = WRITE.format(moved="SELECT 1")
 
-# The newest entries that match ($1) and do not match ($2), below a place ($3), within what the reader may see ($4 to $6),
-# at most $7 of them. {source}: all entries, or the newest few: then words that are everywhere cost no more than those.
-# $8: others have to match as well, which the index is not asked for. $9 to $11: only events to which others relate so.
-FOUND = f"""
-WITH looked AS {{materialized}} (
-    {{source}}
+# What an entry has to be: it matches ($1) and does not match ($2), is below a place ($3) and within what the reader may see:
+# rooms that he sees whole ($4), and others ($5) of which he sees stretches ($6 to $8). $9: it has to match this as well, which
+# the index is not asked for. $10 to $12: others relate to it so. Sets of rooms are ranges, and nothing is joined: whatever the
+# planner believes of such lists, it cannot go through them once for each entry.
+CONDITIONS = """
+    l.words @@ $1::tsquery AND l.position < $3
+    AND ($2::tsquery IS NULL OR NOT l.words @@ $2::tsquery)
+    AND ($4::int4multirange @> l.room_nid OR ($5::int4multirange @> l.room_nid AND EXISTS (
+        SELECT FROM unnest($6::int[], $7::bigint[], $8::bigint[]) AS part(room_nid, first, last)
+        WHERE part.room_nid = l.room_nid AND l.position BETWEEN part.first AND part.last
+    )))
+    AND ($9::tsquery IS NULL OR (l.words @@ $9::tsquery) IS TRUE)
+    AND (NOT $10::boolean OR EXISTS (
+        SELECT FROM events e JOIN relations r ON r.parent_id = e.event_id AND r.room_nid = e.room_nid
+        WHERE e.room_nid = l.room_nid AND e.position = l.position
+          AND ($11::text[] IS NULL OR r.sender = ANY($11)) AND ($12::text[] IS NULL OR r.rel_type = ANY($12))
+    ))
+"""
+# $13: how many matches are looked at, the newest ones. Materialized, so that the index is asked for the words, and the entries
+# are not gone through from the newest on until enough match.
+AMONG_ALL = f"""
+WITH matching AS MATERIALIZED (
+    SELECT l.position, l.room_nid FROM search_entries l WHERE {CONDITIONS}
+), newest AS MATERIALIZED (
+    SELECT * FROM matching ORDER BY position DESC LIMIT $13
 ), hits AS MATERIALIZED (
-    SELECT l.position, l.room_nid, ts_rank(l.words, $12::tsquery, 1) AS rank
-    FROM looked l JOIN unnest($4::int[], $5::bigint[], $6::bigint[]) AS seen(room_nid, first, last)
-      ON l.room_nid = seen.room_nid AND l.position BETWEEN seen.first AND seen.last
-    WHERE l.words @@ $1::tsquery AND l.position < $3
-      AND ($2::tsquery IS NULL OR NOT l.words @@ $2::tsquery)
-      AND ($8::tsquery IS NULL OR (l.words @@ $8::tsquery) IS TRUE)
-      AND (NOT $9::boolean OR EXISTS (
-          SELECT FROM events e JOIN relations r ON r.parent_id = e.event_id AND r.room_nid = e.room_nid
-          WHERE e.room_nid = l.room_nid AND e.position = l.position
-            AND ($10::text[] IS NULL OR r.sender = ANY($10)) AND ($11::text[] IS NULL OR r.rel_type = ANY($11))
-      ))
-    ORDER BY l.position DESC LIMIT $7
-), page AS (
-    SELECT * FROM hits
-    WHERE $14::real IS NULL OR rank < $14 OR (rank = $14 AND position > $15)
-    ORDER BY {{order}} LIMIT $13
-)
+    SELECT n.position, n.room_nid, s.words FROM newest n JOIN search_entries s USING (position, room_nid)
+)"""
+# $18: how many entries, the newest ones: words that are everywhere are found there, and would be costly everywhere.
+AMONG_NEWEST = f"""
+WITH looked AS MATERIALIZED (
+    SELECT position, room_nid, words FROM search_entries WHERE position < $3 ORDER BY position DESC LIMIT $18
+), hits AS MATERIALIZED (
+    SELECT l.position, l.room_nid, l.words FROM looked l WHERE {CONDITIONS} ORDER BY l.position DESC LIMIT $13
+)"""
+# $14: what makes the rank; $15: how many are shown; $16, $17: behind which.
+RANKED = "ts_rank(words, $14::tsquery, 1) AS rank"
+NEWEST_PAGE = f"""
+SELECT position, room_nid, {RANKED} FROM (SELECT * FROM hits ORDER BY position DESC LIMIT $15) h
+WHERE $16::real IS NULL AND $17::bigint IS NULL"""
+BEST_PAGE = f"""
+SELECT * FROM (SELECT position, room_nid, {RANKED} FROM hits) h
+WHERE $16::real IS NULL OR rank < $16 OR (rank = $16 AND position > $17::bigint)
+ORDER BY rank DESC, position LIMIT $15"""
+FOUND = f"""
+{{hits}}, page AS MATERIALIZED ({{page}})
 SELECT {COLUMNS}, r.room_id, r.version, page.rank, page.position AS place,
        (SELECT count(*) FROM hits) AS matches, {{looked}} AS looked
 FROM (SELECT) one LEFT JOIN page ON true
 LEFT JOIN events e ON e.room_nid = page.room_nid AND e.position = page.position
 LEFT JOIN rooms r ON r.room_nid = page.room_nid
-ORDER BY {{page_order}}
+ORDER BY {{order}}
 """
-NEWEST = "SELECT position, room_nid, words FROM search_entries WHERE position < $3 ORDER BY position DESC LIMIT $16"
-EVERYTHING = "SELECT position, room_nid, words FROM search_entries"
-RECENT, BY_RANK = "position DESC", "rank DESC, position"
 
 
 def _found(*, newest: bool, by_rank: bool) -> str:
-    order = BY_RANK if by_rank else RECENT
     return FOUND.format(
-        materialized="MATERIALIZED" if newest else "NOT MATERIALIZED",
-        source=NEWEST if newest else EVERYTHING,
-        order=order,
-        page_order=order.replace("rank", "page.rank").replace("position", "page.position"),
+        hits=AMONG_NEWEST if newest else AMONG_ALL,
+        page=BEST_PAGE if by_rank else NEWEST_PAGE,
         looked="(SELECT count(*) FROM looked)" if newest else "0::bigint",
+        order="page.rank DESC, page.position" if by_rank else "page.position DESC",
     )
 
 
@@ -137,13 +156,16 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to look for, as text queries. `seen`: (room, first, last position) that the reader may see."""
+    """What to look for, as text queries. `whole`: rooms that the reader sees whole; `parts`: (room, first, last position) of
+    others.
+    """
 
     matching: str
     not_matching: str | None
     also_matching: str | None
     ranked_by: str
-    seen: Sequence[tuple[int, int, int]]
+    whole: Sequence[int]
+    parts: Sequence[tuple[int, int, int]]
     below: int
     """Positions less than this."""
     by_rank: bool
@@ -213,10 +235,11 @@ class SearchEntries:
 
     async def find(self, q: Queries, wish: Wish, newest: int | None = None) -> Found:
         """Matches; `newest`: among so many of the newest entries only."""
+        parts = [list(column) for column in zip(*wish.parts, strict=True)] if wish.parts else [[], [], []]
         arguments = [
-            wish.matching, wish.not_matching, wish.below, *map(list, zip(*wish.seen, strict=True)), wish.most,
-            wish.also_matching, wish.related, wish.related_by_senders, wish.related_by_rel_types, wish.ranked_by,
-            wish.limit, *(wish.after or (None, None)),
+            wish.matching, wish.not_matching, wish.below, _ranges(wish.whole), _ranges(parts[0]), *parts, wish.also_matching,
+            wish.related, wish.related_by_senders, wish.related_by_rel_types, wish.most, wish.ranked_by, wish.limit,
+            *(wish.after or (None, None)),
         ]  # fmt: skip
         if newest is not None:
             arguments.append(newest)
@@ -234,3 +257,8 @@ def _columns(entries: Sequence[NewEntry]) -> tuple[list[int], list[int], list[st
         [each.room_nid for each in entries],
         [each.words for each in entries],
     )
+
+
+def _ranges(room_nids: Sequence[int]) -> list[Range]:
+    """A set of numbers as PostgreSQL looks into it quickly."""
+    return [Range(nid, nid, upper_inc=True) for nid in sorted(set(room_nids))]

@@ -29,11 +29,21 @@ class Scope:
     perspectives: Mapping[str, Perspective]
 
     @property
-    def seen(self) -> list[tuple[int, int, int]]:
-        """(room, first, last position) of every stretch."""
+    def whole(self) -> list[int]:
+        """Rooms that he sees whole."""
+        return [
+            self.rooms[room_id].room_nid
+            for room_id, perspective in self.perspectives.items()
+            if perspective.history.is_everything
+        ]
+
+    @property
+    def parts(self) -> list[tuple[int, int, int]]:
+        """(room, first, last position) of every stretch of others."""
         return [
             (self.rooms[room_id].room_nid, first, last)
             for room_id, perspective in self.perspectives.items()
+            if not perspective.history.is_everything
             for first, last in perspective.history.ranges
         ]
 
@@ -61,7 +71,10 @@ class FindScope:
         wanted = await self._wanted(known, event_filter)
         rooms = {each: known[each] for each in wanted if room_id is None or each == room_id}
         perspectives = await self.visibility.read_perspectives(user_id, list(rooms.values())) if rooms else {}
-        return Scope(rooms, {each: found for each, found in perspectives.items() if _was_there(found)})
+        seen = {
+            each: found for each, found in perspectives.items() if _was_there(found) and not found.history.is_nothing
+        }
+        return Scope(rooms, seen)
 
     async def _wanted(self, known: Mapping[str, Membership], event_filter: RoomEventFilter) -> Sequence[str]:
         rooms = event_filter.rooms

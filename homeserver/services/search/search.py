@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from homeserver.services.timeline.presentation import IgnoredUsers
     from homeserver.storage.database import Database
 
-LOOK_AT_NEWEST: Final = 8_000
+LOOK_AT_NEWEST: Final = 4_000
 """Entries that are looked at without the index: a word that is everywhere is found often enough among them."""
 TIME_LIMIT_MS: Final = 3_000
 AT_ONCE: Final = 3

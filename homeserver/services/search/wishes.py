@@ -15,7 +15,7 @@ from homeserver.storage.search_entries import Wish
 
 MAX_INDEXED_CHOICE: Final = 20
 """Rooms, or senders, that the index itself chooses among: with more of them looking at the entries is cheaper."""
-MAX_RANKED: Final = 500
+MAX_RANKED: Final = 300
 MAX_COUNTED: Final = 1_000
 MAX_IGNORED: Final = 100
 """Of ignored senders; further ones are left out of pages afterwards."""
@@ -27,7 +27,7 @@ def wish_for(
     """None where nothing can be found."""
     senders = _senders(request, place)
     text = term.query
-    if text is None or not request.types or not scope.seen or senders == frozenset():
+    if text is None or not request.types or not scope.perspectives or senders == frozenset():
         return None
     rooms, by_rank, relations = scope.room_nids, request.by_rank, request.filter
     after = None if place is None or place.rank is None else (place.rank, place.position)
@@ -36,7 +36,8 @@ def wish_for(
         not_matching=_any_of(_unwanted(request, ignored)),
         also_matching=None if senders is None else _any_of(map(sender_mark, sorted(senders))),
         ranked_by=term.ranking,
-        seen=scope.seen,
+        whole=scope.whole,
+        parts=scope.parts,
         below=up_to + 1 if by_rank or place is None else place.position,
         by_rank=by_rank,
         most=MAX_RANKED if by_rank else MAX_COUNTED,
