@@ -36,6 +36,7 @@ from homeserver.services.filters.filters import Filters
 from homeserver.services.mail.letters import Letters
 from homeserver.services.profiles.profiles import Profiles
 from homeserver.services.profiles.remote import RemoteProfiles
+from homeserver.services.profiles.updates import ProfileUpdates
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.setup_link import SetupLinks
@@ -92,7 +93,9 @@ def build_accounts(
     login_tokens = LoginTokens(database, LoginTokenRows(), clock, base.audit)
     login = Login(identity.credentials, identity.sessions, login_tokens, _cross_signing_lookup(base))
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)
-    profiles = Profiles(database, ProfileRows(), base.server_name, remote_profiles)
+    updates = ProfileUpdates(database, ProfileRows(), base.account_data, base.awake, base.announcer)
+    profiles = Profiles(database, ProfileRows(), base.server_name, remote_profiles, updates)
+    base.life.on_start(updates.load)
     borrowed = BorrowedSessions(
         database, BorrowedTokenRows(), identity.users, identity.authenticator, base.audit, clock
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeserver.composition.life import Lifecycle
+from homeserver.services.account_data.stream import AccountDataStream
 from homeserver.services.announcer import Announcer
 from homeserver.services.audit.audit_log import AuditLog
 from homeserver.services.awake import AwakeUsers
@@ -34,6 +35,7 @@ class Foundation:
     awake: AwakeUsers
     announcer: Announcer
     audit: AuditLog
+    account_data: AccountDataStream
 
 
 def build_foundation(
@@ -54,4 +56,8 @@ def build_foundation(
     life.reports_memory("rooms", cache.memory_usage)
     life.reports_memory("awake", awake.memory_usage)
     life.reports_memory("announcer", lambda: {"waiting": announcer.waiting})
-    return Foundation(server_name, clock, life, database, events, rooms, memberships, cache, awake, announcer, audit)
+    account_data = AccountDataStream(database, announcer)
+    life.on_start(account_data.load)
+    return Foundation(
+        server_name, clock, life, database, events, rooms, memberships, cache, awake, announcer, audit, account_data
+    )

@@ -128,10 +128,9 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
 
 def _build_account_data(base: Foundation) -> _AccountData:
     rows, rule_rows = AccountDataRows(), PushRuleRows()
-    stream = AccountDataStream(base.database, base.announcer)
+    stream = base.account_data
     ignored, invites = IgnoredUsers(base.database, rows), InviteFilters(base.database, rows)
     rulesets = Rulesets(base.database, rule_rows)
-    base.life.on_start(stream.load)
     base.life.on_start(rulesets.load)
     base.life.reports_memory("ignored_users", ignored.memory_usage)
     base.life.reports_memory("invite_filters", invites.memory_usage)

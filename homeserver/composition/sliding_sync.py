@@ -10,6 +10,7 @@ from homeserver.composition.reading import ReadingServices
 from homeserver.composition.sync import SyncServices
 from homeserver.http.client.sliding_sync import SlidingSyncEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.profiles.extension import ProfileExtension
 from homeserver.services.sliding_sync.answer import SlidingAnswers
 from homeserver.services.sliding_sync.connections import Connections
 from homeserver.services.sliding_sync.departures import DepartureFacts
@@ -64,6 +65,7 @@ def build_sliding_sync(
     )
     sticky = answers.parts.sticky
     pages = StickyPages(base.database, sticky.rows, sticky.rooms, base.clock)
+    others = (*others, ProfileExtension(accounts.profiles.updates))
     extensions = ExtensionAnswers(streams, answers.device_lists, pages, others)
     departures = DepartureFacts(base.database, answers.storage, reading.visibility)
     lists = RoomLists(

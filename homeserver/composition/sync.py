@@ -13,6 +13,7 @@ from homeserver.composition.reading import ReadingServices
 from homeserver.http.client.legacy_sync import LegacySyncEndpoints
 from homeserver.http.client.sync import SyncEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.profiles.updates import ProfileUpdates
 from homeserver.services.sync.answer import Answers
 from homeserver.services.sync.changes import ChangesOfRooms
 from homeserver.services.sync.device_list_changes import DeviceListChanges
@@ -73,13 +74,15 @@ def build_sync(
         key_counts=encryption.key_counts,
         voice=voice,
     )
-    sync = build_engine(base, kernel, reading, streams)
+    sync = build_engine(base, kernel, reading, streams, accounts.profiles.updates)
     accounts.standings.on_locked.append(sync.polls.end_user)
     legacy = _build_legacy(base, reading, sync)
     return SyncServices(sync, list(endpoints_of(SyncEndpoints(sync, accounts.filters), legacy)))
 
 
-def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, streams: Streams) -> Sync:
+def build_engine(
+    base: Foundation, kernel: Kernel, reading: ReadingServices, streams: Streams, profiles: ProfileUpdates
+) -> Sync:
     """Snapshot, answer, long poll."""
     storage, lazy, polls = SyncRooms(), LazyMembers(), Polls(base.clock)
     changes = ChangesOfRooms(base.database, storage, kernel.writer.recent)
@@ -105,6 +108,7 @@ def build_engine(base: Foundation, kernel: Kernel, reading: ReadingServices, str
         ephemeral=Ephemeral(streams.receipts, streams.typing, streams.voice),
         device_lists=DeviceListChanges(base.database, storage, base.awake, streams.device_lists, changes),
         clock=base.clock,
+        profiles=profiles,
     )
     quick = QuickAnswers(kernel.writer.recent, streams.unread, streams.voice, lazy, base.clock)
     sync = Sync(streams, base.awake, base.announcer, answers, quick, polls)

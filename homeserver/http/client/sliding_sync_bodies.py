@@ -10,6 +10,8 @@ import msgspec
 
 from homeserver.http.limits import MAX_INTEGER
 from homeserver.protocol.errors import InvalidParam
+from homeserver.services.profiles.extension import EXTENSION as PROFILES
+from homeserver.services.profiles.extension import ProfilesWish
 from homeserver.services.sliding_sync.request import (
     EVERYTHING,
     MAX_TIMELINE_LIMIT,
@@ -35,6 +37,7 @@ MAX_ID_CHARACTERS = 255
 # More are asked for by mistake; less than this is capped without a word.
 MAX_ASKED_TIMELINE_LIMIT = 1_000
 MAX_EXTENSION_ROOMS = 1_000
+MAX_PROFILE_FIELDS = 100
 
 
 class FilterBody(msgspec.Struct):
@@ -68,6 +71,10 @@ class PagedExtensionBody(msgspec.Struct):
     since: str | None = None
 
 
+class ProfilesBody(RoomExtensionBody):
+    fields: list[str] | None = None
+
+
 class ExtensionsBody(msgspec.Struct):
     """ "If a client sends an unknown extension name, the server MUST ignore it"."""
 
@@ -79,6 +86,7 @@ class ExtensionsBody(msgspec.Struct):
     voice: RoomExtensionBody | None = msgspec.field(default=None, name="org.voicechat.voice")
     sticky: PagedExtensionBody | None = msgspec.field(default=None, name="org.matrix.msc4354.sticky_events")
     thread_subscriptions: PagedExtensionBody | None = msgspec.field(default=None, name=THREAD_SUBSCRIPTIONS)
+    profiles: ProfilesBody | None = msgspec.field(default=None, name=PROFILES)
 
 
 NO_EXTENSIONS = ExtensionsBody()
@@ -185,8 +193,19 @@ def enabled_extensions(body: ExtensionsBody | None) -> Extensions:
 
 def _others(body: ExtensionsBody) -> dict[str, Any]:
     """Extensions of other services, by name."""
-    others = {THREAD_SUBSCRIPTIONS: _paged("thread_subscriptions", body.thread_subscriptions)}
+    others: dict[str, Any] = {
+        THREAD_SUBSCRIPTIONS: _paged("thread_subscriptions", body.thread_subscriptions),
+        PROFILES: _profiles(body.profiles),
+    }
     return {name: config for name, config in others.items() if config is not None}
+
+
+def _profiles(body: ProfilesBody | None) -> ProfilesWish | None:
+    rooms = _of_rooms(body)
+    if body is None or rooms is None:
+        return None
+    check_count("fields of an extension", body.fields or (), MAX_PROFILE_FIELDS)
+    return ProfilesWish(rooms, None if body.fields is None else frozenset(body.fields))
 
 
 def _of_rooms(body: RoomExtensionBody | None) -> RoomExtension | None:

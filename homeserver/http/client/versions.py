@@ -51,6 +51,8 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
     "org.matrix.msc4155": ("invitations can be filtered", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
     "org.matrix.msc4380": ("invitations can be blocked", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
     "org.matrix.msc4380.stable": ("the same", "PUT /_matrix/client/v3/user/{}/account_data/{}"),
+    "org.matrix.msc4262": ("profiles in sliding sync", f"POST {_UNSTABLE}/org.matrix.simplified_msc3575/sync"),
+    "org.matrix.msc4429": ("profiles in sync", "GET /_matrix/client/v3/sync"),
     "org.matrix.msc4108": ("devices meet for a sign-in", f"POST {_UNSTABLE}/org.matrix.msc4108/rendezvous"),
     "io.element.msc4388": ("the same in JSON", f"POST {_UNSTABLE}/io.element.msc4388/rendezvous"),
     "org.matrix.msc4194": (

@@ -141,4 +141,6 @@ class Filter:
     presence: EventFilter = ANY_EVENT
     account_data: EventFilter = ANY_EVENT
     event_fields: tuple[tuple[str, ...], ...] | None = None
+    profile_fields: frozenset[str] = frozenset()
+    """Of whose changes the reader wants to hear (MSC4429)."""
     event_format: EventFormat = "client"

@@ -18,6 +18,8 @@ MAX_STARS: Final = 100
 """Most wildcards in one list of types: each costs a search in every event's type."""
 MAX_EVENT_FIELDS: Final = 100
 MAX_NAME_BYTES: Final = 255
+MAX_PROFILE_FIELDS: Final = 100
+UNSTABLE_PROFILE_FIELDS: Final = "org.matrix.msc4429.profile_fields"
 UNSTABLE_REL_TYPES: Final = "org.matrix.msc3874."
 
 Check = Callable[[object], bool]
@@ -35,7 +37,13 @@ def parse_filter(value: object) -> Filter:
         account_data=_parse_event_filter(fields.get("account_data", {}), "account_data"),
         event_fields=_parse_event_fields(fields),
         event_format=_parse_event_format(fields),
+        profile_fields=_parse_profile_fields(fields.get(UNSTABLE_PROFILE_FIELDS, {})),
     )
+
+
+def _parse_profile_fields(value: object) -> frozenset[str]:
+    fields = _object(value, UNSTABLE_PROFILE_FIELDS)
+    return frozenset(_names(fields, "ids", MAX_PROFILE_FIELDS) or ())
 
 
 def parse_room_event_filter(value: object, where: str = "The filter") -> RoomEventFilter:

@@ -10,6 +10,7 @@ from homeserver.protocol import errors, identifiers
 from homeserver.services.membership.content import MemberProfile
 from homeserver.services.profiles.fields import AVATAR_URL, DISPLAYNAME, as_object, check_key, check_value, from_object
 from homeserver.services.profiles.remote import RemoteProfiles
+from homeserver.services.profiles.updates import ProfileUpdates, changed_fields
 from homeserver.storage.profiles import ProfileRows, StoredProfile
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Profiles:
     rows: ProfileRows
     server_name: str
     remote: RemoteProfiles
+    updates: ProfileUpdates
     on_changed: list[ProfileChanged] = field(default_factory=list)
     """Called after the commit with the user id and the new name and avatar, where one of the two changed."""
 
@@ -78,13 +80,16 @@ class Profiles:
         await self._change(user_id, lambda whole: {name: value for name, value in whole.items() if name != key})
 
     async def _change(self, user_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        async with self.database.transaction() as tx:
-            old = await self.rows.lock(tx, user_id)
-            if old is None:
-                raise errors.NotFound("There is no such user")
-            new = from_object(change(as_object(old)))
-            if new != old:
-                await self.rows.update(tx, user_id, new)
+        async with self.updates.writing(user_id) as write:
+            async with self.database.transaction() as tx:
+                old = await self.rows.lock(tx, user_id)
+                if old is None:
+                    raise errors.NotFound("There is no such user")
+                new = from_object(change(as_object(old)))
+                changed = changed_fields(as_object(old), as_object(new))
+                if changed:
+                    await self.rows.update(tx, user_id, new, changed, write.position)
+            write.fields = changed
         if _member_profile(new) != _member_profile(old):
             for hook in self.on_changed:
                 await hook(user_id, _member_profile(new))

@@ -10,6 +10,7 @@ import orjson
 
 from homeserver.protocol.filters import EventFilter
 from homeserver.services.clock import Clock
+from homeserver.services.profiles.updates import ProfileUpdates
 from homeserver.services.relations.aggregations import Shown
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.sight import Sight, sight_of
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MAX_LETTERS = 100
+USERS = "org.matrix.msc4429.users"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Answers:
     ephemeral: Ephemeral
     device_lists: DeviceListChanges
     clock: Clock
+    profiles: ProfileUpdates
 
     async def make(self, request: SyncRequest, since: StreamToken | None, snapshot: Snapshot) -> Answer:
         """The answer to a sync from ``since`` up to the snapshot."""
@@ -103,6 +106,9 @@ class Answers:
         presence = await self._presence(request, since, now, windows.sharing)
         if presence or since is None:
             body["presence"] = {"events": presence}
+        users = await self._profiles(request, since, snapshot, windows.sharing)
+        if users:
+            body[USERS] = users
         now = await self._letters(request, since, now, body)
         if since is not None:
             news = await self.device_lists.news(
@@ -247,6 +253,22 @@ class Answers:
             request.requester, [event for window in windows for event in window.events]
         )  # fmt: skip
         return encoder
+
+    async def _profiles(
+        self, request: SyncRequest, since: StreamToken | None, snapshot: Snapshot, sharing: Sharing
+    ) -> dict[str, Any]:
+        """What changed in profiles, and those of people who are new to the reader (MSC4429)."""
+        wanted = request.filter.profile_fields
+        if not wanted:
+            return {}
+        if since is None:
+            joined = [entry.room_nid for entry in snapshot.rooms.values() if entry.membership == "join"]
+            news = await self.profiles.of_rooms(joined, wanted)
+        else:
+            news = await self.profiles.of_users(sharing.came, wanted)
+            to = snapshot.now.account_data
+            news |= await self.profiles.changed(request.user_id, wanted, since.account_data, to)
+        return {user_id: {"profile_updates": each.flat} for user_id, each in news.items()}
 
     # -- everything else ---------------------------------------------------------------------------
 
