@@ -33,6 +33,8 @@ _UNCHECKED = {
 }
 # Schemas that are narrower than what they describe, and which keywords of theirs are read differently (None: not at all).
 _KEYWORDS: Mapping[str, Mapping[str, str | None]] = {
+    # MSC3026: busy.
+    "GET /_matrix/client/v3/presence/{userId}/status": {"enum": None},
     # "One of" names the algorithms of today; others are an extension that the prose allows.
     "GET /_matrix/client/v3/room_keys/version": {"enum": None},
     "GET /_matrix/client/v3/room_keys/version/{version}": {"enum": None},

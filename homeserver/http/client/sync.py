@@ -14,7 +14,7 @@ from homeserver.services.sync.engine import Sync
 from homeserver.services.sync.request import MAX_TIMEOUT_MS, SyncRequest
 from homeserver.services.tokens import StreamToken
 
-PRESENCE = ("offline", "online", "unavailable")
+PRESENCE = ("offline", "online", "unavailable", "busy")
 EVERYTHING = Filter()
 # The parameter that asks for state at the end of the timeline, and the key it then stands under.
 STATE_AFTER = {

@@ -59,6 +59,7 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
         "what a user has said is redacted in one go",
         f"POST {_UNSTABLE}/org.matrix.msc4194/rooms/{{}}/redact/user/{{}}",
     ),
+    "org.matrix.msc3026.busy_presence": ("people can be busy", "PUT /_matrix/client/v3/presence/{}/status"),
     "org.matrix.msc4151.stable": ("rooms can be reported", "POST /_matrix/client/v3/rooms/{}/report"),
     "org.matrix.msc4260.stable": ("users can be reported", "POST /_matrix/client/v3/users/{}/report"),
     "uk.timedout.msc4323": (

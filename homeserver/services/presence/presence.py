@@ -100,7 +100,7 @@ class Presence:
         if not self.enabled or set_presence == OFFLINE:
             return
         user = self._users.setdefault(user_id, UserPresence())
-        user.device_says(device_id, set_presence, self.clock.now_ms())
+        user.device_syncs(device_id, set_presence, self.clock.now_ms())
         await self._follow(user_id, user)
 
     async def hear(self, told: Mapping[str, Mapping[str, Any]]) -> None:

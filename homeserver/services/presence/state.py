@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+BUSY = "busy"
+"""MSC3026: here, and not to be disturbed; in a call, say."""
 ONLINE = "online"
 UNAVAILABLE = "unavailable"
 OFFLINE = "offline"
-STATES = (ONLINE, UNAVAILABLE, OFFLINE)
+# The most present first.
+STATES = (BUSY, ONLINE, UNAVAILABLE, OFFLINE)
+_ACTIVE = (BUSY, ONLINE)
 
 # A device that neither synced nor said anything for so long is gone. Longer than a long poll and its answer take.
 DEVICE_TIMEOUT_MS = 90_000
@@ -56,11 +60,17 @@ class UserPresence:
             self.devices.pop(device_id, None)
             return
         # Who was never seen active was active at the latest when a first device of his appeared.
-        if state == ONLINE or not self.last_active_ms:
+        if state in _ACTIVE or not self.last_active_ms:
             self.last_active_ms = now_ms
         if device_id not in self.devices and len(self.devices) >= MAX_DEVICES:
             del self.devices[next(iter(self.devices))]
         self.devices[device_id] = DevicePresence(state, now_ms + DEVICE_TIMEOUT_MS)
+
+    def device_syncs(self, device_id: str, state: str, now_ms: int) -> None:
+        """A device that is busy does not stop being so by syncing: most clients say `online` there without knowing of it."""
+        known = self.devices.get(device_id)
+        is_busy = known is not None and known.state == BUSY and known.until_ms > now_ms
+        self.device_says(device_id, BUSY if is_busy else state, now_ms)
 
     def server_says(self, state: str, status_msg: str | None, last_active_ms: int, now_ms: int) -> None:
         """The user's own server tells how present he is, all of his devices together."""
@@ -74,7 +84,7 @@ class UserPresence:
         for device_id in [device_id for device_id, device in self.devices.items() if device.until_ms <= now_ms]:
             del self.devices[device_id]
         state = _most_present(device.state for device in self.devices.values())
-        active = state == ONLINE and now_ms - self.last_active_ms < CURRENTLY_ACTIVE_MS
+        active = state in _ACTIVE and now_ms - self.last_active_ms < CURRENTLY_ACTIVE_MS
         return Shown(state, self.status_msg, active)
 
     def content(self, now_ms: int) -> dict[str, Any]:
@@ -84,7 +94,7 @@ class UserPresence:
             content["last_active_ago"] = max(0, now_ms - self.last_active_ms)
         if self.status_msg is not None:
             content["status_msg"] = self.status_msg
-        if self.shown.state == ONLINE:
+        if self.shown.state in _ACTIVE:
             content["currently_active"] = self.shown.currently_active
         return content
 
