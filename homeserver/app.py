@@ -47,6 +47,7 @@ from homeserver.composition.thread_subscriptions import build_thread_subscriptio
 from homeserver.composition.travel import build_travel
 from homeserver.composition.voice_backend import VoiceBackend, build_voice_backend
 from homeserver.federation.dns import Dns
+from homeserver.federation.policy_servers import AskPolicyServer
 from homeserver.http.observer import Observer
 from homeserver.protocol.server_keys import ServerKey
 from homeserver.protocol.signing import SigningKey
@@ -119,7 +120,10 @@ def build_application(
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters, identity_servers)
     readers = build_readers(base, settings)
-    kernel = build_kernel(base, readers.rules, signing_key, keeps_redacted=settings.rooms.keep_redacted > 0)
+    kernel = build_kernel(
+        base, readers.rules, signing_key, keeps_redacted=settings.rooms.keep_redacted > 0,
+        policy_servers=None if federation.client is None else AskPolicyServer(federation.client),
+    )  # fmt: skip
     foreign = build_foreign_events(base, kernel)
     intake = build_intake(base, federation, foreign.standings, foreign.store_outliers, foreign.receive, kernel.outside)
     history = build_history(base, federation, intake, foreign)

@@ -55,7 +55,12 @@ def describe(
                 account_moderation=True,
             ),
             WellKnownEndpoints(
-                public_baseurl, well_known.server, _contacts(settings), well_known.support_page, client_extra
+                public_baseurl,
+                well_known.server,
+                _contacts(settings),
+                well_known.support_page,
+                client_extra,
+                well_known.policy_server_key,
             ),
             HealthEndpoints(check),
         ),

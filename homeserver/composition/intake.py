@@ -18,10 +18,12 @@ from homeserver.federation.incoming.supplies import StoreOutliers, Supplies
 from homeserver.federation.incoming.transactions import NoTransactions, Transactions
 from homeserver.federation.incoming.withdrawn import EndsOutside
 from homeserver.federation.pdu_checks import PduChecks
+from homeserver.federation.policy_servers import AskPolicyServer
 from homeserver.federation.remote_events import RemoteEvents
 from homeserver.federation.room_acl import RoomAcl
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.federation.transactions import TransactionEndpoints
+from homeserver.services.foreign_events.policy_checked import ReceivePolicyChecked
 from homeserver.services.foreign_events.standings import StandingsOf
 from homeserver.services.rooms.outside import OutsideMemberships
 from homeserver.storage.pdus import Pdus
@@ -74,7 +76,8 @@ def build_intake(
     remote = RemoteEvents(federation.client, checks)
     supplies = Supplies(remote, store_outliers, base.database, Pdus())
     gaps = Gaps(remote, standings, partial(arrival_depth, base.database))
-    incoming = Incoming(base.cache, standings, gaps, supplies, receive, Patience(base.clock))
+    checked = ReceivePolicyChecked(base.cache, receive, AskPolicyServer(federation.client))
+    incoming = Incoming(base.cache, standings, gaps, supplies, checked, Patience(base.clock))
     staging = _staging(base, incoming)
     ends = EndsOutside(
         base.database, checks, base.awake, base.rooms, base.events, StrippedStates(), outside, base.server_name

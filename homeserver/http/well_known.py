@@ -26,6 +26,8 @@ class WellKnownEndpoints:
     contacts: Sequence[Mapping[str, str]] = ()
     support_page: str | None = None
     client_extra: Mapping[str, Any] = field(default_factory=dict)
+    policy_server_key: str | None = None
+    """Unpadded base64: what rooms know the policy server of this name by."""
 
     @endpoint("GET", "/.well-known/matrix/client", auth=Auth.NONE)
     async def client(self, request: Request[None]) -> Response:
@@ -50,6 +52,13 @@ class WellKnownEndpoints:
         if self.support_page is not None:
             answer["support_page"] = self.support_page
         return answer
+
+    @endpoint("GET", "/.well-known/matrix/policy_server", auth=Auth.NONE)
+    async def policy_server(self, request: Request[None]) -> Response:
+        """What a room needs to have its events checked by the policy server of this domain."""
+        if self.policy_server_key is None:
+            raise errors.NotFound("There is no policy server here")
+        return {"public_keys": {"ed25519": self.policy_server_key}}
 
 
 @dataclass(frozen=True, slots=True)

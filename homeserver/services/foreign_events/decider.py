@@ -106,6 +106,8 @@ class Decider:
             reason = self._why_not_in(self.course.current, event)
             if reason is not None:
                 return self._keep_aside(event, before, SOFT_FAILED, place), reason
+        if arrival.unwanted is not None:
+            return self._keep_aside(event, before, SOFT_FAILED, place), arrival.unwanted
         self._accept(arrival, before, place, gap=bool(told) and not self.past)
         return Outcome.ACCEPTED, ""
 

@@ -59,3 +59,5 @@ class Arrival:
 
     event: Event
     told: tuple[ToldState, ...] = ()
+    unwanted: str | None = None
+    """Why the room's policy server does not recommend it; None where it does, or there is none."""

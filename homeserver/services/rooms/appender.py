@@ -18,13 +18,16 @@ from homeserver.protocol.client_event import split
 from homeserver.protocol.errors import Unavailable
 from homeserver.protocol.event_format import MAX_PREV_EVENTS
 from homeserver.protocol.events import Event, StateKey
+from homeserver.protocol.policy_server import PolicyServer, is_checked
 from homeserver.protocol.relations import relation_of
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock
+from homeserver.services.foreign_events.room_locks import RoomLocks
 from homeserver.services.rooms.append import Also, Append, NewEvent, TipMoved, Transaction
 from homeserver.services.rooms.event_writer import EventWriter
 from homeserver.services.rooms.live_room import CurrentState, LiveRoom, RoomTip
+from homeserver.services.rooms.policy_servers import PolicyServers, policy_server_in
 from homeserver.services.rooms.redacted_forms import RedactedForms
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
@@ -88,13 +91,21 @@ class Appender:
     """The one way by which this server's own events enter a room."""
 
     def __init__(
-        self, cache: RoomCache, writer: EventWriter, clock: Clock, server_name: str, signing_key: SigningKey
+        self,
+        cache: RoomCache,
+        writer: EventWriter,
+        clock: Clock,
+        server_name: str,
+        signing_key: SigningKey,
+        policy_servers: PolicyServers | None = None,
     ) -> None:
         self._cache = cache
         self._writer = writer
         self._clock = clock
         self._server_name = server_name
         self._signing_key = signing_key
+        self._policy_servers = policy_servers
+        self._asking = RoomLocks()
         self._last_founding_ms = 0
 
     async def commit(self, room_id: str, plan: Callable[[LiveRoom], Plan]) -> list[TimelineEvent]:
@@ -121,12 +132,47 @@ class Appender:
             await asyncio.shield(room.committing)
 
     async def append(self, room: LiveRoom, plan: Plan) -> list[TimelineEvent]:
-        """Build onto this very room. Raises TipMoved where it is no longer the current one."""
+        """Build onto this very room. Raises TipMoved where it is no longer the current one, and what its policy server says
+        against the events.
+        """
         if room.retired:
             raise TipMoved
-        append = self._build(room, plan)
+        policy_server = self._policy_server_of(room, plan.drafts)
+        append = (
+            self._build(room, plan) if policy_server is None else await self._recommended(room, plan, policy_server)
+        )
         self._writer.submit(append)
         return await asyncio.shield(append.done)
+
+    def _policy_server_of(self, room: LiveRoom, drafts: Sequence[EventDraft]) -> PolicyServer | None:
+        """Who has to be asked about these events."""
+        if self._policy_servers is None:
+            return None
+        policy_server = policy_server_in(room)
+        return policy_server if any(is_checked(each.type, each.state_key) for each in drafts) else None
+
+    async def _recommended(self, room: LiveRoom, plan: Plan, policy_server: PolicyServer) -> Append:
+        """Build, and have the policy server sign; one plan at a time in each room, so that own ones do not overtake each
+        other. Raises TipMoved where the room has moved meanwhile.
+        """
+        async with self._asking.of(room.room_id):
+            if room.retired:
+                raise TipMoved
+            built_on = room.tip.version
+            speculation = _Speculation(room, room.tip)
+            events = [self._build_one(speculation, draft) for draft in plan.drafts]
+            events = [await self._signed(policy_server, each) for each in events]
+            if room.retired or room.tip.version != built_on:
+                raise TipMoved
+            return self._take_place(room, plan, speculation, events)
+
+    async def _signed(self, policy_server: PolicyServer, new: NewEvent) -> NewEvent:
+        assert self._policy_servers is not None
+        if not is_checked(new.event.type, new.event.state_key):
+            return new
+        event = await self._policy_servers.sign(policy_server, new.event, insist=True)
+        body, envelope = split(event)
+        return replace(new, event=event, body=body, envelope=envelope)
 
     async def build(self, room_id: str, draft: EventDraft) -> Event:
         """An event on the room's tip that is not written: others have to sign it first. The room moves on meanwhile.
@@ -135,7 +181,9 @@ class Appender:
         """
         room = await self._cache.get(room_id)
         await self._settled(room)
-        return self._build_one(_Speculation(room, room.tip), draft).event
+        new = self._build_one(_Speculation(room, room.tip), draft)
+        policy_server = self._policy_server_of(room, [draft])
+        return (new if policy_server is None else await self._signed(policy_server, new)).event
 
     async def found(self, founding: Founding, claim: ClaimRoomId) -> LiveRoom:
         """Make a room of its first events, in one commit: either all of them are there afterwards, or none.
@@ -180,6 +228,9 @@ class Appender:
     def _build(self, room: LiveRoom, plan: Plan) -> Append:
         speculation = _Speculation(room, room.tip)
         events = [self._build_one(speculation, draft) for draft in plan.drafts]
+        return self._take_place(room, plan, speculation, events)
+
+    def _take_place(self, room: LiveRoom, plan: Plan, speculation: _Speculation, events: list[NewEvent]) -> Append:
         if plan.transaction is not None:
             events[-1].transaction = plan.transaction
         # All drafts have passed: from here on nothing can refuse, and the next builder sees these events.
