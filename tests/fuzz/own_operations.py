@@ -13,7 +13,20 @@ from tests.spec.validator import Operation
 
 API = "ours"
 # A declaration does not say what its handler reads of the query.
-QUERY = ("limit", "from", "to", "since", "timeout", "dir", "access_token", "join_request", "device_id", "room_id")
+QUERY = (
+    "limit",
+    "from",
+    "to",
+    "since",
+    "timeout",
+    "dir",
+    "access_token",
+    "join_request",
+    "device_id",
+    "room_id",
+    "sid",
+    "token",
+)
 DELAYED = "org.matrix.msc4140.delay"
 STICKY = "org.matrix.msc4354.sticky_duration_ms"
 DEEPEST = 6

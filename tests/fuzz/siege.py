@@ -16,7 +16,7 @@ from tests.spec.validator import Operation
 # The gateway errors are documented answers about somebody else, or about a file that is on its way.
 ACCEPTED_FAILURES = {502, 504}
 ROUNDS_ON_ONE_GROUND = 4
-PAGES = ("/setup", "/fallback/web", "/rtc", "/rtc/v1", "/validate")
+PAGES = ("/setup", "/fallback/web", "/rtc", "/rtc/v1", "/validate", "/email/submit_token")
 # What would end the accounts that the siege is carried out with.
 SPARED = {
     "POST /_matrix/client/v3/logout",
