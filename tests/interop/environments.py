@@ -53,6 +53,11 @@ def js_command() -> list[str]:
     return [str(node), str(project / "driver.mjs")]
 
 
+def synadm_program() -> Path:
+    """The command line tool of administrators, as it is published."""
+    return _python_environment("synadm", DRIVERS / "requirements-synadm.txt").with_name("synadm")
+
+
 def synapse_python() -> Path:
     """The Python that can run Synapse: VOICECHAT_INTEROP_SYNAPSE_PYTHON, else one installed here."""
     given = os.environ.get("VOICECHAT_INTEROP_SYNAPSE_PYTHON")
