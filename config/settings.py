@@ -26,6 +26,7 @@ def key(default: Any, doc: str, **checks: Any) -> Any:
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
 MEBIBYTE = 1024 * 1024
+PRESETS = ("private_chat", "trusted_private_chat", "public_chat")
 RESOURCES = ("client", "federation", "keys", "media", "admin", "voice", "well_known")
 
 
@@ -136,6 +137,9 @@ class AccountSettings:
 class RoomSettings:
     default_version: str = key("12", "Version of new rooms.")
     require_membership_for_aliases: bool = key(True, "Only members of a room may give it an alias.")
+    encrypt_by_default: tuple[str, ...] = key(
+        (), "Presets whose rooms are encrypted from the start, such as [private_chat].", choices=PRESETS
+    )
     keep_redacted: int = key(
         7 * DAY_MS,
         "How long moderators of a room can see what redacted messages said; 0 to keep nothing.",

@@ -10,7 +10,7 @@ from config.settings import ListenerSettings, Settings
 from homeserver.composition.foundation import Foundation
 from homeserver.http.auth import Authenticator, ServerAuthenticator
 from homeserver.http.client.capabilities import CapabilityEndpoints
-from homeserver.http.client.versions import VersionEndpoints, unstable_features
+from homeserver.http.client.versions import VersionEndpoints, forced_encryption, unstable_features
 from homeserver.http.edge import Edge
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.limits import ClientAddresses, RateLimiter
@@ -65,7 +65,8 @@ def describe(
             HealthEndpoints(check),
         ),
     ]
-    return [*described, *endpoints_of(VersionEndpoints(unstable_features(described)))]
+    features = {**unstable_features(described), **forced_encryption(settings.rooms.encrypt_by_default)}
+    return [*described, *endpoints_of(VersionEndpoints(features))]
 
 
 def _contacts(settings: Settings) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from homeserver.services.administration.room_reading import AllSeeingReaders
 from homeserver.services.members import ReadMembers
 from homeserver.services.relations.aggregations import BundledAggregations
 from homeserver.services.timeline.context import ReadContext
+from homeserver.services.timeline.event_anywhere import ReadEventAnywhere
 from homeserver.services.timeline.event_at_time import FindEventAtTime, HistoryElsewhere
 from homeserver.services.timeline.gaps import FillHistory, Pages
 from homeserver.services.timeline.initial_sync import ReadFirstLook
@@ -90,12 +91,14 @@ def build_reading(
         readers.presence,
         readers.receipts,
     )
+    read = ReadEvent(opener, visibility, finder, presenter, redacted)
     endpoints = endpoints_of(
         RoomInitialSyncEndpoints(look),
         RoomMessagesEndpoints(messages),
         RoomContextEndpoints(context),
         RoomEventReadEndpoints(
-            ReadEvent(opener, visibility, finder, presenter, redacted),
+            read,
+            ReadEventAnywhere(database, base.events, read),
             FindEventAtTime(database, opener, history, stream, elsewhere),
         ),
         RoomStateReadEndpoints(ReadState(opener, past, presenter)),

@@ -93,8 +93,9 @@ def build_rooms(
     upgrade = UpgradeRoom(cache, appender, found, aliases, listed, directory.published, members.profiles, carry)
     _follow_accounts(accounts, kernel, members, readers)
     by_address = accounts.identity_servers.invite_by_address(cache, members.invite, set_state)
+    encrypted = frozenset(settings.rooms.encrypt_by_default)
     endpoints = endpoints_of(
-        RoomCreationEndpoints(create, base.server_name, limiter, InviteAddressesToNewRoom(by_address)),
+        RoomCreationEndpoints(create, base.server_name, limiter, InviteAddressesToNewRoom(by_address), encrypted),
         RoomUpgradeEndpoints(upgrade),
         MembershipEndpoints(
             directory.resolve,

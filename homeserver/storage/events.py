@@ -22,6 +22,8 @@ BY_IDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_id = ANY($1::text[]) AND
 
 BY_NIDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_nid = ANY($1::bigint[]) ORDER BY e.event_nid"
 
+ROOM_OF = "SELECT r.room_id FROM events e JOIN rooms r USING (room_nid) WHERE e.event_id = $1 AND e.position IS NOT NULL"
+
 ENVELOPES = "SELECT event_id, body, envelope FROM events WHERE event_id = ANY($1::text[])"
 
 # Newest first. Rejected and soft-failed events have no position.
@@ -60,6 +62,11 @@ class Events:
     async def by_nids(self, q: Queries, event_nids: Sequence[int]) -> list[Record]:
         """Events with these numbers, in order."""
         return await q.fetch(BY_NIDS, event_nids)
+
+    async def room_of(self, q: Queries, event_id: str) -> str | None:
+        """The room in whose timeline an event is."""
+        room_id: str | None = await q.fetchval(ROOM_OF, event_id)
+        return room_id
 
     async def envelopes(self, q: Queries, event_ids: Sequence[str]) -> dict[str, tuple[bytes, bytes]]:
         """(body, envelope) by event id: the two halves of the PDU."""

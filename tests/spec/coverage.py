@@ -48,9 +48,6 @@ WHY_MISSING = {
     "report_content": "reports and moderation come later",
     "space_hierarchy": "spaces come later",
     "voip": "calls come later",
-    "old_sync": "deprecated since r0; clients use /sync",
-    "peeking_events": "deprecated since r0; clients use /sync",
-    "room_initial_sync": "deprecated since r0; clients use /sync",
 }
 LATER = "not yet built"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from homeserver.services.identity_servers.invite import (
 )
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.creation.create_room import CreateRoom
-from homeserver.services.rooms.creation.wishes import InitialState, RoomWishes
+from homeserver.services.rooms.creation.wishes import InitialState, RoomWishes, with_encryption
 
 
 class InitialStateBody(msgspec.Struct):
@@ -60,6 +60,7 @@ class RoomCreationEndpoints:
     server_name: str
     limiter: AnyRateLimiter
     invite_new: InviteAddressesToNewRoom
+    encrypted_presets: Collection[str] = ()
 
     @endpoint("POST", "/_matrix/client/v3/createRoom", suspended=False, body=CreateRoomBody, limit="room_create")
     async def create_room(self, request: Request[CreateRoomBody]) -> Response:
@@ -75,9 +76,13 @@ class RoomCreationEndpoints:
     def _wishes(self, body: CreateRoomBody) -> RoomWishes:
         is_public = body.visibility == "public"
         alias_name = body.room_alias_name
+        # "If unspecified, the server should use the visibility to determine which preset to use."
+        preset = body.preset or ("public_chat" if is_public else "private_chat")
+        initial_state = [InitialState(each.type, each.content, each.state_key) for each in body.initial_state or ()]
+        if preset in self.encrypted_presets:
+            initial_state = with_encryption(initial_state)
         return RoomWishes(
-            # "If unspecified, the server should use the visibility to determine which preset to use."
-            preset=body.preset or ("public_chat" if is_public else "private_chat"),
+            preset=preset,
             room_version=body.room_version,
             is_public=is_public,
             name=body.name,
@@ -85,7 +90,7 @@ class RoomCreationEndpoints:
             alias=None if alias_name is None else new_alias(alias_name, self.server_name),
             creation_content=body.creation_content or {},
             power_level_override=body.power_level_content_override or {},
-            initial_state=[InitialState(each.type, each.content, each.state_key) for each in body.initial_state or ()],
+            initial_state=initial_state,
             invite=body.invite or (),
             is_direct=bool(body.is_direct),
         )

@@ -8,6 +8,7 @@ from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Raw, Response
 from homeserver.protocol.errors import MissingParam
+from homeserver.services.timeline.event_anywhere import ReadEventAnywhere
 from homeserver.services.timeline.event_at_time import FindEventAtTime
 from homeserver.services.timeline.single_event import ReadEvent
 
@@ -21,6 +22,7 @@ class RoomEventReadEndpoints:
     """Single events."""
 
     read: ReadEvent
+    read_anywhere: ReadEventAnywhere
     at_time: FindEventAtTime
 
     @endpoint("GET", "/_matrix/client/v3/rooms/{room_id}/event/{event_id}", guests=True)
@@ -28,6 +30,11 @@ class RoomEventReadEndpoints:
         unredacted = request.query.boolean(UNREDACTED) or request.query.boolean(UNSTABLE_PREFIX + UNREDACTED)
         room_id, event_id = request.path["room_id"], request.path["event_id"]
         return Raw(await self.read(request.requester, room_id, event_id, unredacted=unredacted))
+
+    @endpoint("GET", "/_matrix/client/v3/events/{event_id}", guests=True)
+    async def event_anywhere(self, request: Request[None]) -> Response:
+        """Deprecated since r0."""
+        return Raw(await self.read_anywhere(request.requester, request.path["event_id"]))
 
     @endpoint("GET", "/_matrix/client/v1/rooms/{room_id}/timestamp_to_event")
     async def timestamp_to_event(self, request: Request[None]) -> Response:

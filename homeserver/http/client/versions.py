@@ -100,6 +100,11 @@ def unstable_features(endpoints: Iterable[Endpoint]) -> dict[str, bool]:
     return {flag: True for flag, (_, promised) in FEATURES.items() if promised in served}
 
 
+def forced_encryption(presets: Iterable[str]) -> dict[str, bool]:
+    """Element's flags for presets whose rooms are encrypted by the server: `io.element.e2ee_forced.private` and so on."""
+    return {f"io.element.e2ee_forced.{preset.removesuffix('_chat')}": True for preset in presets}
+
+
 def _anonymous(path: str) -> str:
     return "/".join("{}" if segment.startswith("{") else segment for segment in path.split("/"))
 

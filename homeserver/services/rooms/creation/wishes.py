@@ -11,6 +11,8 @@ from homeserver.protocol.identifiers import is_user_id
 
 MAX_INITIAL_STATE = 500
 MAX_INVITES = 250
+ENCRYPTION = "m.room.encryption"
+MEGOLM = "m.megolm.v1.aes-sha2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,13 @@ class RoomWishes:
     initial_state: Sequence[InitialState] = ()
     invite: Sequence[str] = ()
     is_direct: bool = False
+
+
+def with_encryption(wished: Sequence[InitialState]) -> list[InitialState]:
+    """The same state, and encryption where it says nothing of that: Element's `e2ee_forced`."""
+    if any((each.type, each.state_key) == (ENCRYPTION, "") for each in wished):
+        return list(wished)
+    return [InitialState(ENCRYPTION, {"algorithm": MEGOLM}), *wished]
 
 
 def check_wishes(wishes: RoomWishes) -> None:
