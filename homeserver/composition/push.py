@@ -82,7 +82,14 @@ def build_push(
     pushers = Pushers(base.database, rows, registry, base.clock, allow_http=not outgoing.verify_tls)
     delivery = PushDelivery(pushers, GuardedGateways(connections), readers.unread, base.clock)
     badges = Badges(registry, readers.unread, delivery)
-    targets = Targets(registry, readers.push_rules.rulesets, readers.ignored, readers.thread_readers)
+    targets = Targets(
+        registry,
+        readers.push_rules.rulesets,
+        readers.ignored,
+        readers.invite_filters,
+        accounts.standings,
+        readers.thread_readers,
+    )
     feed = PushFeed(
         base.database, StrippedStates(), registry, base.cache, targets, Telling(readers.unread.threads), readers.unread,
         delivery, badges, base.clock,

@@ -150,6 +150,7 @@ def _build_unread(base: Foundation, data: _AccountData) -> Unread:
         rulesets=data.push_rules.rulesets,
         loudness=Loudness(base.database, rows, data.push_rules.rulesets, base.cache),
         ignored=data.ignored,
+        invites=data.invites,
         threads=Threads(base.database, rows),
         own_reads=own_reads,
         server_name=base.server_name,

@@ -48,6 +48,14 @@ class InviteFilters:
         filters = await self._of_users(list(user_ids))
         return {user_id for user_id, each in filters.items() if each.verdict(inviter) is not Verdict.ALLOW}
 
+    def known(self, user_id: str) -> InviteFilter | None:
+        """The user's filter, where it is in memory."""
+        return self._filters.get(user_id)
+
+    async def load(self, user_ids: Sequence[str]) -> None:
+        """Have the filters of these users in memory: at most one statement."""
+        await self._of_users(user_ids)
+
     async def _of_users(self, user_ids: Sequence[str]) -> dict[str, InviteFilter]:
         """One statement for those whose filters are not in memory."""
         found = {user_id: known for user_id in user_ids if (known := self._filters.get(user_id)) is not None}

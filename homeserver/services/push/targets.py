@@ -18,9 +18,11 @@ from homeserver.services.unread.rules import action_for, room_facts
 
 if TYPE_CHECKING:
     from homeserver.services.account_data.ignored import IgnoredUsers
+    from homeserver.services.account_data.invite_filters import InviteFilters
     from homeserver.services.push.registry import PusherRegistry
     from homeserver.services.rooms.live_room import LiveRoom
     from homeserver.services.rooms.timeline_event import TimelineEvent
+    from homeserver.services.standing.standings import Standings
     from homeserver.services.thread_subscriptions.readers import ThreadReaders
 
 
@@ -31,11 +33,13 @@ class Targets:
     registry: PusherRegistry
     rulesets: Rulesets
     ignored: IgnoredUsers
+    invites: InviteFilters
+    standings: Standings
     thread_readers: ThreadReaders
 
     async def of_event(self, event: TimelineEvent, room: LiveRoom) -> dict[str, Action]:
         """Users with pushers whom the event notifies, and what it is to them."""
-        readers = await self._not_ignoring(event.sender, self._readers(event, room))
+        readers = await self._listening(event, self._readers(event, room))
         if not readers:
             return {}
         facts = EventFacts(
@@ -54,7 +58,7 @@ class Targets:
         invited = event.state_key
         if event.membership != "invite" or invited is None or invited not in self.registry.pushed:
             return {}
-        readers = await self._not_ignoring(event.sender, [invited])
+        readers = await self._listening(event, [invited])
         facts = EventFacts(orjson.loads(event.body), RoomFacts(0), room_id=event.room_id)
         decisions = await self._decisions(facts, readers)
         actions = {user_id: decisions[user_id].for_reader(ReaderFacts(user_id)) for user_id in readers}
@@ -69,9 +73,18 @@ class Targets:
             readers.append(invited)
         return readers
 
-    async def _not_ignoring(self, sender: str, readers: Collection[str]) -> list[str]:
-        ignored = await self.ignored.of_users(readers)
-        return [user_id for user_id in readers if sender not in ignored[user_id]]
+    async def _listening(self, event: TimelineEvent, readers: Collection[str]) -> list[str]:
+        """Not those who are locked, who ignore the sender, or who do not see this invitation."""
+        sender, ignored = event.sender, await self.ignored.of_users(readers)
+        deaf = set[str]()
+        invited = event.state_key if event.membership == "invite" else None
+        if invited is not None and invited in readers:
+            deaf = await self.invites.not_seeing(sender, [invited])
+        return [
+            user_id
+            for user_id in readers
+            if sender not in ignored[user_id] and user_id not in deaf and not self.standings.is_locked(user_id)
+        ]
 
     async def _decisions(self, facts: EventFacts, readers: Collection[str]) -> Mapping[str, Decision]:
         """What the rules of each reader make of the event; the same rules are asked once."""

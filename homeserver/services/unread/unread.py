@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from homeserver.protocol.invite_filter import ALLOW_ALL, Verdict
 from homeserver.services.account_data.ignored import IgnoredUsers
+from homeserver.services.account_data.invite_filters import InviteFilters
 from homeserver.services.announcer import Resolved
 from homeserver.services.awake import AwakeUser, AwakeUsers
 from homeserver.services.push_rules.rulesets import Rulesets
@@ -75,6 +77,7 @@ class Unread:
     rulesets: Rulesets
     loudness: Loudness
     ignored: IgnoredUsers
+    invites: InviteFilters
     threads: Threads
     own_reads: OwnReads
     server_name: str
@@ -125,6 +128,9 @@ class Unread:
 
     async def _totals(self, user_ids: Sequence[str]) -> dict[str, int]:
         users = await self.awake.get_many(user_ids)
+        invited = [user_id for user_id, user in users.items() if user.with_membership("invite")]
+        if invited:
+            await self.invites.load(invited)
         uncounted = {user_id: self._uncounted(user_id, user) for user_id, user in users.items()}
         missing = {user_id: each for user_id, each in uncounted.items() if each.room_ids}
         counted = await self._count_many(missing) if missing else {}
@@ -134,6 +140,8 @@ class Unread:
         """The same for one user from memory; None where it would have to be counted."""
         user = self.awake.peek(user_id)
         if user is None or self._uncounted(user_id, user).room_ids:
+            return None
+        if user.with_membership("invite") and self.invites.known(user_id) is None:
             return None
         return self._total(user_id, user, {})
 
@@ -146,8 +154,13 @@ class Unread:
         reader = self._reader(user_id, user)
         tallies = {**counted, **(reader.rooms if reader is not None else {})}
         ignored = reader.ignored if reader is not None else frozenset()
-        invitations = sum(e.membership == "invite" and e.sender not in ignored for e in user.rooms.values())
-        return invitations + sum(tally.notifications for tally in tallies.values())
+        return self._invitations(user_id, user, ignored) + sum(tally.notifications for tally in tallies.values())
+
+    def _invitations(self, user_id: str, user: AwakeUser, ignored: frozenset[str]) -> int:
+        """Those that the user sees; all, where his filter is not in memory."""
+        entries = (user.rooms[room_id] for room_id in user.with_membership("invite"))
+        wanted = self.invites.known(user_id) or ALLOW_ALL
+        return sum(e.sender not in ignored and wanted.verdict(e.sender) is Verdict.ALLOW for e in entries)
 
     # -- counted in the database --------------------------------------------------------------------
 
