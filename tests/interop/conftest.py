@@ -20,6 +20,8 @@ COMMANDS: dict[str, Callable[[], list[str]]] = {
     "nio": environments.nio_command,
     "mautrix": environments.mautrix_command,
     "js": environments.js_command,
+    # The same client, which lists its rooms by sliding sync.
+    "sliding": lambda: [*environments.js_command(), "--sliding"],
 }
 
 

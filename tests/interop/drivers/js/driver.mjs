@@ -7,6 +7,7 @@ import { decryptAttachment, encryptAttachment } from "./attachments.mjs";
 import { everyday } from "./everyday.mjs";
 import { Inbox, run, until } from "./lines.mjs";
 import { Network } from "./network.mjs";
+import { proposals, slidingSync } from "./proposals.mjs";
 import { screens } from "./screens.mjs";
 import { Verification } from "./verification.mjs";
 
@@ -53,7 +54,7 @@ class JsDriver {
         };
         const asElement = { timelineSupport: true, fetchFn: this.#network.fetch };
         this.#client = sdk.createClient({ baseUrl, userId, deviceId, accessToken, cryptoCallbacks, ...asElement });
-        Object.assign(this, screens(this.#client), everyday(this.#client));
+        Object.assign(this, screens(this.#client), everyday(this.#client), proposals(this.#client));
         await this.#client.initRustCrypto({ useIndexedDB: false });
         this.#verification = new Verification(this.#client);
         this.#listen();
@@ -62,6 +63,7 @@ class JsDriver {
             lazyLoadMembers: true,
             threadSupport: true,
             pendingEventOrdering: sdk.PendingEventOrdering.Detached,
+            slidingSync: process.argv.includes("--sliding") ? slidingSync(this.#client, baseUrl) : undefined,
         });
         await until(() => this.#client.isInitialSyncComplete(), "the first sync");
         return { user_id: userId, device_id: deviceId };
