@@ -139,7 +139,9 @@ def build_application(
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
     appservices = build_appservices(base, settings, accounts, readers, kernel, rooms, encryption)
-    push = build_push(base, settings, accounts, readers, kernel, reading.visibility, dns)
+    push = build_push(
+        base, settings, accounts, readers, kernel, reading.visibility, dns, letters, signing_key, public_baseurl
+    )
     media = build_media(base, settings, federation)
     previews = build_previews(base, settings, media, public_baseurl, dns)
     moderation = build_moderation(base, settings, accounts, readers, kernel, media, rooms)

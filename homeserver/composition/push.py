@@ -8,13 +8,16 @@ from config.settings import Settings
 from homeserver.composition.accounts import AccountServices
 from homeserver.composition.foundation import Foundation
 from homeserver.composition.kernel import Kernel
+from homeserver.composition.push_mail import build_push_mail
 from homeserver.composition.readers import ReaderServices
 from homeserver.federation.addresses import AddressGuard
 from homeserver.federation.connections import Connections
 from homeserver.federation.dns import Dns, SystemDns
 from homeserver.http.client.pushers import NotificationEndpoints, PusherEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.protocol.signing import SigningKey
 from homeserver.services.account_data.device_settings import DeviceSettings
+from homeserver.services.mail.letters import Letters
 from homeserver.services.push import badges as badge_times
 from homeserver.services.push.badges import Badges
 from homeserver.services.push.delivery import PushDelivery
@@ -72,6 +75,9 @@ def build_push(
     kernel: Kernel,
     visibility: Visibility,
     dns: Dns | None,
+    letters: Letters | None,
+    signing_key: SigningKey,
+    public_baseurl: str,
 ) -> PushServices:
     """Listeners do next to nothing while nobody has a pusher."""
     outgoing, rows = settings.outgoing_http, PusherRows()
@@ -79,7 +85,10 @@ def build_push(
     connections = Connections(dns or SystemDns(), guard, verify_tls=outgoing.verify_tls)
     registry = PusherRegistry(base.database, rows)
     # Who does not check certificates tests, and may do so without any.
-    pushers = Pushers(base.database, rows, registry, base.clock, allow_http=not outgoing.verify_tls)
+    pushers = Pushers(
+        base.database, rows, registry, base.clock, lambda: kernel.writer.position.current,
+        allow_http=not outgoing.verify_tls,
+    )  # fmt: skip
     delivery = PushDelivery(pushers, GuardedGateways(connections), readers.unread, base.clock)
     badges = Badges(registry, readers.unread, delivery)
     targets = Targets(
@@ -99,7 +108,9 @@ def build_push(
     _run(base, kernel, connections, registry, feed, delivery, badges, progress)
     notifications = _build_notifications(base, readers, kernel, visibility)
     endpoints = endpoints_of(PusherEndpoints(pushers), NotificationEndpoints(notifications))
-    return PushServices(pushers, feed, delivery, notifications.past, list(endpoints))
+    past = notifications.past
+    mail = build_push_mail(base, accounts, readers, pushers, past, letters, signing_key, public_baseurl)
+    return PushServices(pushers, feed, delivery, past, [*endpoints, *mail])
 
 
 def _build_notifications(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -32,15 +32,15 @@ too_many AS (
 ),
 stored AS (
     INSERT INTO pushers AS p (user_id, app_id, pushkey, kind, device_id, app_display_name, device_display_name, profile_tag,
-                              lang, data, enabled, set_ms)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                              lang, data, enabled, set_ms, behind)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $15)
     ON CONFLICT (user_id, app_id, pushkey) DO UPDATE
     SET kind = excluded.kind, device_id = excluded.device_id, app_display_name = excluded.app_display_name,
         device_display_name = excluded.device_display_name, profile_tag = excluded.profile_tag, lang = excluded.lang,
         data = excluded.data, enabled = excluded.enabled, set_ms = excluded.set_ms
-    RETURNING pusher_nid
+    RETURNING pusher_nid, behind
 )
-SELECT (SELECT pusher_nid FROM stored),
+SELECT (SELECT pusher_nid FROM stored), (SELECT behind FROM stored),
        ARRAY(SELECT pusher_nid FROM elsewhere UNION SELECT pusher_nid FROM too_many)
 """
 
@@ -112,8 +112,11 @@ class PusherRows:
         """Everybody's."""
         return [_pusher(row) for row in await q.fetch(ALL)]
 
-    async def set(self, q: Queries, new: Pusher, *, append: bool, maximum: int) -> tuple[int, list[int]]:
-        """Its number, and those of the pushers that go for it: of other users unless `append`, and beyond `maximum`."""
+    async def set(self, q: Queries, new: Pusher, *, append: bool, maximum: int) -> tuple[Pusher, list[int]]:
+        """It as it is stored, and the numbers of those that go for it: of other users unless `append`, and beyond `maximum`.
+
+        One that was there keeps its number, and how far it was.
+        """
         row = await q.fetchrow(
             SET,
             new.user_id,
@@ -130,9 +133,10 @@ class PusherRows:
             new.set_ms,
             append,
             maximum,
+            new.behind,
         )
         assert row is not None
-        return row[0], row[1]
+        return replace(new, pusher_nid=row[0], behind=row[1]), row[2]
 
     async def delete(self, q: Queries, pusher_nids: Collection[int]) -> None:
         """These."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from homeserver.services.push.checks import HTTP
 from homeserver.services.push.waiting import Waiting
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.visibility import joined_since
@@ -46,7 +47,7 @@ class PushProgress:
         self.feed.newest = newest
         self.feed.behind_at = self._start()
         for pusher in self.feed.registry.all():
-            if pusher.behind is not None:
+            if pusher.kind == HTTP and pusher.behind is not None:
                 waiting = Waiting(pusher.pusher_nid, stored_behind=pusher.behind)
                 self.feed.delivery.waiting[pusher.pusher_nid] = waiting
 
@@ -59,7 +60,9 @@ class PushProgress:
         """Up to where each pusher has been told everything."""
         stored = self.feed.newest if self._stored is None else self._stored
         return {
-            each.pusher_nid: each.behind if each.behind is not None else stored for each in self.feed.registry.all()
+            each.pusher_nid: each.behind if each.behind is not None else stored
+            for each in self.feed.registry.all()
+            if each.kind == HTTP
         }
 
     async def catch_up(self) -> None:

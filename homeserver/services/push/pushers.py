@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from homeserver.protocol import errors
@@ -40,12 +40,15 @@ class Mailboxes(Protocol):
 
 @dataclass(slots=True)
 class Pushers:
-    """Commands. `mailboxes`: None where the server sends no mail. `allow_http`: settings of tests."""
+    """Commands. `newest`: where the stream of events stands. `allow_http`: settings of tests. `mailboxes`: None where the
+    server sends no mail.
+    """
 
     queries: Queries
     rows: PusherRows
     registry: PusherRegistry
     clock: Clock
+    newest: Callable[[], int]
     allow_http: bool = False
     mailboxes: Mailboxes | None = None
     _setting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -73,15 +76,17 @@ class Pushers:
             data=checked.data,
             enabled=body.enabled,
             set_ms=self.clock.now_ms(),
+            # What is unread already is no reason for mail.
+            behind=self.newest() if kind == EMAIL else None,
         )
         # One after the other: the same key of two users at once must not stay with both.
         async with self._setting:
             await self._store(new, append=body.append)
 
     async def _store(self, new: Pusher, *, append: bool) -> None:
-        pusher_nid, gone = await self.rows.set(self.queries, new, append=append, maximum=MAX_PUSHERS_OF_USER)
+        stored, gone = await self.rows.set(self.queries, new, append=append, maximum=MAX_PUSHERS_OF_USER)
         self.registry.remove(gone)
-        self.registry.put(replace(new, pusher_nid=pusher_nid))
+        self.registry.put(stored)
 
     async def _own_address(self, user_id: str, app_id: str, address: str) -> str:
         """The address as it was proved. Raises InvalidParam."""

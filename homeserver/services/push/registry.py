@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from homeserver.services.push.checks import HTTP
+from homeserver.services.push.checks import EMAIL, HTTP
 from homeserver.storage.pushers import Pusher, PusherRows
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class PusherRegistry:
     _by_user: dict[str, dict[int, Pusher]] = field(default_factory=dict)
     _by_nid: dict[int, Pusher] = field(default_factory=dict)
     _pushed: set[str] = field(default_factory=set)
+    _mailed: set[str] = field(default_factory=set)
 
     async def load(self) -> None:
         """Once, before the first request."""
@@ -35,6 +36,11 @@ class PusherRegistry:
     def pushed(self) -> AbstractSet[str]:
         """Who has a push gateway that is to be told something."""
         return self._pushed
+
+    @property
+    def mailed(self) -> AbstractSet[str]:
+        """Who is told by mail what he has not read."""
+        return self._mailed
 
     def of_user(self, user_id: str) -> list[Pusher]:
         """The user's, in the order in which they were first set."""
@@ -61,10 +67,11 @@ class PusherRegistry:
             self._tell_gone(pusher)
 
     def _place(self, user_id: str) -> None:
-        if self.enabled_of(user_id, HTTP):
-            self._pushed.add(user_id)
-        else:
-            self._pushed.discard(user_id)
+        for kind, users in ((HTTP, self._pushed), (EMAIL, self._mailed)):
+            if self.enabled_of(user_id, kind):
+                users.add(user_id)
+            else:
+                users.discard(user_id)
 
     def remove(self, pusher_nids: Collection[int]) -> None:
         """Follow a committed deletion."""

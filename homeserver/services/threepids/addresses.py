@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from homeserver.protocol import errors
@@ -32,6 +33,8 @@ class Addresses:
     proofs: Proofs
     notices: AccountNotices
     clock: Clock
+    on_removed: list[Callable[[str, str], Awaitable[None]]] = field(default_factory=list)
+    """Called with the user and the address that is not his any more, after the commit."""
 
     async def check_addable(self, session_id: str, client_secret: str) -> None:
         """Before anybody has to give his password for what cannot be done. Raises ThreepidAuthFailed."""
@@ -66,3 +69,5 @@ class Addresses:
         address = canonical_address(medium, address)
         if await self.rows.remove(self.database, user_id, medium, address):
             self.notices.address_removed(user_id, medium, address)
+            for listener in self.on_removed:
+                await listener(user_id, address)

@@ -1,0 +1,1 @@
+"""Mail about what somebody has not read."""
