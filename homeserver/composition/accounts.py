@@ -17,6 +17,7 @@ from homeserver.http.client.auth_fallback import AuthFallbackEndpoints
 from homeserver.http.client.confirm_address import ConfirmAddressEndpoints
 from homeserver.http.client.devices import DeviceEndpoints
 from homeserver.http.client.filter import FilterEndpoints
+from homeserver.http.client.login_fallback import LoginFallbackEndpoints
 from homeserver.http.client.login import LoginEndpoints
 from homeserver.http.client.openid import OpenIdEndpoints
 from homeserver.http.client.profile import ProfileEndpoints
@@ -131,6 +132,7 @@ def build_accounts(
         FilterEndpoints(filters),
         OpenIdEndpoints(openid_tokens, base.server_name),
         AuthFallbackEndpoints(identity.ui_auth),
+        LoginFallbackEndpoints(),
     )
     validity = build_account_validity(base, settings, public_baseurl, identity, letters)
     return AccountServices(

@@ -27,14 +27,20 @@ def _hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def page(title: str, content: str, status: int = 200, *, script: str = "", scripts_from: str = "") -> Raw:
-    """A page. `script` runs inline; `scripts_from` are sources of further scripts and frames, as CSP writes them."""
+def page(
+    title: str, content: str, status: int = 200, *, script: str = "", scripts_from: str = "", connects: bool = False
+) -> Raw:
+    """A page. `script` runs inline; `scripts_from` are sources of further scripts and frames, as CSP writes them;
+    `connects`: the script may ask this server.
+    """
     scripts = " ".join(filter(None, [_hash_source(script) if script else "", scripts_from])) or "'none'"
     # Foreign scripts bring styles of their own.
     styles = "'unsafe-inline'" if scripts_from else _hash_source(STYLE)
     frames = scripts_from or "'none'"
+    connections = "'self'" if connects else "'none'"
     policy = (
         f"default-src 'none'; style-src {styles}; script-src {scripts}; frame-src {frames}; "
+        f"connect-src {connections}; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
     # Addresses of such pages hold secrets: they may go to no cache and into no Referer.

@@ -24,6 +24,7 @@ ALIASES: Final = (
 RESOURCES: Final = (
     ("/_matrix/client/v1/media/", "media"),
     ("/_matrix/client/", "client"),
+    ("/_matrix/static/", "client"),
     ("/setup", "client"),
     ("/_voicechat/call", "voice"),
     ("/livekit/", "voice"),
