@@ -207,7 +207,7 @@ def test_every_template_of_ours_renders_without_a_gap() -> None:
     directory = Path(Templates.render.__code__.co_filename).parent / "templates"
     kinds = sorted({path.stem for path in directory.glob("*.txt")})
     assert "password_reset" in kinds
-    values = dict.fromkeys(("link", "lifetime", "user_id", "other_address"), "X")
+    values = dict.fromkeys(("link", "lifetime", "user_id", "other_address", "until", "rooms", "messages"), "X")
     for kind in kinds:
         mail = Templates(VALUES).render(kind, ALICE, values)
         assert isinstance(mail, Mail)
