@@ -16,6 +16,7 @@ from homeserver.http.client.account_moderation import AccountModerationEndpoints
 from homeserver.http.client.auth_fallback import AuthFallbackEndpoints
 from homeserver.http.client.confirm_address import ConfirmAddressEndpoints
 from homeserver.http.client.devices import DeviceEndpoints
+from homeserver.http.client.email_fallback import EmailFallbackEndpoints
 from homeserver.http.client.filter import FilterEndpoints
 from homeserver.http.client.login_fallback import LoginFallbackEndpoints
 from homeserver.http.client.login import LoginEndpoints
@@ -133,6 +134,7 @@ def build_accounts(
         OpenIdEndpoints(openid_tokens, base.server_name),
         AuthFallbackEndpoints(identity.ui_auth),
         LoginFallbackEndpoints(),
+        EmailFallbackEndpoints(identity.ui_auth, threepids.request_mail),
     )
     validity = build_account_validity(base, settings, public_baseurl, identity, letters)
     return AccountServices(
