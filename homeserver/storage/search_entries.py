@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from asyncpg import Range
+from asyncpg import DataError, PostgresSyntaxError, Range
 
 from homeserver.storage.events import COLUMNS
 
@@ -136,6 +136,10 @@ WHERE s.room_nid = ANY($1::int[]) AND s.type = 'm.room.create' AND s.state_key =
 """
 
 
+class UnwritableEntriesError(Exception):
+    """PostgreSQL does not take them for what they are: a mistake of ours that time does not heal."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewEntry:
     """`words`: a tsvector as text."""
@@ -209,8 +213,14 @@ class SearchEntries:
     async def write(
         self, q: Queries, entries: Sequence[NewEntry], redacted: Sequence[str], before: int, after: int
     ) -> None:
-        """Add entries, take away those of events that are redacted, and move the progress: all or nothing."""
-        await q.execute(WRITE_NEXT, *_columns(entries), redacted, before, after)
+        """Add entries, take away those of events that are redacted, and move the progress: all or nothing.
+
+        Raises UnwritableEntriesError.
+        """
+        try:
+            await q.execute(WRITE_NEXT, *_columns(entries), redacted, before, after)
+        except (DataError, PostgresSyntaxError) as error:
+            raise UnwritableEntriesError from error
 
     async def add(self, q: Queries, entries: Sequence[NewEntry], redacted: Sequence[str]) -> None:
         """The same of what came into the past."""

@@ -15,6 +15,8 @@ MAX_PLACE: Final = 16_383
 """The last place that PostgreSQL tells from others ("Limitations" of text search)."""
 MAX_WORDS: Final = 4_000
 """Of one event that are indexed, the first ones."""
+MAX_CHARACTERS: Final = 16_384
+"""Of one text that are looked at: some characters become many when they are folded."""
 
 # What is searched: the types of events that have such a text, the mark of their entries, and the key by which clients ask.
 MESSAGE, NAME, TOPIC = "m.room.message", "m.room.name", "m.room.topic"
@@ -60,7 +62,7 @@ def entry_words(
     if text is None:
         return None
     places: dict[str, list[int]] = {}
-    for count, word in enumerate(words_of(fold(text))):
+    for count, word in enumerate(words_of(fold(text[:MAX_CHARACTERS]))):
         if count == MAX_WORDS:
             break
         places.setdefault(word.text, []).append(min(word.place, MAX_PLACE))

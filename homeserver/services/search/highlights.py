@@ -9,7 +9,7 @@ from homeserver.services.search.terms import Phrase, Term
 from homeserver.services.search.words import MAX_WORD_CHARACTERS, fold, is_unspaced, pieces_of
 
 MAX_HIGHLIGHTS: Final = 100
-MAX_PIECES: Final = 4_000
+MAX_CHARACTERS: Final = 16_384
 """Of one text that are looked at."""
 
 
@@ -22,7 +22,7 @@ def highlights(term: Term, texts: Iterable[str]) -> list[str]:
     found: dict[str, None] = {}
     for text in texts:
         found.update(dict.fromkeys(run for run in runs if run in text))
-        for _, piece in zip(range(MAX_PIECES), pieces_of(text), strict=False):
+        for piece in pieces_of(text[:MAX_CHARACTERS]):
             folded = fold(piece)[:MAX_WORD_CHARACTERS]
             if folded in words or (beginnings and folded.startswith(beginnings)):
                 found.setdefault(piece.lower())

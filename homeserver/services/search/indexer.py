@@ -16,7 +16,7 @@ import orjson
 
 from homeserver.services.search.entries import INDEXED_TYPES, entry_words
 from homeserver.storage.positions import StreamPosition
-from homeserver.storage.search_entries import REDACTED, NewEntry, SearchEntries
+from homeserver.storage.search_entries import REDACTED, NewEntry, SearchEntries, UnwritableEntriesError
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -29,6 +29,8 @@ FOLLOWED_TYPES: Final = (*INDEXED_TYPES, REDACTION)
 BATCH: Final = 500
 """Events that one step looks at."""
 log = logging.getLogger(__name__)
+BYTES_BETWEEN_BREATHS: Final = 32_768
+"""Of events whose words are cut before others have a turn."""
 STEPS_BEFORE_SEARCH: Final = 4
 """Where the index is further behind (after an upgrade, or a flood) a search does not wait for it."""
 
@@ -92,7 +94,13 @@ class Indexer:
     async def _index(self, after: int, up_to: int) -> None:
         try:
             records = await self.entries.events_after(self.database, after, up_to, FOLLOWED_TYPES)
-            await self.entries.write(self.database, *_parts(records), after, up_to)
+            entries, redacted = await _parts(records)
+            try:
+                await self.entries.write(self.database, entries, redacted, after, up_to)
+            except UnwritableEntriesError:
+                # Nobody would ever find anything again if the index stood still there.
+                log.exception("words of events after %d up to %d cannot be written: they are not found", after, up_to)
+                await self.entries.write(self.database, [], redacted, after, up_to)
         except BaseException:
             self._has_news = True
             raise
@@ -108,7 +116,7 @@ class Indexer:
             return False
         self._has_past = True
         records = await self.entries.events_of_past(self.database, past, FOLLOWED_TYPES)
-        entries, redacted = _parts(records)
+        entries, redacted = await _parts(records)
         async with self.database.transaction() as tx:
             await self.entries.add(tx, entries, redacted)
             await self.entries.past_done(tx, past)
@@ -119,13 +127,18 @@ class Indexer:
         return {"position": self._progress, "news": int(self._has_news)}
 
 
-def _parts(records: Sequence[Record]) -> tuple[list[NewEntry], list[str]]:
+async def _parts(records: Sequence[Record]) -> tuple[list[NewEntry], list[str]]:
     """Entries, and ids of events that others redact."""
     entries: list[NewEntry] = []
     redacted: list[str] = []
+    size = 0
     for record in records:
         body = orjson.loads(record["body"])
         content = body.get("content")
+        size += len(record["body"])
+        if size > BYTES_BETWEEN_BREATHS:
+            size = 0
+            await asyncio.sleep(0)
         if not isinstance(content, dict):
             continue
         if record["type"] == REDACTION:

@@ -100,6 +100,38 @@ async def test_a_failure_is_made_up_for(server: Server, monkeypatch: pytest.Monk
     assert await found(alice, "potato") == 1
 
 
+async def test_words_that_cannot_be_written_hold_nothing_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await server.register("alice")
+    room = await alice.create_room()
+    await alice.send(room, "potato")
+    with monkeypatch.context() as broken:
+        broken.setattr(indexer, "entry_words", lambda *args: "'never closed")
+        assert await found(alice, "potato") == 0
+    await alice.send(room, "potato again")
+    assert await found(alice, "potato") == 1
+
+
+async def test_hostile_texts(server: Server) -> None:
+    """Folding makes eighteen characters of one; marks pile up; a word has no end."""
+    alice = await server.register("alice")
+    room = await alice.create_room()
+    for text in (
+        "\ufdfa" * 15_000,
+        "e" + "\u0301" * 25_000,
+        "x" * 60_000,
+        "京" * 15_000,
+        "' \\ " * 10_000,
+        "🎉" * 15_000,
+    ):
+        await alice.send(room, text)
+    await alice.send(room, " ".join(f"w{number}" for number in range(10_000)))
+    await alice.send(room, "potato")
+    assert await found(alice, "potato") == 1
+    assert await found(alice, "w3999") == 0
+    assert await found(alice, "w2000") == 1
+    assert await found(alice, "京京京") == 1
+
+
 async def test_two_who_index_write_nothing_twice(server: Server) -> None:
     alice = await server.register("alice")
     room = await alice.create_room()
