@@ -37,4 +37,4 @@ class OpenIdEndpoints:
         token = request.query.string("access_token")
         if token is None:
             raise errors.MissingToken("The query parameter 'access_token' is missing")
-        return {"sub": await self.tokens.owner(token)}
+        return {"sub": (await self.tokens.owner(token)).user_id}

@@ -18,6 +18,7 @@ from homeserver.services.calls.delegation import Delegations
 from homeserver.services.calls.identities import VoiceIdentities
 from homeserver.services.calls.tokens import CallMember, CallTokens, by_device, by_device_and_member
 from homeserver.services.calls.visitors import NOT_AUTHORISED, Visitors
+from homeserver.storage.openid_tokens import TokenOwner
 
 ROOT = "/livekit/jwt"
 MAX_BODY_BYTES = 16 * 1024
@@ -80,8 +81,9 @@ class TokenServiceEndpoints:
     )
     async def sfu_get(self, request: Request[SfuGetBody]) -> Response:
         body = request.body
-        user_id = await self._visitor(body.openid_token, body.room)
-        return await self._answer(by_device(user_id, body.room, body.device_id), body.delay_id)
+        visitor = await self._visitor(body.openid_token, body.room)
+        asks = by_device(visitor.user_id, body.room, body.device_id)
+        return await self._answer(_on_his_device(asks, visitor), body.delay_id)
 
     @endpoint(
         "POST",
@@ -93,9 +95,11 @@ class TokenServiceEndpoints:
     )
     async def get_token(self, request: Request[GetTokenBody]) -> Response:
         body, member = request.body, request.body.member
-        user_id = await self._visitor(body.openid_token, body.room_id, member.claimed_user_id)
-        asks = by_device_and_member(user_id, body.room_id, body.slot_id, member.claimed_device_id, member.id)
-        return await self._answer(asks, body.delay_id)
+        visitor = await self._visitor(body.openid_token, body.room_id, member.claimed_user_id)
+        asks = by_device_and_member(
+            visitor.user_id, body.room_id, body.slot_id, member.claimed_device_id, member.id
+        )  # fmt: skip
+        return await self._answer(_on_his_device(asks, visitor), body.delay_id)
 
     @endpoint(
         "POST",
@@ -107,18 +111,22 @@ class TokenServiceEndpoints:
     )
     async def delegate_delayed_leave(self, request: Request[DelegateBody]) -> Response:
         body, member = request.body, request.body.member
-        user_id = await self._visitor(body.openid_token, body.room_id, member.claimed_user_id)
-        self._check_local(user_id)
-        asks = by_device_and_member(user_id, body.room_id, body.slot_id, member.claimed_device_id, member.id)
-        await self.tokens.check_joined(user_id, body.room_id)
-        await self.delegations.accept(self._as_known(asks), body.delay_id)
+        visitor = await self._visitor(body.openid_token, body.room_id, member.claimed_user_id)
+        self._check_local(visitor.user_id)
+        asks = by_device_and_member(
+            visitor.user_id, body.room_id, body.slot_id, member.claimed_device_id, member.id
+        )  # fmt: skip
+        await self.tokens.check_joined(visitor.user_id, body.room_id)
+        await self.delegations.accept(self._as_known(_on_his_device(asks, visitor)), body.delay_id)
         return {}
 
     @endpoint("GET", f"{ROOT}/healthz", auth=Auth.NONE, limit="none")
     async def healthz(self, request: Request[None]) -> Response:
         return {}
 
-    async def _visitor(self, credential: OpenIdCredential, room_id: str, claimed_user_id: str | None = None) -> str:
+    async def _visitor(
+        self, credential: OpenIdCredential, room_id: str, claimed_user_id: str | None = None
+    ) -> TokenOwner:
         server_name = credential.matrix_server_name
         if server_name != self.tokens.server_name and not await self.tokens.shares(server_name, room_id):
             # Nobody of that server could get in, and strangers shall not choose whom we ask.
@@ -145,3 +153,10 @@ class TokenServiceEndpoints:
         if plain.sfu_room == member.sfu_room and self.identities.find(plain.sfu_room, plain.identity) is not None:
             return plain
         return member
+
+
+def _on_his_device(member: CallMember, visitor: TokenOwner) -> CallMember:
+    """Raises Forbidden where his token was asked for on another device: that one ends his calls when it is logged out."""
+    if visitor.device_id not in (None, member.device_id):
+        raise errors.Forbidden("This is not the device that the OpenID token belongs to")
+    return member

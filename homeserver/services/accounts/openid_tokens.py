@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from homeserver.protocol import errors
 from homeserver.services.sessions.tokens import MAX_TOKEN_CHARACTERS, hash_token
-from homeserver.storage.openid_tokens import OpenIdTokenRows
+from homeserver.storage.openid_tokens import OpenIdTokenRows, TokenOwner
 
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
@@ -43,14 +43,14 @@ class OpenIdTokens:
         await self.rows.add(self.queries, hash_token(token), user_id, requester.device_nid or None, expires_ms)
         return OpenIdToken(token, LIFETIME_MS)
 
-    async def owner(self, token: str) -> str:
-        """Who asked for the token. Raises UnknownToken."""
-        user_id = None
+    async def owner(self, token: str) -> TokenOwner:
+        """Who asked for the token, and on which device. Raises UnknownToken."""
+        owner = None
         if len(token) <= MAX_TOKEN_CHARACTERS:
-            user_id = await self.rows.owner(self.queries, hash_token(token), self.clock.now_ms())
-        if user_id is None:
+            owner = await self.rows.owner(self.queries, hash_token(token), self.clock.now_ms())
+        if owner is None:
             raise errors.UnknownToken("The token is not known, or has expired")
-        return user_id
+        return owner
 
     async def tidy(self) -> None:
         """Housekeeping: remove expired tokens."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from homeserver.protocol.errors import MatrixError, Unauthorized
 from homeserver.protocol.identifiers import is_server_name, server_name_of
+from homeserver.storage.openid_tokens import TokenOwner
 
 if TYPE_CHECKING:
     from homeserver.services.accounts.openid_tokens import OpenIdTokens
@@ -42,17 +43,20 @@ class Visitors:
     local: OpenIdTokens
     remote: RemoteOpenId
 
-    async def verify(self, server_name: str, token: str, claimed_user_id: str | None = None) -> str:
-        """Whose token it is. Raises Unauthorized, also where that is not who he claims to be."""
-        if server_name == self.server_name:
-            user_id = await self._owner_here(token)
-        else:
-            user_id = await self._owner_there(server_name, token)
-        if claimed_user_id not in (None, user_id):
-            raise Unauthorized(NOT_AUTHORISED)
-        return user_id
+    async def verify(self, server_name: str, token: str, claimed_user_id: str | None = None) -> TokenOwner:
+        """Whose token it is. Raises Unauthorized, also where that is not who he claims to be.
 
-    async def _owner_here(self, token: str) -> str:
+        On which device users of other servers are, their servers do not say.
+        """
+        if server_name == self.server_name:
+            owner = await self._owner_here(token)
+        else:
+            owner = TokenOwner(await self._owner_there(server_name, token), None)
+        if claimed_user_id not in (None, owner.user_id):
+            raise Unauthorized(NOT_AUTHORISED)
+        return owner
+
+    async def _owner_here(self, token: str) -> TokenOwner:
         try:
             return await self.local.owner(token)
         except MatrixError as error:

@@ -86,6 +86,18 @@ async def test_the_token_must_be_hers_and_valid(server: Server, clock: FakeClock
     await post(f"{SERVICE}/sfu/get", {**body, "openid_token": credential}, expect=(401, "M_UNAUTHORIZED"))
 
 
+async def test_a_token_is_good_for_the_device_that_asked_for_it(server: Server) -> None:
+    """Whoever logs a device out ends its calls: it cannot call itself by another one's name."""
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    await sfu_get(alice, room_id, device_id="PHONE", expect=(403, "M_FORBIDDEN"))
+    claim = {"id": "m1", "claimed_user_id": alice.user_id, "claimed_device_id": "PHONE"}
+    await get_token(alice, room_id, member=claim, expect=(403, "M_FORBIDDEN"))
+    phone = await alice.login(device_id="PHONE")
+    await sfu_get(phone, room_id)
+    await get_token(phone, room_id)
+
+
 async def test_a_server_that_nobody_finds_vouches_for_nobody(server: Server) -> None:
     alice = await server.register("alice")
     room_id = await alice.create_room()
@@ -231,7 +243,7 @@ async def test_a_token_takes_two_statements(server: Server) -> None:
     room_id = await alice.create_room()
     credential = await openid(alice)
     database = server.application.base.database
-    body = {"room": room_id, "openid_token": credential, "device_id": "PHONE"}
+    body = {"room": room_id, "openid_token": credential, "device_id": alice.device_id}
     before = database.statements
     await server.anonymous().post(f"{SERVICE}/sfu/get", body)
     assert database.statements - before == 2
