@@ -9,12 +9,18 @@ import pytest
 from homeserver.protocol.push_rules import (
     DEFAULT_EVALUATOR,
     DEFAULT_RULESET,
+    NO_CUSTOMISATION,
     NOTHING,
     Action,
+    Customisation,
     EventFacts,
+    PushRule,
     ReaderFacts,
     RoomFacts,
+    compile_ruleset,
+    effective_ruleset,
 )
+from homeserver.protocol.push_rules.customisation import put_rule
 from tests.protocol.factory import ALICE, BOB, CHARLIE
 
 GROUP = RoomFacts(member_count=10)
@@ -157,6 +163,44 @@ def test_a_call_that_only_notifies_makes_the_sound_of_a_mention() -> None:
 
 def test_who_declines_is_quiet() -> None:
     assert send("org.matrix.msc4310.rtc.decline", {"m.relates_to": {"rel_type": "m.reference"}}, PAIR) == NOT_AT_ALL
+
+
+GROUP_CALL = "org.matrix.msc3401.call"
+
+
+def _group_call(content: dict[str, Any], before: dict[str, Any] | None = None) -> tuple[bool, str | None]:
+    """(notify, sound) of the state event of a group call."""
+    fields = {"type": GROUP_CALL, "state_key": "1", "sender": ALICE, "room_id": "!r:a", "content": content}
+    action = DEFAULT_EVALUATOR.decide(EventFacts(fields, GROUP, replaced=before)).for_reader(ReaderFacts(BOB))
+    return action.notify, action.sound
+
+
+def test_a_group_call_is_told_when_it_starts() -> None:
+    started, over = {"m.intent": "m.ring"}, {"m.intent": "m.ring", "m.terminated": "call_ended"}
+    assert _group_call(started) == (True, "default")
+    assert _group_call({"m.intent": "m.prompt"}, over) == (True, "default")
+    assert _group_call(started, started) == (False, None)
+    assert _group_call(over) == (False, None)
+    assert _group_call({"m.intent": "m.room"}) == (False, None)
+    assert _group_call({"m.intent": ["m.ring"]}) == (False, None)
+
+
+def test_all_encrypted_events_are_pushed_but_where_a_rule_of_ones_own_says_no() -> None:
+    """MSC4028: the device has to look into them."""
+    edit = {"m.relates_to": {"rel_type": "m.replace", "event_id": "$x"}}
+    assert send("m.room.encrypted", edit) == QUIETLY
+    muted = {"kind": "event_match", "key": "room_id", "pattern": "!r:a"}
+    by_override = put_rule(NO_CUSTOMISATION, PushRule("override", "!r:a", (), (muted,)))
+    by_room = put_rule(NO_CUSTOMISATION, PushRule("room", "!r:a", ()))
+    assert not _for_bob(by_override, "m.room.encrypted").notify
+    assert _for_bob(by_room, "m.room.encrypted").notify
+    assert not _for_bob(by_room, "m.room.message").notify
+
+
+def _for_bob(customisation: Customisation, event_type: str) -> Action:
+    fields = {"type": event_type, "sender": ALICE, "room_id": "!r:a", "content": {}}
+    evaluator = compile_ruleset(effective_ruleset(customisation))
+    return evaluator.decide(EventFacts(fields, GROUP)).for_reader(ReaderFacts(BOB))
 
 
 def test_polls() -> None:
