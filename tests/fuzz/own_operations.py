@@ -26,9 +26,22 @@ QUERY = (
     "room_id",
     "sid",
     "token",
+    # Of administrators.
+    "order_by",
+    "search_term",
+    "name",
+    "from_ts",
+    "ts",
+    "before_ts",
+    "max_depth",
+    "deactivated",
+    "not_user_type",
+    "action",
+    "via",
 )
 DELAYED = "org.matrix.msc4140.delay"
 STICKY = "org.matrix.msc4354.sticky_duration_ms"
+INTEGERS = ("limit", "timeout", "from_ts", "ts", "before_ts", "max_depth", DELAYED, STICKY)
 DEEPEST = 6
 
 
@@ -64,7 +77,7 @@ def _definition(declaration: Declaration) -> Mapping[str, Any]:
 
 
 def _query_parameter(name: str) -> Mapping[str, Any]:
-    kind = "integer" if name in ("limit", "timeout", DELAYED, STICKY) else "string"
+    kind = "integer" if name in INTEGERS else "string"
     return {"in": "query", "name": name, "schema": {"type": kind}}
 
 

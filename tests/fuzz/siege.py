@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from tests.cast import Client, Server
+from tests.cast import PASSWORD, Client, Server
 from tests.fuzz.own_operations import DELAYED, STICKY, own_operations, with_unstable_queries
 from tests.fuzz.requests import HostileRequest, make_request
 from tests.spec import validator
@@ -15,6 +15,7 @@ from tests.spec.validator import Operation
 
 # The gateway errors are documented answers about somebody else, or about a file that is on its way.
 ACCEPTED_FAILURES = {502, 504}
+ADMINISTRATION = ("/_synapse/admin/", "/_voicechat/admin/")
 ROUNDS_ON_ONE_GROUND = 4
 PAGES = ("/setup", "/fallback/web", "/rtc", "/rtc/v1", "/validate", "/email/submit_token")
 # What would end the accounts that the siege is carried out with.
@@ -49,6 +50,7 @@ async def lay_siege(server: Server, *, rounds: int, seed: int) -> list[str]:
     """Complaints, each with the request that leads to it."""
     random = Random(seed)
     mallory, bob = await server.register("mallory"), await server.register("bob")
+    ada, victim = await _administrator(server), await server.register("victim")
     operations = list(served_operations(server))
     complaints: list[str] = []
     known: dict[str, Any] = {}
@@ -58,9 +60,17 @@ async def lay_siege(server: Server, *, rounds: int, seed: int) -> list[str]:
         random.shuffle(operations)
         for operation in operations:
             nobody = operation.key in SPARED or number % 10 == 9
-            client = server.anonymous() if nobody else mallory
-            complaints += await _complaints(client, operation, make_request(operation, random, known))
+            of_administrators = operation.path.startswith(ADMINISTRATION)
+            client = server.anonymous() if nobody else ada if of_administrators else mallory
+            about = {**known, "user_id": victim.user_id} if of_administrators else known
+            complaints += await _complaints(client, operation, make_request(operation, random, about))
     return complaints
+
+
+async def _administrator(server: Server) -> Client:
+    """Who may everything meets other code than who is refused everywhere."""
+    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
+    return await server.anonymous().login("ada", PASSWORD)
 
 
 async def _prepare(mallory: Client, bob: Client, number: int) -> dict[str, Any]:
