@@ -31,6 +31,8 @@ MAX_ACTIONS: Final = 16
 MAX_CONDITIONS: Final = 32
 MAX_CONDITIONS_IN_ALL: Final = 4000
 MAX_SEARCHED_PATTERNS: Final = 100
+MAX_QUESTIONED_CHARACTERS: Final = 1000
+"""Of all patterns with a question mark together: these are compared at every place of a text, character by character."""
 # Neither the database nor JSON has a place for them.
 _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
@@ -121,6 +123,17 @@ def check_limits(customisation: Customisation) -> None:
         raise errors.InvalidParam(
             f"The push rules of a user have at most {MAX_SEARCHED_PATTERNS} patterns that are more than one plain word"
         )
+
+
+    if sum(map(_questioned_characters, rules)) > MAX_QUESTIONED_CHARACTERS:
+        raise errors.InvalidParam(
+            f"The patterns with '?' of a user have at most {MAX_QUESTIONED_CHARACTERS} characters in all"
+        )
+
+
+def _questioned_characters(rule: PushRule) -> int:
+    patterns = [rule.pattern, *(condition.get("pattern") for condition in rule.conditions)]
+    return sum(len(pattern) for pattern in patterns if isinstance(pattern, str) and "?" in pattern)
 
 
 def _searched_patterns(rule: PushRule) -> int:

@@ -339,6 +339,7 @@ def test_there_is_an_end_to_how_much_one_user_has() -> None:
     too_much = [
         many(MAX_RULES + 1, "word"),
         many(MAX_SEARCHED_PATTERNS + 1, "w*rd"),
+        many(5, "a?" * 101),
         Customisation({"override": tuple(PushRule("override", str(i), (), conditions) for i in range(4))}),
         Customisation({"override": tuple(PushRule("override", str(i), (), ({},) * 32) for i in range(126))}),
     ]
