@@ -114,7 +114,8 @@ class WebPages:
         try:
             return await session.get(url, allow_redirects=False, headers={"Accept": accept})
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            log.info("a page of %s: %s", url.host, type(error).__name__)
+            # What our users link to is not for the log of every day.
+            log.debug("a page of %s: %s", url.host, type(error).__name__)
             raise BadGateway(CANNOT_BE_HAD) from error
 
     async def _opened(self) -> aiohttp.ClientSession:
