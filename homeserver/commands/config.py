@@ -62,9 +62,16 @@ def problems_of(settings: Settings) -> Iterator[str]:
                 yield f"The file {path} of a listener's tls does not exist."
     if settings.federation.ca_file is not None and not settings.federation.ca_file.is_file():
         yield f"The file {settings.federation.ca_file} of federation.ca_file does not exist."
+    yield from _problems_of_mail(settings)
     yield from _problems_of_rates(settings)
     yield from _problems_of_appservices(settings)
     yield from _problems_of_voice(settings.voice)
+
+
+def _problems_of_mail(settings: Settings) -> Iterator[str]:
+    from homeserver.composition.mail import problems_of_mail
+
+    yield from problems_of_mail(settings)
 
 
 def _problems_of_rates(settings: Settings) -> Iterator[str]:

@@ -86,6 +86,18 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield await _database(settings)
     for listener in settings.listeners:
         yield await _listener(listener)
+    if settings.email.smtp_host is not None:
+        yield await _mail(settings)
+
+
+async def _mail(settings: Settings) -> Finding:
+    from homeserver.composition.mail import try_mail_server
+
+    problem = await try_mail_server(settings)
+    place = f"{settings.email.smtp_host}:{settings.email.smtp_port}"
+    if problem is None:
+        return Finding(True, f"The mail server {place} lets us in.")
+    return Finding(False, f"The mail server {place} does not let us in: {problem}")
 
 
 def _signing_key(settings: Settings) -> Finding:
