@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import BadJson, Forbidden, NotFound, UserSuspended
-from homeserver.protocol.identifiers import parse_server_name
-from homeserver.protocol.server_acl import check_server_acl, server_is_allowed
+from homeserver.protocol.errors import Forbidden, NotFound, UserSuspended
 from homeserver.services.membership.by_state import SetMembership
 from homeserver.services.membership.content import check_joined
 from homeserver.services.membership.guests import EvictGuests
@@ -18,6 +15,7 @@ from homeserver.services.rooms.append import Transaction
 from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.event_checks.canonical_alias import CheckCanonicalAlias
 from homeserver.services.rooms.event_checks.power_levels import check_power_levels
+from homeserver.services.rooms.event_checks.server_acl import SERVER_ACL, check_own_acl
 from homeserver.services.rooms.event_checks.tombstone import TOMBSTONE, check_tombstone
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.refusals import not_in_room
@@ -96,17 +94,5 @@ class SetState:
             check_tombstone(content, room.room_id)
         elif event_type == "m.room.power_levels":
             check_power_levels(content, room.version)
-        elif event_type == "m.room.server_acl":
-            check_server_acl(content)
-            if not server_is_allowed(self.server_name, content) and not _is_one_of_a_machine(self.server_name):
-                raise BadJson("This would shut this server out of the room")
-
-
-def _is_one_of_a_machine(server_name: str) -> bool:
-    """Whether this server and all that it can talk to are of one machine, told apart by ports.
-
-    Lists of servers name hosts ("excluding any port information"): there, any other server is named by our name, too.
-    """
-    address = parse_server_name(server_name)
-    is_loopback = address.host == "localhost" or (address.is_ip_literal and ip_address(address.host).is_loopback)
-    return is_loopback and address.port is not None
+        elif event_type == SERVER_ACL:
+            check_own_acl(content, self.server_name)

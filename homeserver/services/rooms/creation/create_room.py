@@ -17,6 +17,7 @@ from homeserver.services.rooms.creation.first_events import first_events
 from homeserver.services.rooms.creation.first_guests import InviteToNewRoom
 from homeserver.services.rooms.creation.founder import RoomFounder
 from homeserver.services.rooms.creation.wishes import RoomWishes, check_wishes
+from homeserver.services.rooms.event_checks.server_acl import SERVER_ACL, check_own_acl
 from homeserver.storage.aliases import Aliases
 from homeserver.storage.room_directory import RoomDirectoryRows
 
@@ -48,6 +49,7 @@ class CreateRoom:
         """
         version = room_version(self.default_version if wishes.room_version is None else wishes.room_version)
         check_wishes(wishes)
+        self._check_acl(wishes)
         if wishes.is_public and not self.allow_publish and not requester.is_admin:
             raise Forbidden("This server does not let users list rooms in the directory")
         elsewhere = await self.invite.elsewhere(requester, wishes)
@@ -62,6 +64,11 @@ class CreateRoom:
             self.published.add(room_id)
         await self.invite(room_id, creator, elsewhere, wishes.is_direct)
         return room_id
+
+    def _check_acl(self, wishes: RoomWishes) -> None:
+        for state in wishes.initial_state:
+            if (state.type, state.state_key) == (SERVER_ACL, ""):
+                check_own_acl(state.content, self.found.server_name)
 
     async def _check_alias_is_free(self, alias: str | None) -> None:
         """An early answer; the database decides at the end."""
