@@ -28,6 +28,7 @@ class RedactUserEndpoints:
     @endpoint(
         "POST",
         "/_matrix/client/unstable/org.matrix.msc4194/rooms/{room_id}/redact/user/{user_id}",
+        suspended=False,
         body=RedactBody,
         limit="message",
     )

@@ -77,7 +77,14 @@ class ThreepidEndpoints:
         await self.addresses.add(requester, body.sid, body.client_secret)
         return {}
 
-    @endpoint("POST", THREEPID + "/delete", OLD_THREEPID + "/delete", body=AddressBody, limit="identity_server")
+    @endpoint(
+        "POST",
+        THREEPID + "/delete",
+        OLD_THREEPID + "/delete",
+        suspended=False,
+        body=AddressBody,
+        limit="identity_server",
+    )
     async def delete(self, request: Request[AddressBody]) -> Response:
         body, user_id = request.body, request.requester.user_id
         is_unbound = await self.bindings.try_unbind(user_id, body.medium, body.address, body.id_server)
@@ -94,7 +101,14 @@ class ThreepidEndpoints:
         )
         return {}
 
-    @endpoint("POST", THREEPID + "/unbind", OLD_THREEPID + "/unbind", body=AddressBody, limit="identity_server")
+    @endpoint(
+        "POST",
+        THREEPID + "/unbind",
+        OLD_THREEPID + "/unbind",
+        suspended=False,
+        body=AddressBody,
+        limit="identity_server",
+    )
     async def unbind(self, request: Request[AddressBody]) -> Response:
         body, user_id = request.body, request.requester.user_id
         return unbind_result(await self.bindings.unbind(user_id, body.medium, body.address, body.id_server))

@@ -159,7 +159,9 @@ class RedactEvent:
             raise Forbidden("You do not have the power to redact this event")
 
     def may_redact(self, room: LiveRoom, requester: Requester, sender: str) -> bool:
-        """Whether the requester has the power to redact what this user sent."""
+        """Whether the requester has the power to redact what this user sent. The suspended take back their own words only."""
+        if requester.is_suspended and sender != requester.user_id:
+            return False
         levels = room.power_levels()
         if may_redact(levels, requester.user_id, sender):
             return True

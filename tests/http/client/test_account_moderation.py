@@ -107,14 +107,21 @@ async def test_the_suspended_read_and_leave(server: Server, ada: Client) -> None
     room_id = await alice.create_room(preset="public_chat")
     await mallory.join(room_id)
     own = await mallory.send(room_id, "spam")
+    answer = {"m.relates_to": {"event_id": own, "rel_type": "m.thread"}, "msgtype": "m.text", "body": "an answer"}
+    answered = await alice.send(room_id, answer)
     other = await alice.send(room_id, "hello")
+    levels = await alice.state(room_id, "m.room.power_levels")
+    levels["users"] = {**levels["users"], mallory.user_id: 50}
+    await alice.set_state(room_id, "m.room.power_levels", levels)
     invited = await alice.create_room(invite=[mallory.user_id])
     await suspend(ada, mallory)
 
     assert other in (await mallory.sync()).event_ids(room_id)
     await mallory.messages(room_id, dir="b")
     await mallory.post(("rooms", room_id, "receipt", "m.read", other))
-    await mallory.redact(room_id, own)
+    assert answered in (await alice.sync(since=None)).event_ids(room_id)
+    await mallory.put(("rooms", room_id, "redact", own, "t0"), {"with_rel_types": ["*"]})
+    assert (await alice.get(("rooms", room_id, "event", answered)))["content"] == answer
     await mallory.put(("rooms", room_id, "redact", other, "t1"), {}, expect=SUSPENDED)
     await mallory.put(("rooms", room_id, "send", "m.room.redaction", "t2"), {"redacts": other}, expect=SUSPENDED)
     await mallory.login()
@@ -147,6 +154,9 @@ async def test_the_suspended_write_to_nobody(server: Server, ada: Client) -> Non
     await mallory.post(("knock", public), {}, expect=SUSPENDED)
     await mallory.post("createRoom", {}, expect=SUSPENDED)
     await mallory.post((*room, "upgrade"), {"new_version": "12"}, expect=SUSPENDED)
+    redact_user = f"/_matrix/client/unstable/org.matrix.msc4194/rooms/{room_id}/redact/user/{alice.user_id}"
+    await mallory.post(redact_user, {}, expect=SUSPENDED)
+    await mallory.post("account/3pid/delete", {"medium": "email", "address": "m@example.org"}, expect=SUSPENDED)
     await mallory.put(("profile", mallory.user_id, "displayname"), {"displayname": "spam"}, expect=SUSPENDED)
     await mallory.put(("directory", "room", "#spam:test"), {"room_id": room_id}, expect=SUSPENDED)
     await mallory.post("/_matrix/media/v3/upload", {}, expect=SUSPENDED)
