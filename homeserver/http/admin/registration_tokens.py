@@ -40,7 +40,7 @@ class RegistrationTokenEndpoints:
         valid = request.query.boolean("valid") if "valid" in request.query else None
         return {"registration_tokens": [_shown(token) for token in await self.administration.all(valid)]}
 
-    @endpoint("POST", f"{PATH}/new", auth=Auth.ADMIN, body=NewTokenBody)
+    @endpoint("POST", f"{PATH}/new", auth=Auth.ADMIN, body=NewTokenBody, limit="administration")
     async def make(self, request: Request[NewTokenBody]) -> Response:
         body = request.body
         return _shown(
@@ -53,7 +53,7 @@ class RegistrationTokenEndpoints:
     async def get(self, request: Request[None]) -> Response:
         return _shown(await self.administration.get(request.path["token"]))
 
-    @endpoint("PUT", f"{PATH}/{{token}}", auth=Auth.ADMIN, body=ChangeBody)
+    @endpoint("PUT", f"{PATH}/{{token}}", auth=Auth.ADMIN, body=ChangeBody, limit="administration")
     async def change(self, request: Request[ChangeBody]) -> Response:
         """What is left out stays; `null` takes a limit away."""
         changes: dict[str, int | None] = {}
@@ -63,7 +63,7 @@ class RegistrationTokenEndpoints:
             changes["expires_ms"] = request.body.expiry_time
         return _shown(await self.administration.change(request.requester, request.path["token"], changes))
 
-    @endpoint("DELETE", f"{PATH}/{{token}}", auth=Auth.ADMIN)
+    @endpoint("DELETE", f"{PATH}/{{token}}", auth=Auth.ADMIN, limit="administration")
     async def delete(self, request: Request[None]) -> Response:
         """Accounts that were made with it stay."""
         await self.administration.delete(request.requester, request.path["token"])

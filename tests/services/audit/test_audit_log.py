@@ -92,3 +92,15 @@ async def test_anything_can_be_the_target(audit: AuditLog) -> None:
     await audit.record(audit.queries, ADA, "room.block", "!" + "\0\ud800" + "ä" * 5000)
     entry = (await audit.page(AuditFilter(), 1))[0]
     assert len(entry.target) == 512
+
+
+async def test_who_speaks_for_somebody_is_named(audit: AuditLog) -> None:
+    bridge = Requester(
+        "@bot:test", None, 0, 0, is_guest=False, is_admin=True, appservice_id="irc", remote_address="192.0.2.9"
+    )
+    await audit.record(audit.queries, bridge, "user.lock", "@mallory:test")
+    puppet = Requester("@alice:test", None, 0, 0, is_guest=False, is_admin=False, impersonator="@ada:test")
+    await audit.record(audit.queries, puppet, "login_token.create", "@alice:test")
+    by_ada, by_bridge = await audit.page(AuditFilter(), 10)
+    assert (by_bridge.who, by_bridge.appservice_id, by_bridge.address) == ("@bot:test", "irc", "192.0.2.9")
+    assert (by_ada.who, by_ada.appservice_id) == ("@ada:test", None)
