@@ -39,7 +39,6 @@ WHY_MISSING = {
     "sso_login_redirect": "single sign-on comes later",
     "admin": "locking and suspending accounts come later",
     "openid": "widgets and integration managers come later",
-    "policy_server": "policy servers come later",
     "report_content": "reports and moderation come later",
     "space_hierarchy": "spaces come later",
     "voip": "calls come later",
