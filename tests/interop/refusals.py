@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterable
@@ -14,12 +13,6 @@ UNSTABLE = (
     "GET /_matrix/client/unstable/org.matrix.msc2946/rooms/{roomId}/hierarchy",  # the SDK's second try for v1's
     "GET /_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}",  # likewise
 )
-
-
-def is_missing(path: str) -> bool:
-    """Whether the server under test says of this path of the specification that it does not serve it."""
-    ours = os.environ.get("VOICECHAT_INTEROP_TARGET", "voicechat") == "voicechat"
-    return ours and _is_missing(f"GET {path} 404 M_UNRECOGNIZED", _missing())
 
 
 def unexpected(refused: Iterable[str]) -> set[str]:

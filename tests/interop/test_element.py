@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import secrets
 
-import pytest
-
 from tests.interop.conftest import Cast
 from tests.interop.player import Player
-from tests.interop.refusals import is_missing, unexpected
+from tests.interop.refusals import unexpected
 from tests.interop.scenes import eventually, meet
-
-RELATIONS = "/_matrix/client/v1/rooms/{roomId}/relations/{eventId}"
 
 
 async def test_the_room_list_counts_what_is_unread(cast: Cast) -> None:
@@ -44,9 +40,6 @@ async def test_scrollback_and_permalinks_reach_everything_once(cast: Cast) -> No
     assert by_permalink == {"first": "m.room.create", "bodies": said}
 
 
-@pytest.mark.xfail(
-    is_missing(RELATIONS), reason="the SDK fills a thread from /relations, which is not served yet", strict=True
-)
 async def test_a_thread_has_its_own_timeline_and_counts(cast: Cast) -> None:
     alice, bob, room_id = await two_in_a_plain_room(cast)
     root = await alice.ask("send", room_id=room_id, body="Which cake?")

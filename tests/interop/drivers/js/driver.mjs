@@ -8,7 +8,7 @@ import { everyday } from "./everyday.mjs";
 import { Inbox, run, until } from "./lines.mjs";
 import { Network } from "./network.mjs";
 import { proposals, slidingSync } from "./proposals.mjs";
-import { screens } from "./screens.mjs";
+import { opened, screens } from "./screens.mjs";
 import { Verification } from "./verification.mjs";
 
 // stdout belongs to the answers
@@ -108,6 +108,7 @@ class JsDriver {
     /** `thread` is the id of a thread's root; `mentions` are the users that are to be pinged. */
     async send({ room_id, body, thread = null, mentions = [] }) {
         const pinged = mentions.length ? { "m.mentions": { user_ids: mentions } } : {};
+        if (thread) await opened(this.#client.getRoom(room_id), thread);
         return (await this.#client.sendMessage(room_id, thread, { msgtype: "m.text", body, ...pinged })).event_id;
     }
 

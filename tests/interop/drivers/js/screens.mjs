@@ -20,6 +20,21 @@ async function readAll(client, timelineSet, eventId) {
     return window.getEvents();
 }
 
+/**
+ * The panel of a thread, open, as Element Web has it: nothing is drawn or written there before its first page has come. Until
+ * then the SDK empties the thread's timeline once more ("a remaining race", models/thread.ts), and of a thread that it does
+ * not know yet it loses what was sent when the sync is faster than the answer.
+ */
+export async function opened(room, root) {
+    const thread = room.getThread(root) ?? room.createThread(root, room.findEventById(root), [], true);
+    const until = Date.now() + 10_000;
+    while (!thread.initialEventsFetched) {
+        if (Date.now() > until) throw new Error(`the thread ${thread.id} is not loaded`);
+        await new Promise((done) => setTimeout(done, 20));
+    }
+    return thread;
+}
+
 /** Commands about one client's view of its rooms. */
 export function screens(client) {
     const roomOf = (roomId) => client.getRoom(roomId);
@@ -57,9 +72,7 @@ export function screens(client) {
         },
 
         async read_thread({ room_id, root }) {
-            const room = roomOf(room_id);
-            const thread = room.getThread(root) ?? room.createThread(root, room.findEventById(root), [], true);
-            return bodies(await readAll(client, thread.timelineSet));
+            return bodies(await readAll(client, (await opened(roomOf(room_id), root)).timelineSet));
         },
 
         /** Who is known to be in the room, without asking the server. */
