@@ -190,6 +190,19 @@ async def test_only_what_fits_is_exchanged(alpha: Home, bob: ForeignServer, alic
     assert await membership_of(alpha, room_id, BOB) == "leave"
 
 
+async def test_a_key_that_nobody_stands_by_invites_nobody(alpha: Home, bob: ForeignServer, alice: Client) -> None:
+    dora = await alpha.server.register("dora")
+    room_id = await open_room(alice, join_rule="invite")
+    url = "https://id.example/valid"
+    content = {**pending(), "public_keys": [{"public_key": encode_base64(KEY.verify_key), "key_validity_url": url}]}
+    for each in (content, {**content, "key_validity_url": "http://id.example/", "public_keys": []}):
+        await alice.set_state(room_id, "m.room.third_party_invite", each, TOKEN)
+        await exchange(bob, alpha, room_id, partial(room_id, alice.user_id, BOB), REFUSED)
+        await alpha.server.anonymous().put(ON_BIND, bound(dora.user_id, room_id, alice.user_id), expect=REFUSED)
+    assert await membership_of(alpha, room_id, BOB) == "leave"
+    assert await membership_of(alpha, room_id, dora.user_id) == "leave"
+
+
 async def test_bob_is_invited_by_his_address(alpha: Home, bob: ForeignServer, alice: Client) -> None:
     room_id = await open_room(alice, join_rule="invite")
     await alice.set_state(room_id, "m.room.third_party_invite", pending(), TOKEN)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from config.settings import Settings
@@ -13,7 +15,7 @@ from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import server_settings
 from tests.mail import MailServer, mail_server
-from tests.people_with_mail import ADDRESS, add_address, ask, email_auth, press
+from tests.people_with_mail import ADDRESS, SECRET, add_address, ask, email_auth, press
 
 NEW = "a quite different password"
 
@@ -62,6 +64,32 @@ async def test_devices_stay_if_alice_says_so_and_the_proof_is_used_once(server: 
         await nobody.post("account/password", body, expect=expect)
     await alice.get("account/whoami")
     await alice.login(password=NEW)
+
+
+async def test_one_request_is_enough_for_who_has_confirmed_already(server: Server, mail: MailServer) -> None:
+    """As Element asks: without a session, with both spellings."""
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    nobody = server.anonymous()
+    sid = await ask(nobody, "account/password")
+    creds = {"sid": sid, "client_secret": SECRET, "id_server": "id.example.org"}
+    auth = {"type": "m.login.email.identity", "threepid_creds": creds, "threepidCreds": creds}
+    await nobody.post("account/password", {"new_password": NEW, "auth": auth}, expect=(401, "M_UNAUTHORIZED"))
+    await press(nobody, (await mail.next(ADDRESS)).link)
+    await nobody.post("account/password", {"new_password": NEW, "auth": auth})
+    await alice.login(password=NEW)
+
+
+async def test_two_requests_with_one_proof_change_the_password_once(server: Server, mail: MailServer) -> None:
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    nobody = server.anonymous()
+    sid = await ask(nobody, "account/password")
+    await press(nobody, (await mail.next(ADDRESS)).link)
+    auth = {"type": "m.login.email.identity", "threepid_creds": {"sid": sid, "client_secret": SECRET}}
+    bodies = [{"new_password": f"{NEW} {number}", "auth": auth} for number in range(4)]
+    answers = await asyncio.gather(*(nobody.raw("POST", "account/password", data=orjson.dumps(b)) for b in bodies))
+    assert [each.status for each in answers].count(200) == 1
 
 
 async def test_a_weak_password_is_refused_before_the_proof_is_gone(server: Server, mail: MailServer) -> None:
