@@ -1,0 +1,92 @@
+"""Bob at beta is in Alice's room at alpha; Ada, who administers beta, deletes it there."""
+
+from __future__ import annotations
+
+import asyncio
+
+from homeserver.services.room_removal.delete_room import TELLING_MS
+from tests.cast import PASSWORD, Client
+from tests.clock import FakeClock
+from tests.federation.conftest import ALPHA, Home
+from tests.voice.waiting import until
+
+ROOMS = "/_synapse/admin/v2/rooms"
+
+
+async def administrator(home: Home, name: str) -> Client:
+    await home.server.application.accounts.new_accounts.create_account(name, PASSWORD, admin=True)
+    return await home.server.anonymous().login(name, PASSWORD)
+
+
+async def join_elsewhere(bob: Client, room_id: str) -> None:
+    await bob.post(("join", room_id), {}, via=ALPHA)
+
+
+async def deleted(ada: Client, home: Home, room_id: str, clock: FakeClock, **body: object) -> None:
+    """Until it is done."""
+    delete_id = (await ada.delete(f"{ROOMS}/{room_id}", body))["delete_id"]
+    tasks = home.server.application.moderation.tasks
+    task = await tasks.get("delete_room", delete_id)
+    await until(lambda: task.progress.get("stage") == "close", "the last departure")
+    assert (await ada.get(f"{ROOMS}/delete_status/{delete_id}"))["status"] == "active"
+    clock.advance(ms=TELLING_MS + 2_000)
+    async with asyncio.timeout(10):
+        await tasks.settled()
+    assert task.status == "complete", task.error
+
+
+async def test_the_others_are_told_and_bob_can_come_back(alpha: Home, beta: Home, clock: FakeClock) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    ada = await administrator(beta, "ada")
+    room_id = await alice.create_room(preset="public_chat", name="Tea")
+    await alice.send(room_id, "before")
+    await join_elsewhere(bob, room_id)
+    await bob.send(room_id, "hello")
+    assert room_id in (await bob.sync())["rooms"]["join"]
+    await deleted(ada, beta, room_id, clock)
+    assert room_id in (await bob.sync())["rooms"]["leave"]
+    application = alpha.server.application
+    room = await application.base.cache.get(room_id)
+    await until(lambda: room.membership(bob.user_id) == "leave", "alpha hears that Bob has left")
+    database = beta.server.application.base.database
+    number = await database.fetchval("SELECT room_nid FROM rooms WHERE room_id = $1", room_id)
+    assert await database.fetchval("SELECT count(*) FROM events WHERE room_nid = $1", number) == 1
+    # What alpha still says of the room is nothing to beta.
+    await alice.send(room_id, "without bob")
+    assert (await bob.get("joined_rooms"))["joined_rooms"] == []
+    await join_elsewhere(bob, room_id)
+    await alice.send(room_id, "welcome back")
+    answer = await bob.sync_until(
+        lambda answer: any(event["content"].get("body") == "welcome back" for event in answer.timeline(room_id))
+    )
+    assert answer
+    event_id = await bob.send(room_id, "here again")
+    await alice.sync_until(lambda answer: event_id in answer.event_ids(room_id))
+    assert (await bob.state(room_id, "m.room.name"))["name"] == "Tea"
+
+
+async def test_a_blocked_room_invites_nobody_of_ours(alpha: Home, beta: Home, clock: FakeClock) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    ada = await administrator(beta, "ada")
+    room_id = await alice.create_room(preset="public_chat")
+    await join_elsewhere(bob, room_id)
+    await deleted(ada, beta, room_id, clock, block=True)
+    await alice.invite(room_id, bob, expect=(403, "M_FORBIDDEN"))
+    await bob.post(("join", room_id), {}, via=ALPHA, expect=(403, "M_FORBIDDEN"))
+    await bob.post(("knock", room_id), {}, via=ALPHA, expect=(403, "M_FORBIDDEN"))
+    assert "invite" not in (await bob.sync()).get("rooms", {})
+
+
+async def test_an_invitation_that_waits_is_declined_with_the_room(alpha: Home, beta: Home, clock: FakeClock) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    ada = await administrator(beta, "ada")
+    room_id = await alice.create_room()
+    await alice.invite(room_id, bob)
+    assert room_id in (await bob.sync())["rooms"]["invite"]
+    await ada.delete(f"{ROOMS}/{room_id}", {})
+    async with asyncio.timeout(10):
+        await beta.server.application.moderation.tasks.settled()
+    answer = await bob.sync()
+    assert room_id in answer["rooms"]["leave"]
+    room = await alpha.server.application.base.cache.get(room_id)
+    assert room.membership(bob.user_id) == "leave"
