@@ -89,7 +89,7 @@ def build_push(
         base.database, rows, registry, base.clock, lambda: kernel.writer.position.current,
         allow_http=not outgoing.verify_tls,
     )  # fmt: skip
-    delivery = PushDelivery(pushers, GuardedGateways(connections), readers.unread, base.clock)
+    delivery = PushDelivery(pushers, GuardedGateways(connections), readers.unread, base.events, base.clock)
     badges = Badges(registry, readers.unread, delivery)
     targets = Targets(
         registry,
@@ -139,6 +139,7 @@ def _listen(
     base.announcer.on_outside(feed.outside)
     readers.unread.on_read.append(badges.read)
     pushers.registry.on_gone.append(delivery.forget)
+    pushers.registry.on_set.append(delivery.renewed)
     accounts.devices.hooks.deleted.append(pushers.devices_deleted)
     settings_of_devices = DeviceSettings(base.database, AccountDataRows(), readers.account_data_stream)
     accounts.devices.hooks.deleted.append(settings_of_devices.devices_deleted)

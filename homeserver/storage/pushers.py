@@ -37,7 +37,8 @@ stored AS (
     ON CONFLICT (user_id, app_id, pushkey) DO UPDATE
     SET kind = excluded.kind, device_id = excluded.device_id, app_display_name = excluded.app_display_name,
         device_display_name = excluded.device_display_name, profile_tag = excluded.profile_tag, lang = excluded.lang,
-        data = excluded.data, enabled = excluded.enabled, set_ms = excluded.set_ms
+        data = excluded.data, enabled = excluded.enabled, set_ms = excluded.set_ms,
+        behind = CASE WHEN p.kind = excluded.kind THEN p.behind ELSE excluded.behind END
     RETURNING pusher_nid, behind
 )
 SELECT (SELECT pusher_nid FROM stored), (SELECT behind FROM stored),

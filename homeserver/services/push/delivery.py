@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from homeserver.services.push.checks import HTTP
 from homeserver.services.push.notification import badge_body, event_body
 from homeserver.services.push.slots import Slots
+from homeserver.services.rooms.timeline_event import REDACTED
 
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from homeserver.services.push.pushers import Pushers
     from homeserver.services.push.waiting import Entry, Waiting
     from homeserver.services.unread.unread import Unread
+    from homeserver.storage.events import Events
     from homeserver.storage.pushers import Pusher
 
 RETRY_AFTER_MS: Final = 1_000
@@ -34,6 +37,7 @@ class PushDelivery:
     pushers: Pushers
     gateways: Gateways
     unread: Unread
+    events: Events
     clock: Clock
     waiting: dict[int, Waiting] = field(default_factory=dict)
     delivered: int = 0
@@ -61,6 +65,13 @@ class PushDelivery:
             waiting.entries.clear()
             waiting.badge = None
 
+    def renewed(self, pusher: Pusher) -> None:
+        """Its client has just set it again: what failed may go well now."""
+        waiting = self.waiting.get(pusher.pusher_nid)
+        if waiting is not None and waiting.due_ms is not None:
+            waiting.due_ms, waiting.failures = None, min(waiting.failures, 1)
+            self.start(waiting)
+
     def start(self, waiting: Waiting) -> None:
         """Send what there is, unless that is being done, or it is not the time to try again."""
         if self._begun and waiting.task is None and waiting.due_ms is None and waiting.has_something:
@@ -83,7 +94,7 @@ class PushDelivery:
         """Until nothing is left, or it fails."""
         while waiting.has_something:
             pusher = self.pushers.registry.get(waiting.pusher_nid)
-            if pusher is None or not pusher.enabled:
+            if pusher is None or not pusher.enabled or pusher.kind != HTTP:
                 self.waiting.pop(waiting.pusher_nid, None)
                 return
             try:
@@ -101,7 +112,7 @@ class PushDelivery:
     async def _send_next(self, pusher: Pusher, waiting: Waiting) -> None:
         url = str(pusher.data["url"])
         async with self._slots.take(pusher.user_id, urlsplit(url).netloc):
-            self._drop_old(waiting)
+            await self._drop_void(waiting)
             if not waiting.has_something:  # it was read, or the pusher went, while we waited
                 return
             entry = waiting.entries[0] if waiting.entries else None
@@ -137,11 +148,15 @@ class PushDelivery:
             if current is not None and current.set_ms == pusher.set_ms:
                 await self.pushers.remove([pusher])
 
-    def _drop_old(self, waiting: Waiting) -> None:
+    async def _drop_void(self, waiting: Waiting) -> None:
+        """What is too old, and what was redacted while it waited."""
         oldest_ms = self.clock.now_ms() - GIVE_UP_AFTER_MS
-        while waiting.entries and waiting.entries[0].told.sent_ms < oldest_ms:
-            waiting.entries.popleft()
-            waiting.dropped += 1
+        waiting.drop(lambda told: told.sent_ms < oldest_ms)
+        if waiting.failures and waiting.entries:
+            event_ids = [entry.told.event_id for entry in waiting.entries]
+            records = await self.events.by_ids(self.pushers.queries, event_ids)
+            redacted = {record["event_id"] for record in records if record["flags"] & REDACTED}
+            waiting.drop(lambda told: told.event_id in redacted)
 
     def _fail(self, pusher: Pusher, waiting: Waiting, reason: str) -> None:
         waiting.failures += 1

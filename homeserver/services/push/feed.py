@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_WAITING: Final = 10_000
 """Events that have not been looked at; the oldest go where there are more."""
 
+USERS_IN_A_ROW: Final = 50
+
 log = logging.getLogger(__name__)
 
 
@@ -144,7 +146,9 @@ class PushFeed:
     async def hand(self, told: Told, actions: Mapping[str, Action], done: Mapping[int, int] | None = None) -> None:
         """Give the event to the pushers of these users. `done`: up to where pushers have been told everything, by number."""
         await self._count(actions)
-        for user_id, action in actions.items():
+        for number, (user_id, action) in enumerate(actions.items()):
+            if number % USERS_IN_A_ROW == USERS_IN_A_ROW - 1:
+                await asyncio.sleep(0)  # others have their turn
             for pusher in self.registry.enabled_of(user_id, HTTP):
                 if done is None or told.position > done[pusher.pusher_nid]:
                     waiting = self.delivery.waiting.setdefault(pusher.pusher_nid, Waiting(pusher.pusher_nid))

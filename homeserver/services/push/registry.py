@@ -22,6 +22,8 @@ class PusherRegistry:
     rows: PusherRows
     on_gone: list[Callable[[Pusher], None]] = field(default_factory=list)
     """Called with pushers that are deleted, or replaced by another form of themselves that is not enabled."""
+    on_set: list[Callable[[Pusher], None]] = field(default_factory=list)
+    """Called with pushers that a client has set, anew or again."""
     _by_user: dict[str, dict[int, Pusher]] = field(default_factory=dict)
     _by_nid: dict[int, Pusher] = field(default_factory=dict)
     _pushed: set[str] = field(default_factory=set)
@@ -30,7 +32,7 @@ class PusherRegistry:
     async def load(self) -> None:
         """Once, before the first request."""
         for pusher in await self.rows.all(self.queries):
-            self.put(pusher)
+            self._put(pusher)
 
     @property
     def pushed(self) -> AbstractSet[str]:
@@ -60,6 +62,11 @@ class PusherRegistry:
 
     def put(self, pusher: Pusher) -> None:
         """Follow a committed change."""
+        self._put(pusher)
+        for listener in self.on_set:
+            listener(pusher)
+
+    def _put(self, pusher: Pusher) -> None:
         self._by_nid[pusher.pusher_nid] = pusher
         self._by_user.setdefault(pusher.user_id, {})[pusher.pusher_nid] = pusher
         self._place(pusher.user_id)

@@ -58,5 +58,7 @@ class Waiting:
 
     def drop(self, is_void: Callable[[Told], bool]) -> None:
         """Events that nobody has to be told of any longer. What is on its way stays: it is taken out when it has arrived."""
-        if any(is_void(each.told) for each in self.entries):
-            self.entries = deque(each for each in self.entries if not is_void(each.told))
+        kept = [each for each in self.entries if not is_void(each.told)]
+        if len(kept) < len(self.entries):
+            self.dropped += len(self.entries) - len(kept)
+            self.entries = deque(kept)

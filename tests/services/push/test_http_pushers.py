@@ -311,3 +311,52 @@ async def test_a_restart_loses_nothing_and_repeats_nothing(
         await _until(lambda: server.application.push.feed.behind_at is None)
         await asyncio.sleep(0.05)
         assert gateway.unread == 0
+
+
+async def test_what_was_redacted_while_it_waited_is_not_told(server: Server, gateway: PushGateway) -> None:
+    alice, bob, room_id = await _two(server)
+    await alice.post("pushers/set", gateway.pusher())
+    gateway.answers.append(500)
+    await bob.send(room_id, "one")
+    await gateway.next()
+    secret = await bob.send(room_id, "my secret")
+    last = await bob.send(room_id, "last")
+    await _failed(server, 1)
+    await bob.redact(room_id, secret)
+    server.clock.advance(seconds=1)
+    assert (await gateway.next())["content"]["body"] == "one"
+    assert (await gateway.next())["event_id"] == last
+
+
+async def test_a_pusher_that_is_set_again_is_tried_again(server: Server, gateway: PushGateway) -> None:
+    alice, bob, room_id = await _two(server)
+    await alice.post("pushers/set", gateway.pusher())
+    gateway.answers.append(500)
+    event_id = await bob.send(room_id, "one")
+    await gateway.next()
+    await _failed(server, 1)
+    await alice.post("pushers/set", gateway.pusher())
+    assert (await gateway.next())["event_id"] == event_id
+
+
+async def test_a_gateway_that_never_answers_holds_up_nobody_else(server: Server, gateway: PushGateway) -> None:
+    alice, bob, room_id = await _two(server)
+    mallory = await server.register("mallory")
+    await mallory.join(room_id)
+    async with push_gateway() as hole:
+        hole.closed = True
+        for number in range(20):
+            await mallory.post("pushers/set", hole.pusher(f"hole{number}"))
+        await alice.post("pushers/set", gateway.pusher())
+        events = [await bob.send(room_id, text) for text in ("one", "two")]
+        assert [(await gateway.next())["event_id"] for _ in range(2)] == events
+        assert len(hole.received) <= 4
+
+
+async def test_a_deactivated_account_is_told_nothing(server: Server, gateway: PushGateway) -> None:
+    alice, bob, room_id = await _two(server)
+    await alice.post("pushers/set", gateway.pusher())
+    await alice.post("account/deactivate", {"auth": alice.password_auth()})
+    assert not server.application.push.pushers.registry.pushed
+    await bob.send(room_id, "hello")
+    assert await server.application.base.database.fetchval("SELECT count(*) FROM pushers") == 0
