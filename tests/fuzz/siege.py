@@ -15,9 +15,15 @@ from tests.spec.validator import Operation
 
 # The gateway errors are documented answers about somebody else, or about a file that is on its way.
 ACCEPTED_FAILURES = {502, 504}
-ADMINISTRATION = ("/_synapse/admin/", "/_voicechat/admin/")
+ADMINISTRATION = (
+    "/_synapse/admin/",
+    "/_voicechat/admin/",
+    "/_matrix/client/v1/admin/",
+    "/_matrix/client/unstable/uk.timedout.msc4323/",
+)
+MEETINGS = "/_matrix/client/unstable/io.element.msc4388/rendezvous"
 ROUNDS_ON_ONE_GROUND = 4
-PAGES = ("/setup", "/fallback/web", "/rtc", "/rtc/v1", "/validate", "/email/submit_token")
+PAGES = ("/setup", "/account_validity/renew", "/fallback/web", "/rtc", "/rtc/v1", "/validate", "/email/submit_token")
 # What would end the accounts that the siege is carried out with.
 SPARED = {
     "POST /_matrix/client/v3/logout",
@@ -62,7 +68,7 @@ async def lay_siege(server: Server, *, rounds: int, seed: int) -> list[str]:
             nobody = operation.key in SPARED or number % 10 == 9
             of_administrators = operation.path.startswith(ADMINISTRATION)
             client = server.anonymous() if nobody else ada if of_administrators else mallory
-            about = {**known, "user_id": victim.user_id} if of_administrators else known
+            about = {**known, **dict.fromkeys(("user_id", "userId"), victim.user_id)} if of_administrators else known
             complaints += await _complaints(client, operation, make_request(operation, random, about))
     return complaints
 
@@ -93,10 +99,13 @@ async def _prepare(mallory: Client, bob: Client, number: int) -> dict[str, Any]:
         "userId": mallory.user_id,
         "user_id": bob.user_id,
         "device_id": mallory.device_id,
+        "meeting_id": (await mallory.post(MEETINGS, {"data": ""}))["id"],
         "roomAlias": f"#siege{number}:test",
         "serverName": "test",
         "stateKey": "",
         "scope": "global",
+        "server_name": "test",
+        "media_id": upload.json()["content_uri"].rpartition("/")[2],
         "mediaId": upload.json()["content_uri"].rpartition("/")[2],
         "version": version,
         "filterId": filter_id,
