@@ -13,11 +13,8 @@ from homeserver.services.administration.room_facts import (
     AVATAR,
     CREATE,
     ENCRYPTION,
-    GUEST_ACCESS,
-    JOIN_RULES,
     TOMBSTONE,
     TOPIC,
-    VISIBILITY,
     RoomFacts,
 )
 from homeserver.services.administration.rooms import ORDERS, RoomAdministration, RoomDetails, RoomQuery
@@ -79,9 +76,9 @@ def _listed(facts: RoomFacts) -> dict[str, Any]:
         "encryption": facts.text(ENCRYPTION, "algorithm"),
         "federatable": facts.is_federatable,
         "public": facts.is_public,
-        "join_rules": facts.text(JOIN_RULES, "join_rule"),
-        "guest_access": facts.text(GUEST_ACCESS, "guest_access"),
-        "history_visibility": facts.text(VISIBILITY, "history_visibility"),
+        "join_rules": facts.join_rule,
+        "guest_access": facts.guest_access,
+        "history_visibility": facts.history_visibility,
         "state_events": facts.state_events,
         "room_type": facts.text(CREATE, "type"),
     }

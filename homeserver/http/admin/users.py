@@ -51,6 +51,10 @@ class DeactivateBody(msgspec.Struct):
     erase: bool = False
 
 
+class SuspendBody(msgspec.Struct):
+    suspend: bool
+
+
 class PasswordBody(msgspec.Struct):
     new_password: str
     logout_devices: bool = True
@@ -124,6 +128,13 @@ class UserEndpoints:
             request.requester, request.path["user_id"], body.new_password, logout_devices=body.logout_devices
         )
         return {}
+
+    @endpoint("PUT", f"{V1}/suspend/{{user_id}}", auth=Auth.ADMIN, body=SuspendBody, limit="administration")
+    async def suspend(self, request: Request[SuspendBody]) -> Response:
+        """Locking is a part of `put`."""
+        user_id, suspended = request.path["user_id"], request.body.suspend
+        await self.accounts.moderation.set_suspended(request.requester, user_id, suspended)
+        return {f"user_{user_id}_suspended": suspended}
 
     @endpoint("GET", f"{V1}/users/{{user_id}}/admin", auth=Auth.ADMIN)
     async def role(self, request: Request[None]) -> Response:

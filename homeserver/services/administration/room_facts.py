@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +22,10 @@ AVATAR: Final = "m.room.avatar"
 TOMBSTONE: Final = "m.room.tombstone"
 LISTED_TYPES: Final = (CREATE, NAME, ALIAS, ENCRYPTION, JOIN_RULES, GUEST_ACCESS, VISIBILITY)
 DETAILED_TYPES: Final = (*LISTED_TYPES, TOPIC, AVATAR, TOMBSTONE)
+# Tools stumble over other words, and such mean nothing in the specification either.
+JOIN_RULE_WORDS: Final = frozenset({"public", "knock", "invite", "private", "restricted", "knock_restricted"})
+GUEST_ACCESS_WORDS: Final = frozenset({"can_join", "forbidden"})
+VISIBILITY_WORDS: Final = frozenset({"invited", "joined", "shared", "world_readable"})
 _NOTHING: Final[Mapping[str, Any]] = {}
 NOBODY: Final = Members(0, 0)
 
@@ -53,6 +57,18 @@ class RoomFacts:
         return value if isinstance(value, str) else None
 
     @property
+    def join_rule(self) -> str | None:
+        return _known(self.text(JOIN_RULES, "join_rule"), JOIN_RULE_WORDS)
+
+    @property
+    def guest_access(self) -> str | None:
+        return _known(self.text(GUEST_ACCESS, "guest_access"), GUEST_ACCESS_WORDS)
+
+    @property
+    def history_visibility(self) -> str | None:
+        return _known(self.text(VISIBILITY, "history_visibility"), VISIBILITY_WORDS)
+
+    @property
     def name(self) -> str | None:
         return self.text(NAME, "name") or None
 
@@ -69,3 +85,7 @@ class RoomFacts:
         small = term.lower()
         alias = (self.canonical_alias or "").partition(":")[0]
         return small in (self.name or "").lower() or small in alias.lower() or term in self.room.room_id
+
+
+def _known(word: str | None, words: Collection[str]) -> str | None:
+    return word if word in words else None

@@ -58,9 +58,9 @@ ORDERS: Final[Mapping[str, RoomOrder]] = {
     "encryption": RoomOrder(lambda room: room.text(ENCRYPTION, "algorithm"), (ENCRYPTION,)),
     "federatable": RoomOrder(lambda room: room.is_federatable, (CREATE,)),
     "public": RoomOrder(lambda room: room.is_public, needs_published=True),
-    "join_rules": RoomOrder(lambda room: room.text(JOIN_RULES, "join_rule"), (JOIN_RULES,)),
-    "guest_access": RoomOrder(lambda room: room.text(GUEST_ACCESS, "guest_access"), (GUEST_ACCESS,)),
-    "history_visibility": RoomOrder(lambda room: room.text(VISIBILITY, "history_visibility"), (VISIBILITY,)),
+    "join_rules": RoomOrder(lambda room: room.join_rule, (JOIN_RULES,)),
+    "guest_access": RoomOrder(lambda room: room.guest_access, (GUEST_ACCESS,)),
+    "history_visibility": RoomOrder(lambda room: room.history_visibility, (VISIBILITY,)),
     "state_events": RoomOrder(lambda room: room.state_events, needs_state_counts=True, falling=True),
 }
 """By the names that administrators use; two are old names."""

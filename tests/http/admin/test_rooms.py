@@ -210,6 +210,7 @@ async def test_what_other_servers_wrote_into_state_does_no_harm(server: Server, 
     alice = await server.register("alice")
     room_id = await alice.create_room(name="Hall")
     await alice.set_state(room_id, "m.room.topic", {"topic": {"not": "text"}})
+    await alice.set_state(room_id, "m.room.history_visibility", {"history_visibility": "by moonlight"})
     database = server.application.base.database
     await database.execute(
         "UPDATE events SET body = $2 WHERE event_nid = (SELECT event_nid FROM current_state WHERE type = $1)",
@@ -217,7 +218,7 @@ async def test_what_other_servers_wrote_into_state_does_no_harm(server: Server, 
         b'{"content":{"name":"nul \\u0000 and \\ud800"},"type":"m.room.name"}',
     )
     room = await ada.get(of(room_id))
-    assert (room["name"], room["topic"]) == (None, None)
+    assert (room["name"], room["topic"], room["history_visibility"]) == (None, None, None)
     assert await listed(ada, search_term="nul") == []
     assert await listed(ada) == [None]
 

@@ -143,6 +143,22 @@ async def test_locked_accounts_are_left_out_of_the_list(server: Server, ada: Cli
     assert "user.lock" in await actions(ada, alice.user_id)
 
 
+async def test_an_account_is_suspended_for_a_while(server: Server, ada: Client) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    path = ("", "_synapse", "admin", "v1", "suspend", alice.user_id)
+    assert await ada.put(path, {"suspend": True}) == {"user_@alice:test_suspended": True}
+    assert (await ada.get(of(alice)))["suspended"] is True
+    await alice.put(("rooms", room_id, "send", "m.room.message", "1"), {"body": "hi"}, expect=(403, "M_USER_SUSPENDED"))
+    await ada.put(path, {"suspend": False})
+    await alice.send(room_id, "hi")
+    assert await actions(ada, alice.user_id) == ["user.unsuspend", "user.suspend"]
+    await ada.put(path, {}, expect=400)
+    await ada.put(("", "_synapse", "admin", "v1", "suspend", "@nobody:test"), {"suspend": True}, expect=404)
+    await ada.put(("", "_synapse", "admin", "v1", "suspend", ada.user_id), {"suspend": True}, expect=403)
+    await alice.put(path, {"suspend": False}, expect=(403, "M_FORBIDDEN"))
+
+
 async def test_the_list_is_filtered_and_ordered(server: Server, ada: Client) -> None:
     for name in ("carol", "bob", "eve"):
         server.clock.advance(seconds=1)
