@@ -37,9 +37,7 @@ HEAD = """\
 WHY_MISSING = {
     "oauth_server_metadata": "the OAuth 2.0 API comes with single sign-on",
     "sso_login_redirect": "single sign-on comes later",
-    "admin": "locking and suspending accounts come later",
     "openid": "widgets and integration managers come later",
-    "report_content": "reports and moderation come later",
     "space_hierarchy": "spaces come later",
     "voip": "calls come later",
 }
