@@ -33,6 +33,8 @@ QUERY = (
     "from_ts",
     "ts",
     "before_ts",
+    "size_gt",
+    "keep_profiles",
     "max_depth",
     "deactivated",
     "not_user_type",
@@ -41,7 +43,7 @@ QUERY = (
 )
 DELAYED = "org.matrix.msc4140.delay"
 STICKY = "org.matrix.msc4354.sticky_duration_ms"
-INTEGERS = ("limit", "timeout", "from_ts", "ts", "before_ts", "max_depth", DELAYED, STICKY)
+INTEGERS = ("limit", "timeout", "from_ts", "ts", "before_ts", "size_gt", "max_depth", DELAYED, STICKY)
 DEEPEST = 6
 
 

@@ -85,7 +85,9 @@ async def _prepare(mallory: Client, bob: Client, number: int) -> dict[str, Any]:
     await bob.join(room_id)
     event_id = await mallory.send(room_id, "first")
     since = (await mallory.sync())["next_batch"]
-    upload = await mallory.raw("POST", "/_matrix/media/v3/upload", data=b"bytes", headers={"Content-Type": "image/png"})
+    # Quarantine goes by contents.
+    data = f"bytes {number}".encode()
+    upload = await mallory.raw("POST", "/_matrix/media/v3/upload", data=data, headers={"Content-Type": "image/png"})
     backup = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {"public_key": "abc"}}
     version = (await mallory.post("room_keys/version", backup))["version"]
     openid = await mallory.post(("user", mallory.user_id, "openid", "request_token"))
