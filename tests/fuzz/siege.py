@@ -23,7 +23,16 @@ ADMINISTRATION = (
 )
 MEETINGS = "/_matrix/client/unstable/io.element.msc4388/rendezvous"
 ROUNDS_ON_ONE_GROUND = 4
-PAGES = ("/setup", "/account_validity/renew", "/fallback/web", "/rtc", "/rtc/v1", "/validate", "/email/submit_token")
+PAGES = (
+    "/setup",
+    "/account_validity/renew",
+    "/fallback/web",
+    "/rtc",
+    "/rtc/v1",
+    "/validate",
+    "/email/submit_token",
+    "/unsubscribe",
+)
 # What would end the accounts that the siege is carried out with.
 SPARED = {
     "POST /_matrix/client/v3/logout",
