@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # How much of what others wrote one statement goes through: a page that finds less than it wants goes on from there.
 LOOK_AT = 10_000
-MAX_IN_TREE = 20_000
+MAX_IN_TREE = 5_000
 
 # $1 parent, $2 room, $3 and $4 positions, $5 what the reader sees, $6 whom he ignores, $7 event type, $8 limit, $9 rel_type.
 CHILDREN = """
@@ -35,15 +35,19 @@ SELECT {columns}, b.boundary FROM (
 ORDER BY e.position {order}
 """
 
-# The same with events that relate to those, and so on. Each event has one parent, so only the depth can be without end.
+# The same with events that relate to those, and so on. Each event has one parent, so only the depth can be without end. What
+# relates to an event comes after it: behind the last place that is wanted nothing is followed.
 TREE = """
 WITH RECURSIVE tree AS (
-    SELECT r.event_nid, e.event_id, r.position, 1 AS depth FROM relations r JOIN events e USING (event_nid)
-    WHERE r.parent_id = $1 AND r.room_nid = $2 AND {kind} AND ($7::text IS NULL OR r.type = $7)
+    (
+        SELECT r.event_nid, e.event_id, 1 AS depth FROM relations r JOIN events e USING (event_nid)
+        WHERE r.parent_id = $1 AND r.position <= $4 AND r.room_nid = $2 AND {kind} AND ($7::text IS NULL OR r.type = $7)
+        ORDER BY r.position {order} LIMIT {most}
+    )
     UNION ALL
-    SELECT r.event_nid, e.event_id, r.position, t.depth + 1
+    SELECT r.event_nid, e.event_id, t.depth + 1
     FROM tree t JOIN relations r ON r.parent_id = t.event_id JOIN events e ON e.event_nid = r.event_nid
-    WHERE t.depth < {depth} AND r.room_nid = $2 AND {kind} AND ($7::text IS NULL OR r.type = $7)
+    WHERE t.depth < {depth} AND r.position <= $4 AND r.room_nid = $2 AND {kind} AND ($7::text IS NULL OR r.type = $7)
 ),
 found AS (
     SELECT DISTINCT event_nid FROM (SELECT event_nid FROM tree LIMIT {most}) AS bounded
