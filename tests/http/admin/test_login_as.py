@@ -44,6 +44,21 @@ async def test_ada_does_what_alice_could_do(server: Server, ada: Client) -> None
     assert (puppet.access_token or "") not in str(entry)
 
 
+async def test_nobody_notices(server: Server, ada: Client) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    await alice.put(("presence", alice.user_id, "status"), {"presence": "offline"})
+    seen = await ada.get(("admin", "whois", alice.user_id))
+    await bob.sync()
+    puppet = await acting_as(ada, alice)
+    server.clock.advance(minutes=1)
+    await puppet.sync(set_presence="online")
+    assert (await bob.get(("presence", alice.user_id, "status")))["presence"] == "offline"
+    assert (await bob.sync()).get("device_lists", {}).get("changed", []) == []
+    assert await ada.get(("admin", "whois", alice.user_id)) == seen
+
+
 async def test_it_ends_by_logging_out(server: Server, ada: Client) -> None:
     alice = await server.register("alice")
     first, second = await acting_as(ada, alice), await acting_as(ada, alice)
