@@ -1,4 +1,4 @@
-"""The page that logs in, in a real browser: as an app shows it that knows no way of its own."""
+"""The pages for apps that know no way of their own, in a real browser: login, and stages of authentication."""
 
 from __future__ import annotations
 
@@ -64,3 +64,16 @@ async def test_whoever_comes_back_with_a_token_is_signed_in_at_once(server: Serv
     assert got["user_id"] == alice.user_id
     assert got["refresh_token"]
     assert token not in await browser.run("location.href")
+
+
+async def test_a_stage_that_is_done_in_a_browser_tells_the_app(server: Server, browser: Chromium) -> None:
+    alice = await server.register("alice")
+    session = (await alice.post("account/deactivate", expect=401))["session"]
+    await browser.before_each_document("window.onAuthDone = () => { window.appWasTold = true; };")
+    await browser.open(f"{server.base_url}/_matrix/client/v3/auth/m.login.password/fallback/web?session={session}")
+    await browser.wait_for("document.forms.length", SECONDS)
+    await browser.run(
+        f"document.forms[0].elements.password.value = {PASSWORD!r}; document.forms[0].querySelector('button').click()"
+    )
+    assert await browser.wait_for("window.appWasTold", SECONDS) is True
+    await alice.post("account/deactivate", {"auth": {"session": session}})

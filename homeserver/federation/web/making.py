@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from yarl import URL
@@ -13,7 +13,7 @@ from homeserver.federation.web.pages import OpenPage, WebPages
 from homeserver.protocol.errors import BadGateway, MatrixError
 from homeserver.services.previews.facts import PageFacts, facts_of, fill_in
 from homeserver.services.previews.oembed import add_oembed
-from homeserver.services.previews.page_parts import read_page
+from homeserver.services.previews.page_parts import PageReader
 from homeserver.services.previews.pictures import KeptPicture, PreviewPictures
 from homeserver.services.previews.urls import file_name_of
 
@@ -43,6 +43,7 @@ class PreviewMaker:
     max_page_bytes: int
     max_picture_bytes: int
     timeout_ms: int
+    reader: PageReader = field(default_factory=PageReader)
 
     async def make(self, url: URL) -> Preview:
         """Raises BadGateway where the page cannot be had. A picture that cannot be had is left out."""
@@ -68,7 +69,7 @@ class PreviewMaker:
         return facts, None
 
     async def _html(self, page: OpenPage) -> PageFacts:
-        parts = await read_page(await page.beginning(self.max_page_bytes), page.charset)
+        parts = await self.reader.read(await page.beginning(self.max_page_bytes), page.charset)
         facts = facts_of(parts, page.url)
         is_lacking = facts.picture is None or "og:title" not in facts.properties
         if facts.oembed is not None and is_lacking:

@@ -7,6 +7,7 @@ picture does to the imaging library, it does not do it to the server. With the m
 
 import io
 import json
+import os
 import resource
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 MAX_PIXELS = 100_000_000
 MAX_MEMORY_BYTES = 1536 * 1024 * 1024
 MAX_CPU_SECONDS = 15
+NICENESS = 10
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 EXIF_ORIENTATION = 0x0112
 EXIF_SIDEWAYS = (5, 6, 7, 8)
@@ -21,6 +23,7 @@ EXIF_SIDEWAYS = (5, 6, 7, 8)
 
 def main() -> int:
     """Exit status 0, or 1 for what is no picture."""
+    os.nice(NICENESS)  # calls and messages come first
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
     if sys.platform == "linux":  # macOS refuses this limit
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))

@@ -92,13 +92,11 @@ def _contents(parts: PageParts, names: Iterable[str]) -> list[str]:
 
 
 def _picture(parts: PageParts, base: URL) -> URL | None:
-    links = [href for rel, _, href in parts.links if rel.lower() in ("image_src", "apple-touch-icon")]
+    links = [href for rel, _, href in parts.links if rel in ("image_src", "apple-touch-icon")]
     addresses = (page_url_or_none(text, base) for text in (*_contents(parts, _PICTURES_OF_METAS), *links) if text)
     return next((url for url in addresses if url is not None), None)
 
 
 def _oembed(parts: PageParts, base: URL) -> URL | None:
-    hrefs = (
-        href for rel, kind, href in parts.links if "alternate" in rel.lower().split() and kind.lower() == _OEMBED_TYPE
-    )
+    hrefs = (href for rel, kind, href in parts.links if "alternate" in rel.split() and kind == _OEMBED_TYPE)
     return next((url for href in hrefs if (url := page_url_or_none(href, base)) is not None), None)

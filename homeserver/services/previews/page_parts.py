@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,7 @@ import msgspec
 from homeserver.services.previews.charsets import charset_of
 from homeserver.services.programs import Program
 
+READ_AT_ONCE: Final = 2
 READER: Final = Program(Path(__file__).with_name("page_reader.py"), max_seconds=10.0, max_output_bytes=4 * 1024 * 1024)
 
 
@@ -22,11 +25,18 @@ class PageParts(msgspec.Struct, frozen=True):
     metas: list[tuple[str, str]] = []
     """Name, in lower case, and content."""
     links: list[tuple[str, str, str]] = []
-    """rel, type, href."""
+    """rel and type, in lower case, and href."""
     paragraphs: list[str] = []
 
 
-async def read_page(body: bytes, declared_charset: str | None) -> PageParts:
-    """The parts of a page; none of one that takes too long to read."""
-    output = await READER.run(body, charset_of(body, declared_charset))
-    return msgspec.json.decode(output, type=PageParts) if output is not None else PageParts()
+@dataclass(frozen=True, slots=True)
+class PageReader:
+    """Few at a time: pages that are made to take long take a second of a processor each."""
+
+    _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
+
+    async def read(self, body: bytes, declared_charset: str | None) -> PageParts:
+        """The parts of a page; none of one that takes too long to read."""
+        async with self._at_once:
+            output = await READER.run(body, charset_of(body, declared_charset))
+        return msgspec.json.decode(output, type=PageParts) if output is not None else PageParts()
