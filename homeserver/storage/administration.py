@@ -79,14 +79,14 @@ SELECT t.address FROM user_threepids t JOIN unnest($2::text[], $3::text[]) AS wa
 WHERE t.user_id <> $1 LIMIT 1
 """
 
-# Over the user's own rooms only. An event that says "join" may be a change of his name: the rooms are counted, not those.
-ROOMS_JOINED_SINCE = """
-SELECT count(DISTINCT m.room_nid)
+# Over the user's own rooms only. Read outside of SQL: a name that another server wrote may be what PostgreSQL does not take.
+OWN_CHANGES = """
+SELECT m.room_nid, e.body
 FROM memberships m
 JOIN state_changes s ON s.room_nid = m.room_nid AND s.type = 'm.room.member' AND s.state_key = m.user_id
 JOIN events e ON e.event_nid = s.event_nid
 WHERE m.user_id = $1 AND e.origin_server_ts >= $2
-  AND convert_from(e.body, 'UTF8')::json -> 'content' ->> 'membership' = 'join'
+LIMIT $3
 """
 
 
@@ -166,10 +166,9 @@ class AdministrationRows:
             change.user_type,
         )
 
-    async def rooms_joined_since(self, q: Queries, user_id: str, since_ms: int) -> int:
-        """How many rooms have a join of the user that is not older."""
-        number: int = await q.fetchval(ROOMS_JOINED_SINCE, user_id, since_ms)
-        return number
+    async def own_changes(self, q: Queries, user_id: str, since_ms: int, limit: int) -> list[tuple[int, bytes]]:
+        """(number of the room, event) of changes of the user's own memberships that are not older."""
+        return [(row[0], row[1]) for row in await q.fetch(OWN_CHANGES, user_id, since_ms, limit)]
 
     async def reactivate(self, q: Queries, user_id: str) -> bool:
         """Let a deactivated account be used again. False while its deactivation is not finished."""

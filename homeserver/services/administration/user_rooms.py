@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -19,6 +19,8 @@ from homeserver.storage.memberships import Memberships
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
+
+MAX_CHANGES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,12 @@ class UserInsight:
         return {room_id: entry.membership for room_id, entry in found.items()}
 
     async def rooms_joined_since(self, user_id: str, since_ms: int) -> int:
-        """How many rooms the user has joined since then, those included that he left again. Raises InvalidParam."""
-        return await self.rows.rooms_joined_since(self.queries, _user_id(user_id), since_ms)
+        """How many rooms the user has joined since then, those included that he left again. Raises InvalidParam.
+
+        An event that says "join" may be a change of his name: rooms are counted, not events.
+        """
+        changes = await self.rows.own_changes(self.queries, _user_id(user_id), since_ms, MAX_CHANGES)
+        return len({room_nid for room_nid, body in changes if _is_join(body)})
 
     async def account_data(self, requester: Requester, user_id: str) -> UserAccountData:
         """Everything his clients keep here. Raises InvalidParam, NotFound."""
@@ -59,6 +65,13 @@ class UserInsight:
             place = everywhere if room_id == EVERYWHERE else rooms.setdefault(room_id, {})
             place[event_type] = orjson.Fragment(content)
         return UserAccountData(everywhere, rooms)
+
+
+def _is_join(body: bytes) -> bool:
+    try:
+        return bool(orjson.loads(body)["content"]["membership"] == "join")
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return False
 
 
 def _user_id(user_id: str) -> str:
