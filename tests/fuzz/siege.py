@@ -105,7 +105,8 @@ async def _prepare(mallory: Client, bob: Client, number: int) -> dict[str, Any]:
     filter_id = (await mallory.post(("user", mallory.user_id, "filter"), {}))["filter_id"]
     return {
         **dict.fromkeys(("roomId", "room_id", "roomIdOrAlias"), room_id),
-        **dict.fromkeys(("eventId", "event_id", "m.fully_read", "m.read"), event_id),
+        **dict.fromkeys(("eventId", "event_id", "root_id", "m.fully_read", "m.read"), event_id),
+        "relType": "m.thread",
         **dict.fromkeys(("since", "from", "to"), since),
         "userId": mallory.user_id,
         "user_id": bob.user_id,
