@@ -119,9 +119,11 @@ def _is_encrypted(server: SMTP) -> bool:
 
 @asynccontextmanager
 async def mail_server(
-    *, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None, port: int = 0
+    *, tls: ssl.SSLContext | None = None, starttls: ssl.SSLContext | None = None, port: int = 0, utf8: bool = False
 ) -> AsyncIterator[MailServer]:
-    """Start, serve, stop. `tls`: encrypted from the start; `starttls`: not before one asks for it, and then demanded."""
+    """Start, serve, stop. `tls`: encrypted from the start; `starttls`: not before one asks for it, and then demanded.
+    `utf8`: it takes addresses in other scripts.
+    """
     mail = MailServer()
     loop = asyncio.get_running_loop()
 
@@ -133,6 +135,7 @@ async def mail_server(
             require_starttls=starttls is not None,
             auth_require_tls=tls is None,
             authenticator=mail.authenticate,
+            enable_SMTPUTF8=utf8,
             loop=loop,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from config.settings import EmailSettings, Settings
 from homeserver.composition.foundation import Foundation
@@ -12,7 +13,7 @@ from homeserver.services.mail.letters import Letters
 from homeserver.services.mail.mail import sender_of
 from homeserver.services.mail.mailer import Mailer
 from homeserver.services.mail.relay import MailServer, SmtpRelay, UnreachableError
-from homeserver.services.mail.templates import Templates
+from homeserver.services.mail.templates import OURS, Templates
 
 RETRY_INTERVAL_MS = 10_000
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
@@ -47,10 +48,22 @@ def problems_of_mail(settings: Settings) -> Iterator[str]:
         yield f"The file {email.ca_file} of email.ca_file does not exist."
     if email.templates is not None and not email.templates.is_dir():
         yield f"The directory {email.templates} of email.templates does not exist."
+    elif email.templates is not None:
+        yield from _unreadable(email.templates)
     if (email.username is None) != (email.password is None):
         yield "email.username and email.password go together."
     if email.username is not None and email.tls == "none" and email.smtp_host not in THIS_MACHINE:
         yield "email.password would be sent in the clear: with a login, email.tls must be starttls or tls."
+
+
+def _unreadable(directory: Path) -> Iterator[str]:
+    for path in sorted(directory.glob("*.txt")) + sorted(directory.glob("*.html")):
+        try:
+            path.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            yield f"The mail template {path} cannot be read: {error}"
+        if not (OURS / path.name).exists():
+            yield f"There is no mail of which {path} would be the text; see docs/operating/mail.md."
 
 
 async def try_mail_server(settings: Settings) -> str | None:

@@ -36,6 +36,15 @@ def test_what_cannot_work_is_told(tmp_path: Path, email: dict[str, Any], problem
     assert "hunter2" not in found
 
 
+def test_templates_that_nobody_can_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "password_reset.txt").write_bytes(b"\xff\xfe")
+    (tmp_path / "pasword_reset.html").write_text("<p>$link</p>")
+    (tmp_path / "layout.html").write_text("$content")
+    found = list(problems_of(settings(tmp_path, {**GOOD, "templates": tmp_path})))
+    assert ["password_reset.txt cannot be read" in found[0], "pasword_reset.html" in found[1]] == [True, True]
+    assert len(found) == 2
+
+
 def test_what_works_is_no_problem(tmp_path: Path) -> None:
     assert list(problems_of(settings(tmp_path, GOOD, require_email=True))) == []
     assert list(problems_of(settings(tmp_path, {}))) == []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from homeserver.protocol import errors
+from homeserver.protocol.identifiers import parse_server_name
 from homeserver.protocol.third_party_ids import MAX_ADDRESS_CHARACTERS, canonical_address, is_opaque
 from homeserver.services.identity_servers.asking import AskIdentityServer, IdentityReply, check_token, refusal
 from homeserver.services.text_limits import is_storable
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MAX_BINDINGS: Final = 100
-AT_ONCE: Final = 5
+AT_ONCE: Final = 20
+"""Identity servers: each may take its full time."""
 # It has no such binding, or does not do this for homeservers at all.
 NOT_SUPPORTED: Final = frozenset({400, 404, 501})
 
@@ -99,10 +101,11 @@ class Bindings:
         """
         bindings = await self.rows.of_user(self.queries, user_id, MAX_BINDINGS)
         if id_server is not None:
+            parse_server_name(id_server)
             held = await self.users.threepids(self.queries, user_id)
             elsewhere = [Binding(each.medium, each.address, id_server) for each in held]
             bindings = list(dict.fromkeys([*bindings, *elsewhere]))
-        results = await self._all_at_once(user_id, bindings)
+        results = await self._at_all_servers(user_id, bindings)
         await self.rows.remove_all(self.queries, user_id)
         return all(results)
 
@@ -110,14 +113,26 @@ class Bindings:
         """The account was deactivated, by whomever: what was not taken back yet."""
         await self.unbind_all(user_id)
 
-    async def _all_at_once(self, user_id: str, bindings: Iterable[Binding]) -> list[bool]:
+    async def _at_all_servers(self, user_id: str, bindings: Iterable[Binding]) -> list[bool]:
+        by_server: dict[str, list[Binding]] = {}
+        for binding in bindings:
+            by_server.setdefault(binding.id_server, []).append(binding)
         limit = asyncio.Semaphore(AT_ONCE)
 
-        async def one(binding: Binding) -> bool:
+        async def at(server: list[Binding]) -> bool:
             async with limit:
-                return await self.try_unbind(user_id, binding.medium, binding.address, binding.id_server)
+                return await self._try_all(user_id, server)
 
-        return await asyncio.gather(*(one(binding) for binding in bindings))
+        return await asyncio.gather(*map(at, by_server.values()))
+
+    async def _try_all(self, user_id: str, bindings: Iterable[Binding]) -> bool:
+        """At one identity server, which is not asked again where it fails: nobody waits for the rest."""
+        try:
+            results = [await self._take_back(user_id, binding) for binding in bindings]
+        except errors.MatrixError as error:
+            log.info("addresses of %s could not be unbound: %s", user_id, error.errcode)
+            return False
+        return all(results)
 
     async def _take_back(self, user_id: str, binding: Binding) -> bool:
         body = {"mxid": user_id, "threepid": {"medium": binding.medium, "address": binding.address}}

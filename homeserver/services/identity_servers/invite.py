@@ -5,6 +5,7 @@ Source: client-server API, "Third-party invites"; identity service API, "Invitat
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ MAX_MEDIUM_CHARACTERS: Final = 64
 MAX_TOKEN_CHARACTERS: Final = 255
 MAX_KEYS: Final = 10
 MAX_INVITED_TO_NEW_ROOM: Final = 20
+# The client waits for its room; one that has begun may take a while longer.
+MAX_SECONDS_FOR_NEW_ROOM: Final = 60.0
 MAX_KEY_CHARACTERS: Final = 1_000
 
 log = logging.getLogger(__name__)
@@ -113,7 +116,12 @@ class InviteAddressesToNewRoom:
         people are not invited, which the room's state shows.
         """
         extra = {"is_direct": True} if is_direct else {}
+        now_s = asyncio.get_running_loop().time
+        until_s = now_s() + MAX_SECONDS_FOR_NEW_ROOM
         for invitee in invitees:
+            if now_s() >= until_s:
+                log.info("some people could not be invited by address into the new room %s: it takes too long", room_id)
+                return
             try:
                 await self.invite(requester, room_id, invitee, extra=extra)
             except errors.MatrixError as error:

@@ -17,6 +17,10 @@ class Letters:
     templates: Templates
     mailer: Mailer
 
+    def check(self) -> None:
+        """Before anything is written down that a mail belongs to. Raises Unavailable where none can be sent now."""
+        self.mailer.check()
+
     def send(
         self,
         kind: str,

@@ -69,7 +69,10 @@ def _address(name: str, spec: str) -> Address:
     try:
         # Names of hosts in other scripts travel in ASCII (RFC 5891).
         ascii_domain = domain.encode("idna").decode("ascii")
-        return Address(display_name=name, addr_spec=f"{local}@{ascii_domain}")
+        if local.isascii():
+            return Address(display_name=name, addr_spec=f"{local}@{ascii_domain}")
+        # RFC 6531: for mail servers that take it. The parser of the standard library does not know it.
+        return Address(display_name=name, username=local, domain=ascii_domain)
     except (ValueError, MessageError, IndexError, AttributeError):
         raise errors.InvalidParam("This is not an e-mail address") from None
 

@@ -50,10 +50,14 @@ class Mailer:
 
     def post(self, mail: Mail) -> None:
         """Send a mail soon. Raises Unavailable where too much is waiting already."""
-        if self._stopped or len(self._fresh) + len(self._later) >= self.max_waiting:
-            raise errors.Unavailable("No mail can be sent right now")
+        self.check()
         self._fresh.append(_Waiting(mail))
         self._begin()
+
+    def check(self) -> None:
+        """Raises Unavailable where no further mail can wait."""
+        if self._stopped or len(self._fresh) + len(self._later) >= self.max_waiting:
+            raise errors.Unavailable("No mail can be sent right now")
 
     def _begin(self) -> None:
         if self._sending is None and not self._stopped:

@@ -78,6 +78,7 @@ class RequestMail:
         if self.letters is None:
             raise errors.ThreepidMediumNotSupported("This server sends no mail")
         asked = self._checked(purpose, request)
+        self.letters.check()
         self.limiter.count("mail_to_address", asked.address)
         owner = await self.users.owner_of_threepid(self.queries, EMAIL, asked.address)
         fits = (owner is not None) == (purpose == RESET)

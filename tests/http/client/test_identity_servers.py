@@ -105,6 +105,19 @@ async def test_an_identity_server_that_cannot_unbind_stops_no_deactivation(serve
     await bob.get("account/whoami", expect=401)
 
 
+async def test_a_deactivation_waits_once_for_each_identity_server(server: Server, ids: IdentityServer) -> None:
+    bob = await server.register("bob")
+    for number in range(5):
+        await bind(bob, ids, f"bob{number}@example.org")
+    ids.asked.clear()
+    ids.answers["/3pid/unbind"] = answering(b"", 500)
+    await bob.post(
+        "account/deactivate", {"auth": bob.password_auth(), "id_server": "no server"}, expect="M_INVALID_PARAM"
+    )
+    answer = await bob.post("account/deactivate", {"auth": bob.password_auth(), "id_server": ids.name})
+    assert (answer, ids.asked) == ({"id_server_unbind_result": "no-support"}, ["/3pid/unbind"])
+
+
 async def test_errors_of_the_identity_server_are_passed_on(server: Server, ids: IdentityServer) -> None:
     bob = await server.register("bob")
     await bind(bob, ids, client_secret="wrong", expect=(404, "M_NO_VALID_SESSION"))

@@ -243,6 +243,15 @@ async def test_links_that_nobody_got(server: Server, mail: MailServer) -> None:
         assert 400 <= answer.status < 500
 
 
+async def test_a_mail_that_could_not_wait_is_asked_for_again(server: Server, mail: MailServer) -> None:
+    mailer = server.application.accounts.threepids.request_mail.letters.mailer
+    mailer.max_waiting = 0
+    await server.anonymous().post("account/3pid/email/requestToken", mail_request(), expect=503)
+    mailer.max_waiting = 10
+    await ask(server.anonymous())
+    await mail.next(ALICE)
+
+
 async def test_capabilities_say_that_addresses_can_be_changed(server: Server) -> None:
     alice = await server.register("alice")
     assert (await alice.get("capabilities"))["capabilities"]["m.3pid_changes"] == {"enabled": True}

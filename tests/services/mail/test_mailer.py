@@ -96,6 +96,23 @@ async def test_a_host_in_another_script_is_written_in_ascii(clock: FakeClock) ->
         await letters.mailer.stop()
 
 
+async def test_addresses_in_other_scripts_go_where_they_are_understood(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with mail_server(utf8=True) as mail:
+        letters = letters_to(mail.port, clock)
+        greet(letters, "jürgen@example.org")
+        await mail.next("jürgen@example.org")
+        await letters.mailer.stop()
+    async with mail_server() as mail:
+        letters = letters_to(mail.port, clock)
+        greet(letters, "jürgen@example.org")
+        greet(letters)
+        await mail.next(ALICE)
+        assert "was refused" in caplog.text
+        await letters.mailer.stop()
+
+
 async def test_a_mail_server_that_is_busy_gets_the_mail_a_minute_later(clock: FakeClock) -> None:
     async with mail_server() as mail:
         letters = letters_to(mail.port, clock)
