@@ -25,6 +25,8 @@ from tests.websites import Website
 
 # This machine stands for the Internet, its neighbours for the network inside.
 INSIDE = ("127.0.0.2/31", *(network for network in PRIVATE_NETWORKS if network != "127.0.0.0/8"))
+PICTURES = 200_000
+"""Bytes that may be kept."""
 NEW, OLD = "/_matrix/client/v1/media/preview_url", "/_matrix/media/v3/preview_url"
 
 
@@ -62,7 +64,7 @@ def patience_ms() -> int:
 def previews(patience_ms: int) -> UrlPreviewSettings:
     return UrlPreviewSettings(
         enabled=True, ip_denylist=INSIDE, host_denylist=("*.secret.example",), timeout_ms=patience_ms, max_picture=100_000,
-        picture_cache=1024 * 1024,
+        picture_cache=PICTURES,
     )  # fmt: skip
 
 
@@ -151,22 +153,24 @@ async def test_other_files_are_named_and_not_read(world: Web) -> None:
     assert (await world.preview("http://news.example/notes"))["og:description"] == "First line second"
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        ("<title>Grüße €</title>".encode("cp1252"), "text/html; charset=ISO-8859-1"),
-        ("<title>Grüße €</title>".encode("cp1252"), "text/html"),
-        ("<title>Grüße €</title>".encode("utf-16"), "text/html"),
-        (b"\xfe\xff" + "<title>Grüße €</title>".encode("utf-16-be"), "text/html; charset=us-ascii"),
-        (b"\xef\xbb\xbf" + "<title>Grüße €</title>".encode(), "text/html; charset=koi8-r"),
-        (b'<meta charset="utf-8">' + "<title>Grüße €</title>".encode(), "text/html"),
-        (b"<meta http-equiv=content-type content='text/html; charset=cp1252'>" + "<title>Grüße €</title>".encode("cp1252"),
-         "text/html; charset=unicode_escape"),
-    ],
-)  # fmt: skip
-async def test_umlauts_arrive_in_any_encoding(world: Web, body: bytes, content_type: str) -> None:
-    world.site.page("/", body, content_type)
-    assert (await world.preview("http://news.example/"))["og:title"] == "Grüße €"
+def _in_many_encodings(text: str) -> list[tuple[bytes, str]]:
+    """With what the header says of them."""
+    meta = b"<meta http-equiv=content-type content='text/html; charset=cp1252'>"
+    return [
+        (text.encode("cp1252"), "text/html; charset=ISO-8859-1"),
+        (text.encode("cp1252"), "text/html"),
+        (text.encode("utf-16"), "text/html"),
+        (b"\xfe\xff" + text.encode("utf-16-be"), "text/html; charset=us-ascii"),
+        (b"\xef\xbb\xbf" + text.encode(), "text/html; charset=koi8-r"),
+        (b'<meta charset="utf-8">' + text.encode(), "text/html"),
+        (meta + text.encode("cp1252"), "text/html; charset=unicode_escape"),
+    ]
+
+
+async def test_umlauts_arrive_in_any_encoding(world: Web) -> None:
+    for number, (body, content_type) in enumerate(_in_many_encodings("<title>Grüße €</title>")):
+        world.site.page(f"/{number}", body, content_type)
+        assert (await world.preview(f"http://news.example/{number}"))["og:title"] == "Grüße €", content_type
 
 
 async def test_the_site_is_told_who_looks_and_nothing_else(world: Web) -> None:
@@ -242,14 +246,14 @@ async def test_pictures_go_when_their_time_is_over(world: Web) -> None:
 
 async def test_the_oldest_pictures_make_room_for_new_ones(world: Web, database_dsn: str) -> None:
     noise = Image.effect_noise((300, 300), 90)
-    for number in range(15):
+    for number in range(4):
         output = io.BytesIO()
         noise.rotate(number).save(output, "PNG")
         world.site.page(f"/{number}.png", output.getvalue(), "image/png")
         assert "og:image" in await world.preview(f"http://news.example/{number}.png")
     await _housekeeping(world)
     database = world.server.application.base.database
-    assert await database.fetchval("SELECT sum(size) FROM url_preview_pictures") <= 1024 * 1024
+    assert await database.fetchval("SELECT sum(size) FROM url_preview_pictures") <= PICTURES
     # The preview went with its picture, and both come back.
     asked = len(world.site.asked)
     assert "og:image" in await world.preview("http://news.example/0.png")
@@ -277,24 +281,24 @@ async def test_switched_off_it_is_as_if_it_were_not_there(server: Server) -> Non
     await alice.get(NEW, url="http://news.example/", expect=(404, "M_UNRECOGNIZED"))
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "", "news.example", "/story", "//news.example/", "http://", "http:///x", "http://?", "http://[", "http://[::1",
-        "file:///etc/passwd", "ftp://news.example/", "gopher://news.example/", "javascript:alert(1)",
-        "data:text/html,<title>x</title>", "matrix:u/alice:test", "mxc://test/abc",
-        "http://alice:secret@news.example/", "http://alice@news.example/", "http://news.example@other.example/",
-        "http://news.example:22/", "http://news.example:25/", "http://news.example:0/", "http://news.example:99999/",
-        "http://news.example:6667/", "http://news.example:x/",
-        "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.1/", "http://0x7f.1/", "http://1.2.3/",
-        "http://[fe80::1%25eth0]/", "http://a..b/", "http://news .example/", "http://news\u0000.example/",
-        "http://news.example/\r\nHost: inside", "http://%31%32%37.0.0.1/", "http://" + "a" * 3000, "http://-/",
-        "http://news.example/" + "a" * 3000,
-    ],
+NO_ADDRESSES = (
+    "", "news.example", "/story", "//news.example/", "http://", "http:///x", "http://?", "http://[", "http://[::1",
+    "file:///etc/passwd", "ftp://news.example/", "gopher://news.example/", "javascript:alert(1)",
+    "data:text/html,<title>x</title>", "matrix:u/alice:test", "mxc://test/abc",
+    "http://alice:secret@news.example/", "http://alice@news.example/", "http://news.example@other.example/",
+    "http://news.example:22/", "http://news.example:25/", "http://news.example:0/", "http://news.example:99999/",
+    "http://news.example:6667/", "http://news.example:x/",
+    "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.1/", "http://0x7f.1/", "http://1.2.3/",
+    "http://[fe80::1%25eth0]/", "http://a..b/", "http://news .example/", "http://news\u0000.example/",
+    "http://news.example/\r\nHost: inside", "http://%31%32%37.0.0.1/", "http://" + "a" * 3000, "http://-/",
+    "http://news.example/" + "a" * 3000,
 )  # fmt: skip
-async def test_what_is_no_address_of_a_page_is_refused(world: Web, url: str) -> None:
-    answer = await world.alice.get(NEW, url=url, expect=400)
-    assert answer["errcode"] in ("M_INVALID_PARAM", "M_MISSING_PARAM")
+
+
+async def test_what_is_no_address_of_a_page_is_refused(world: Web) -> None:
+    for url in NO_ADDRESSES:
+        answer = await world.alice.get(NEW, url=url, expect=400)
+        assert answer["errcode"] in ("M_INVALID_PARAM", "M_MISSING_PARAM"), url
     assert (world.site.asked, world.dns.asked) == ([], [])
 
 
@@ -307,24 +311,30 @@ async def test_parameters_that_make_no_sense_are_refused(world: Web) -> None:
 # --- Doors to the inside
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.2/", "http://127.0.0.3:8008/", "http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.2]/",
-        "http://[::ffff:10.0.0.1]/", "http://[64:ff9b::a00:1]/", "http://10.0.0.1/", "http://192.168.1.1/",
-        "http://169.254.169.254/latest/meta-data/", "http://0.0.0.0/", "http://[fd00::1]/", "http://[fe80::1]/",
-        "http://inside.example/", "http://localhost/", "http://a.secret.example/",
-    ],
+INSIDE_ADDRESSES = (
+    "http://127.0.0.2/", "http://127.0.0.3:8008/", "http://[::1]/", "http://[::]/", "http://[::ffff:127.0.0.2]/",
+    "http://[::ffff:10.0.0.1]/", "http://[64:ff9b::a00:1]/", "http://10.0.0.1/", "http://192.168.1.1/",
+    "http://169.254.169.254/latest/meta-data/", "http://0.0.0.0/", "http://[fd00::1]/", "http://[fe80::1]/",
+    "http://inside.example/", "http://localhost/", "http://a.secret.example/",
 )  # fmt: skip
-async def test_the_network_inside_is_not_asked(world: Web, url: str) -> None:
+
+
+async def test_the_network_inside_is_not_asked(world: Web) -> None:
     world.dns.point("inside.example", 80, world.site.port, ip="127.0.0.2")
     world.site.page("/", "<title>inside</title>")
-    world.site.moved("/there", url)
-    world.site.page("/page", f"<title>x</title><meta property=og:image content='{url}'>")
-    await world.nothing_of(url)
-    await world.nothing_of("http://news.example/there")
-    assert await world.preview("http://news.example/page") == {"og:title": "x"}
-    assert world.site.paths == ["/there", "/page"]
+    for number, url in enumerate(INSIDE_ADDRESSES):
+        world.site.moved(f"/there/{number}", url)
+        await world.nothing_of(url)
+        await world.nothing_of(f"http://news.example/there/{number}")
+    assert world.site.paths == [f"/there/{number}" for number in range(len(INSIDE_ADDRESSES))]
+
+
+async def test_pictures_inside_are_not_fetched(world: Web) -> None:
+    world.dns.point("inside.example", 80, world.site.port, ip="127.0.0.2")
+    for number, url in enumerate(("http://127.0.0.2/", "http://inside.example/p.png", "http://[::1]/")):
+        world.site.page(f"/{number}", f"<title>x</title><meta property=og:image content='{url}'>")
+        assert await world.preview(f"http://news.example/{number}") == {"og:title": "x"}
+    assert world.site.paths == ["/0", "/1", "/2"]
 
 
 async def test_a_name_that_changes_its_meaning_leads_nowhere(world: Web, monkeypatch: pytest.MonkeyPatch) -> None:
