@@ -106,8 +106,13 @@ async def index(database: Database) -> None:
 class Stopwatch:
     """How long the processors of this machine worked for the database's connections: other programs do not count."""
 
-    def __init__(self, pids: list[int]) -> None:
-        self.files = [Path(f"/proc/{pid}/schedstat") for pid in pids]
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.files: list[Path] = []
+
+    async def look(self) -> None:
+        """Which connections there are."""
+        self.files = [Path(f"/proc/{row[0]}/schedstat") for row in await self.database.fetch(BACKENDS)]
 
     def seconds(self) -> float:
         return sum(int(file.read_text().split()[0]) for file in self.files) / 1e9
@@ -141,6 +146,7 @@ def searches(words: Words, rooms: list[str]) -> dict[str, dict[str, Any]]:
 
 async def measure(client: Client, name: str, criteria: dict[str, Any], watch: Stopwatch) -> None:
     used, waited = [], []
+    await watch.look()
     for _ in range(ROUNDS):
         started, before = time.perf_counter(), watch.seconds()
         answer = await client.post("search", {"search_categories": {"room_events": criteria}})
@@ -165,9 +171,7 @@ async def bench(dsn: str, folder: Path, messages: int) -> None:
     async with running_homeserver(settings, dsn, FakeClock()) as server:
         # The same tokens; the second start takes the stream to where the messages end.
         alice, bob = (Client(server.session, server.base_url, access_token=each.access_token) for each in (alice, bob))
-        # One connection, so that there are no others whose work would be missed.
-        database = server.application.base.database
-        watch = Stopwatch([row[0] for row in await database.fetch(BACKENDS)])
+        watch = Stopwatch(server.application.base.database)
         print("| search | found | database: CPU ms, median | slowest | the whole request, ms |\n|---|---|---|---|---|")
         for name, criteria in searches(words, rooms).items():
             await measure(alice, name, criteria, watch)

@@ -338,3 +338,29 @@ async def test_bad_input(server: Server) -> None:
     await server.anonymous().post("search", {}, expect=(401, "M_MISSING_TOKEN"))
     many = {"filter": {"limit": 10**9, "rooms": [f"!r{n}:test" for n in range(1000)]}}
     assert (await search(alice, "x", event_context={"before_limit": 10**9}, **many))["results"] == []
+
+
+async def test_a_search_costs_the_same_whatever_it_finds(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    database = server.application.base.database
+    everything = {
+        "include_state": True,
+        "event_context": {"include_profile": True},
+        "groupings": {"group_by": [{"key": "room_id"}, {"key": "sender"}]},
+        "filter": {"limit": 50},
+    }
+    costs = []
+    for rooms in (1, 10):
+        for _ in range(rooms):
+            room = await alice.create_room(preset="public_chat")
+            await bob.join(room)
+            for _ in range(3):
+                await bob.send(room, "grape")
+                await alice.send(room, "grape")
+        await search(alice, "grape", **everything)
+        before = database.statements
+        found = await search(alice, "grape", **everything)
+        costs.append(database.statements - before)
+    assert len(found["results"]) == 50
+    assert len(found["state"]) > 8
+    assert costs[1] == costs[0] <= 8
