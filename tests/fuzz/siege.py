@@ -25,6 +25,8 @@ MEETINGS = "/_matrix/client/unstable/io.element.msc4388/rendezvous"
 ROUNDS_ON_ONE_GROUND = 4
 PAGES = (
     "/setup",
+    "/static/client/login",
+    "/static/client/login/",
     "/account_validity/renew",
     "/fallback/web",
     "/rtc",
