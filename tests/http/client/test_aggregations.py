@@ -180,6 +180,44 @@ async def test_who_left_is_told_nothing_of_what_came_later(server: Server) -> No
     assert ids_in(event["unsigned"]["m.relations"]) == {"thread": (seen, {}, (1, False))}
 
 
+async def test_what_was_said_while_one_was_away_stays_hidden(server: Server, clock: FakeClock) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    await alice.put(("rooms", room_id, "state", "m.room.history_visibility"), {"history_visibility": "joined"})
+    root = await alice.send(room_id, "Which cake?")
+    first = await alice.send(room_id, reply_to(root, "nuts"))
+    edit = await alice.send(room_id, edit_of(root, "Which one?"))
+    await bob.post(("rooms", room_id, "leave"))
+    clock.advance(seconds=1)
+    await alice.send(room_id, reply_to(root, "not for Bob"))
+    await alice.send(room_id, edit_of(root, "Bob?"))
+    await alice.send(room_id, reference_to(root))
+    assert ids_in(await relations_of(bob, room_id, root)) == {"edit": edit, "thread": (first, {}, (1, False))}
+    await bob.join(room_id)
+    assert ids_in(await relations_of(bob, room_id, root)) == {"edit": edit, "thread": (first, {}, (1, False))}
+    last = await alice.send(room_id, reply_to(root, "cheese"))
+    assert ids_in(await relations_of(bob, room_id, root)) == {"edit": edit, "thread": (last, {}, (2, False))}
+
+
+async def test_erased_users_are_not_quoted_to_those_who_came_later(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    mallory = await server.register("mallory")
+    await mallory.join(room_id)
+    root = await alice.send(room_id, "Which cake?")
+    said = await mallory.send(room_id, "Mine")
+    edit = await mallory.send(room_id, edit_of(said, "All mine"))
+    reply = await mallory.send(room_id, reply_to(root, "poison"))
+    await mallory.post("account/deactivate", {"auth": mallory.password_auth(), "erase": True})
+    carol = await server.register("carol")
+    await carol.join(room_id)
+    told = await relations_of(carol, room_id, root)
+    assert ids_in(told) == {"thread": (reply, {}, (1, False))}
+    assert told["m.thread"]["latest_event"]["content"] == {}
+    assert await relations_of(carol, room_id, said) == {}
+    # Who was there then has it anyway.
+    assert ids_in(await relations_of(bob, room_id, said)) == {"edit": edit}
+    assert (await relations_of(bob, room_id, root))["m.thread"]["latest_event"]["content"]["body"] == "poison"
+
+
 async def test_events_of_another_room_relate_to_nothing(server: Server) -> None:
     alice, bob, room_id = await two_in_a_room(server)
     elsewhere = await alice.create_room()
