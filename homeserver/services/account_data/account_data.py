@@ -49,13 +49,19 @@ class AccountData:
     async def put(
         self, requester: Requester, user_id: str, room_id: str, event_type: str, content: dict[str, Any]
     ) -> None:
-        """Set one entry. Raises Forbidden, InvalidParam, a 405 for types of the server's own, TooLarge."""
+        """Set one entry; an empty one is deleted, which is how clients do it that do not know better (MSC3391).
+
+        Raises Forbidden, InvalidParam, a 405 for types of the server's own, TooLarge.
+        """
         check_owner(requester, user_id)
         check_room(room_id)
         _check_not_managed(event_type)
         if not event_type or utf8_length(event_type) > MAX_TYPE_BYTES:
             raise errors.InvalidParam(f"The type must have 1 to {MAX_TYPE_BYTES} bytes")
-        await self._store(user_id, room_id, event_type, orjson.dumps(content))
+        if content:
+            await self._store(user_id, room_id, event_type, orjson.dumps(content))
+        else:
+            await self._delete(user_id, room_id, event_type)
 
     async def _store(self, user_id: str, room_id: str, event_type: str, content: bytes) -> None:
         async with self._writing(user_id) as write:
@@ -100,6 +106,9 @@ class AccountData:
         check_owner(requester, user_id)
         check_room(room_id)
         _check_not_managed(event_type)
+        await self._delete(user_id, room_id, event_type)
+
+    async def _delete(self, user_id: str, room_id: str, event_type: str) -> None:
         async with self._writing(user_id) as write:
             if not await self.rows.delete(self.queries, user_id, room_id, event_type, write.position):
                 return

@@ -39,15 +39,18 @@ class AccountModeration:
 
     async def set_locked(self, requester: Requester, user_id: str, locked: bool) -> None:
         """Lock or unlock; nobody locks himself out."""
-        await self._target(requester, user_id)
+        # Who became an administrator since must not stay locked for ever.
+        lifts = not locked and self.standings.is_locked(user_id)
+        await self._target(requester, user_id, also_administrators=lifts)
         await self.standings.set_locked(requester, user_id, locked)
 
     async def set_suspended(self, requester: Requester, user_id: str, suspended: bool) -> None:
         """Suspend, or end that; nobody suspends himself."""
-        await self._target(requester, user_id)
+        lifts = not suspended and self.standings.is_suspended(user_id)
+        await self._target(requester, user_id, also_administrators=lifts)
         await self.standings.set_suspended(requester, user_id, suspended)
 
-    async def _target(self, requester: Requester, user_id: str) -> User:
+    async def _target(self, requester: Requester, user_id: str, *, also_administrators: bool = False) -> User:
         if not requester.is_admin:
             raise errors.Forbidden("Only an administrator of this server may do this")
         if not is_user_id(user_id) or server_name_of(user_id) != self.server_name:
@@ -55,6 +58,6 @@ class AccountModeration:
         user = await self.users.get(self.queries, user_id)
         if user is None or user.is_deactivated:
             raise errors.NotFound("There is no such user")
-        if user.is_admin:
+        if user.is_admin and not also_administrators:
             raise errors.Forbidden("Administrators cannot be locked or suspended")
         return user

@@ -70,8 +70,34 @@ async def test_what_is_deleted_is_gone_and_told_to_sync_as_empty(server: Server,
     assert everywhere == [{"type": "org.example.theme", "content": {}}]
     assert by_room == {"!room:test": [{"type": "org.example.color", "content": {}}]}
     assert "org.example" not in str(await server.application.readers.account_data.everything(alice.user_id))
-    await alice.put(_path(alice, "org.example.theme"), {})
-    assert await alice.get(_path(alice, "org.example.theme")) == {}
+
+
+async def test_an_empty_entry_is_none(server: Server) -> None:
+    """MSC3391, for clients that delete by writing nothing; and sliding sync tells it once, too."""
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    theme, color = _path(alice, "org.example.theme"), _path(alice, "org.example.color", room_id)
+    await alice.put(theme, {"dark": True})
+    await alice.put(color, {"is": "red"})
+    sliding = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
+    rooms = {"all": {"ranges": [[0, 9]], "required_state": [], "timeline_limit": 1}}
+    wish = {"lists": rooms, "extensions": {"account_data": {"enabled": True}}}
+    pos = (await alice.post(sliding, wish))["pos"]
+    await alice.sync()
+    for path in (theme, color):
+        await alice.put(path, {})
+        await alice.get(path, expect=(404, "M_NOT_FOUND"))
+    news = await alice.sync()
+    assert news.account_data("org.example.theme") == news.account_data("org.example.color", room_id) == {}
+    answer = await alice.post(sliding, wish, pos=pos)
+    told = answer["extensions"]["account_data"]
+    assert told["global"] == [{"type": "org.example.theme", "content": {}}]
+    assert told["rooms"] == {room_id: [{"type": "org.example.color", "content": {}}]}
+    again = await alice.post(sliding, wish, pos=answer["pos"])
+    assert "account_data" not in again["extensions"]
+    assert (await alice.sync(since=None)).account_data("org.example.theme") is None
+    await alice.put(theme, {"dark": False})
+    assert await alice.get(theme) == {"dark": False}
 
 
 async def test_only_ones_own_entries_can_be_deleted(server: Server) -> None:
@@ -202,7 +228,7 @@ async def test_a_tag_counts_as_an_entry_of_account_data(server: Server) -> None:
     )
     await alice.put(_tag(alice, "!room:test", "u.y"), {})
     await alice.put(_tag(alice, "!other:test", "u.x"), {}, expect=(413, "M_TOO_LARGE"))
-    await alice.put(_path(alice, "org.example.theme"), {}, expect=(413, "M_TOO_LARGE"))
+    await alice.put(_path(alice, "org.example.theme"), {"dark": True}, expect=(413, "M_TOO_LARGE"))
 
 
 async def test_tags_that_are_refused(server: Server) -> None:

@@ -223,3 +223,16 @@ async def test_it_is_in_the_audit_log(server: Server, ada: Client) -> None:
         ("user.suspend", mallory.user_id),
         ("user.lock", mallory.user_id),
     ]
+
+
+async def test_whoever_became_an_administrator_since_can_be_let_in_again(server: Server, ada: Client) -> None:
+    mallory = await server.register("mallory")
+    await lock(ada, mallory)
+    await suspend(ada, mallory)
+    await server.application.base.database.execute(
+        "UPDATE users SET is_admin = true WHERE user_id = $1", mallory.user_id
+    )  # fmt: skip
+    await lock(ada, mallory, False)
+    await suspend(ada, mallory, False)
+    await mallory.post("createRoom", {})
+    await ada.put(path_of("lock", mallory.user_id), {"locked": False}, expect=(403, "M_FORBIDDEN"))
