@@ -161,8 +161,9 @@ def build_application(
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        *pages, accounts, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search, voice, delayed, federation, intake, users,
-        history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports, rendezvous, administration, moderation,
+        *pages, accounts, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search, voice,
+        delayed, federation, intake, users, history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports,
+        rendezvous, administration, moderation,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)

@@ -18,8 +18,8 @@ from homeserver.http.client.confirm_address import ConfirmAddressEndpoints
 from homeserver.http.client.devices import DeviceEndpoints
 from homeserver.http.client.email_fallback import EmailFallbackEndpoints
 from homeserver.http.client.filter import FilterEndpoints
-from homeserver.http.client.login_fallback import LoginFallbackEndpoints
 from homeserver.http.client.login import LoginEndpoints
+from homeserver.http.client.login_fallback import LoginFallbackEndpoints
 from homeserver.http.client.openid import OpenIdEndpoints
 from homeserver.http.client.profile import ProfileEndpoints
 from homeserver.http.client.request_tokens import RequestTokenEndpoints
