@@ -93,8 +93,9 @@ def check_gateway(data: Mapping[str, Any], *, allow_http: bool) -> None:
     """ "MUST be an HTTPS URL with a path of `/_matrix/push/v1/notify`." Raises MissingParam or InvalidParam."""
     if "url" not in data:
         raise errors.MissingParam("A pusher of kind 'http' needs 'url' in its 'data'")
-    if data.get("format") not in (None, EVENT_ID_ONLY):
-        raise errors.InvalidParam(f"'data.format' is '{EVENT_ID_ONLY}', or left out")
+    # Others than "event_id_only" are between the client and its gateway, and mean all that there is.
+    if not isinstance(data.get("format", ""), str):
+        raise errors.InvalidParam("'data.format' must be a string")
     url = _parsed(data["url"])
     if url.scheme != "https" and not (allow_http and url.scheme == "http"):
         raise errors.InvalidParam("'data.url' must begin with https://")
