@@ -40,5 +40,6 @@ class CapabilityEndpoints:
             "org.matrix.msc4155.invite_permission_config_enforced": {"enabled": True},
         }
         if self.account_moderation and request.requester.is_admin:
-            found["m.account_moderation"] = {"lock": True, "suspend": True}
+            powers = {"lock": True, "suspend": True}
+            found |= {"m.account_moderation": powers, "uk.timedout.msc4323": powers}
         return {"capabilities": found}

@@ -205,9 +205,9 @@ async def test_who_may_and_whom(server: Server, ada: Client) -> None:
         unstable = f"{UNSTABLE}/{verb}/{alice.user_id}"
         assert await ada.put(unstable, {key: True}) == {key: True}
         assert await ada.get(unstable) == {key: True}
-    capability = "m.account_moderation"
-    assert (await ada.get("capabilities"))["capabilities"][capability] == {"lock": True, "suspend": True}
-    assert capability not in (await mallory.get("capabilities"))["capabilities"]
+    for capability in ("m.account_moderation", "uk.timedout.msc4323"):
+        assert (await ada.get("capabilities"))["capabilities"][capability] == {"lock": True, "suspend": True}
+        assert capability not in (await mallory.get("capabilities"))["capabilities"]
     flags = (await mallory.get("/_matrix/client/versions"))["unstable_features"]
     assert flags["uk.timedout.msc4323"] is True
 
