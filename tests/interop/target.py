@@ -23,6 +23,7 @@ from tests.interop.environments import PROJECT, synapse_python
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 SERVER_NAME = "interop.test"
+SHARED_SECRET = "what only the operator knows"
 # Time, level, logger; then for a request its id, method, path and status.
 COMPLAINT = re.compile(r"\S+ +(ERROR|CRITICAL) |\S+ +\w+ +requests \S+ \S+ \S+ 5\d\d ")
 
@@ -88,7 +89,7 @@ def _voicechat(directory: Path, port: int, more: Mapping[str, Any]) -> list[str]
         "public_baseurl": f"http://127.0.0.1:{port}",
         "data_dir": str(directory / "data"),
         "listeners": [{"bind": "127.0.0.1", "port": port, "resources": resources}],
-        "registration": {"enabled": True, "require_verification": False},
+        "registration": {"enabled": True, "require_verification": False, "shared_secret": SHARED_SECRET},
         "passwords": {"hash_cost": "minimum"},
         "rate_limits": {"enabled": False},
         # Of its own: several servers run at once, and one may be the operator's.
@@ -116,6 +117,7 @@ def _synapse(directory: Path, port: int) -> list[str]:
         "report_stats": False,
         "enable_registration": True,
         "enable_registration_without_verification": True,
+        "registration_shared_secret": SHARED_SECRET,
         "macaroon_secret_key": "interop",
         "form_secret": "interop",
         "bcrypt_rounds": 4,

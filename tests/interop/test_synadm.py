@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,10 @@ import yaml
 
 from tests.cast import PASSWORD, Client, Server
 from tests.interop import environments
-from tests.interop.target import SERVER_NAME, Target, start_target
+from tests.interop.target import SERVER_NAME, SHARED_SECRET, Target
 
-SECRET = "what only the operator knows"
 SECONDS = 60.0
-
-pytestmark = pytest.mark.skipif(
-    os.environ.get("VOICECHAT_INTEROP_TARGET", "voicechat") != "voicechat", reason="needs our own settings"
-)
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    registration = {"enabled": True, "require_verification": False, "shared_secret": SECRET}
-    target = start_target(tmp_path_factory.mktemp("administered"), {"registration": registration})
-    yield target
-    target.stop()
-    assert target.complaints() == []
+ON_SYNAPSE = os.environ.get("VOICECHAT_INTEROP_TARGET") == "synapse"
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +33,9 @@ def program() -> Path:
 
 
 @pytest.fixture
-async def server(target: Target) -> AsyncIterator[Server]:
+async def server(homeserver_under_test: Target) -> AsyncIterator[Server]:
     async with aiohttp.ClientSession() as session:
-        yield Server(session, target.base_url, SERVER_NAME)
+        yield Server(session, homeserver_under_test.base_url, SERVER_NAME)
 
 
 @pytest.fixture
@@ -58,7 +45,9 @@ async def ada(server: Server) -> Client:
     nobody = server.anonymous()
     nonce = (await nobody.get(path))["nonce"]
     name = f"ada{nonce[:6]}"
-    mac = hmac.new(SECRET.encode(), "\0".join([nonce, name, PASSWORD, "admin"]).encode(), hashlib.sha1).hexdigest()
+    mac = hmac.new(
+        SHARED_SECRET.encode(), "\0".join([nonce, name, PASSWORD, "admin"]).encode(), hashlib.sha1
+    ).hexdigest()
     made = await nobody.post(
         path, {"nonce": nonce, "username": name, "password": PASSWORD, "admin": True, "mac": mac}
     )  # fmt: skip
@@ -91,14 +80,14 @@ def _last_json(said: str) -> Any:
 
 
 @pytest.fixture
-def synadm(program: Path, ada: Client, target: Target, tmp_path: Path) -> Synadm:
+def synadm(program: Path, ada: Client, server: Server, tmp_path: Path) -> Synadm:
     settings = tmp_path / "synadm.yaml"
     settings.write_text(
         yaml.safe_dump(
             {
                 "user": ada.user_id,
                 "token": ada.access_token,
-                "base_url": target.base_url,
+                "base_url": server.base_url,
                 "admin_path": "/_synapse/admin",
                 "matrix_path": "/_matrix",
                 "format": "json",
@@ -124,7 +113,8 @@ def somebody(server: Server) -> Callable[[str], Any]:
 
 
 async def test_it_knows_the_server(synadm: Synadm) -> None:
-    assert (await synadm("version"))["server_version"].startswith("VoiceChat")
+    version: str = (await synadm("version"))["server_version"]
+    assert version.startswith("VoiceChat") or ON_SYNAPSE
 
 
 async def test_a_user_is_made_changed_and_ended(synadm: Synadm, server: Server) -> None:
@@ -157,6 +147,7 @@ async def test_a_user_is_made_changed_and_ended(synadm: Synadm, server: Server) 
     assert (await synadm("user", "details", user_id))["deactivated"] is True
 
 
+@pytest.mark.skipif(ON_SYNAPSE, reason="synadm falls over devices that Synapse has not seen yet")
 async def test_old_devices_are_pruned(synadm: Synadm, somebody: Callable[[str], Any]) -> None:
     alice: Client = await somebody("alice")
     await alice.login(device_id="OLD")

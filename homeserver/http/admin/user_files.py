@@ -29,7 +29,7 @@ class UserFileEndpoints:
     async def of_user(self, request: Request[None]) -> Response:
         order = _order_of(request.query)
         page, total = await self.files.of_user(request.path["user_id"], order)
-        answer: dict[str, Any] = {"media": [_shown(file) for file in page], "total": total}
+        answer: dict[str, Any] = {"media": [_shown(request.path["user_id"], file) for file in page], "total": total}
         following = order.offset + len(page)
         return answer | {"next_token": following} if page and following < total else answer
 
@@ -76,8 +76,9 @@ def _shown_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _shown(file: UserFile) -> dict[str, Any]:
+def _shown(user_id: str, file: UserFile) -> dict[str, Any]:
     return {
+        "user_id": user_id,
         "media_id": file.media_id,
         "media_type": file.content_type,
         "media_length": file.size,

@@ -33,6 +33,8 @@ def _shown(pusher: Pusher) -> dict[str, Any]:
         "app_id": pusher.app_id,
         "data": pusher.data,
         "device_display_name": pusher.device_display_name,
+        "device_id": pusher.device_id,
+        "enabled": pusher.enabled,
         "kind": pusher.kind,
         "lang": pusher.lang,
         "profile_tag": pusher.profile_tag or "",

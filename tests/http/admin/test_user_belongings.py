@@ -110,7 +110,7 @@ async def test_files_of_a_user_are_listed_and_deleted(server: Server, ada: Clien
     assert answer["total"] == 2
     assert [each["media_id"] for each in answer["media"]] == [second, first]
     assert answer["media"][1] == {
-        "media_id": first, "media_type": "text/plain", "media_length": 3, "upload_name": "b.txt",
+        "user_id": alice.user_id, "media_id": first, "media_type": "text/plain", "media_length": 3, "upload_name": "b.txt",
         "created_ts": server.clock.now_ms() - 5000, "last_access_ts": None, "quarantined_by": None,
         "safe_from_quarantine": False,
     }  # fmt: skip
@@ -164,7 +164,8 @@ async def test_where_somebody_wants_to_be_notified(server: Server, ada: Client) 
     }  # fmt: skip
     await alice.post("pushers/set", pusher)
     listed = await ada.get(v1("users", alice.user_id, "pushers"))
-    assert listed == {"pushers": [{**pusher, "profile_tag": ""}], "total": 1}
+    shown = {**pusher, "profile_tag": "", "enabled": True, "device_id": alice.device_id}
+    assert listed == {"pushers": [shown], "total": 1}
 
 
 BELONGINGS: list[tuple[str, tuple[str, ...], Any]] = [
