@@ -209,31 +209,31 @@ async def test_addresses_are_never_sent_in_the_open_to_be_looked_up(server: Serv
     assert ids.asked == ["/hash_details"]
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/hash_details", {}),
-        ("/hash_details", {"lookup_pepper": 7, "algorithms": ["sha256"]}),
-        ("/hash_details", {"lookup_pepper": "x" * 5000, "algorithms": ["sha256"]}),
-        ("/hash_details", {"lookup_pepper": "x", "algorithms": "sha256"}),
-        ("/store-invite", {}),
-        ("/store-invite", {"token": "", "public_key": "x"}),
-        ("/store-invite", {"token": "x" * 256, "public_key": "x"}),
-        ("/store-invite", {"token": "\0", "public_key": "x"}),
-        ("/store-invite", {"token": "x", "public_keys": []}),
-        ("/store-invite", {"token": "x", "public_keys": [7, {"public_key": 7}, {"public_key": "x" * 5000}]}),
-        ("/store-invite", {"token": "x", "public_keys": {"public_key": "x"}}),
-    ],
-)
-async def test_answers_that_make_no_sense(server: Server, ids: IdentityServer, path: str, body: Any) -> None:
+NONSENSE: list[tuple[str, Any]] = [
+    ("/hash_details", {}),
+    ("/hash_details", {"lookup_pepper": 7, "algorithms": ["sha256"]}),
+    ("/hash_details", {"lookup_pepper": "x" * 5000, "algorithms": ["sha256"]}),
+    ("/hash_details", {"lookup_pepper": "x", "algorithms": "sha256"}),
+    ("/store-invite", {}),
+    ("/store-invite", {"token": "", "public_key": "x"}),
+    ("/store-invite", {"token": "x" * 256, "public_key": "x"}),
+    ("/store-invite", {"token": "\0", "public_key": "x"}),
+    ("/store-invite", {"token": "x", "public_keys": []}),
+    ("/store-invite", {"token": "x", "public_keys": [7, {"public_key": 7}, {"public_key": "x" * 5000}]}),
+    ("/store-invite", {"token": "x", "public_keys": {"public_key": "x"}}),
+]
+
+
+async def test_answers_that_make_no_sense(server: Server, ids: IdentityServer) -> None:
     alice = await server.register("alice")
     room_id = await alice.create_room()
+    for path, body in NONSENSE:
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return web.json_response(body)
+        async def answer(request: web.Request, body: Any = body) -> web.StreamResponse:
+            return web.json_response(body)
 
-    ids.answers[path] = answer
-    await invite(alice, room_id, ids, expect=502)
+        ids.answers = {path: answer}
+        await invite(alice, room_id, ids, expect=502)
     state = await alice.get(("rooms", room_id, "state"))
     assert all(each["type"] != "m.room.third_party_invite" for each in state)
 
@@ -252,19 +252,19 @@ async def test_a_lookup_that_names_nobody_real(server: Server, ids: IdentityServ
         assert len(ids.stored) == number + 1
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"address": ""}, {"address": "nobody"}, {"address": "a@\nb"}, {"medium": ""}, {"medium": "x" * 65},
-        {"medium": "e\nmail"}, {"id_server": "https://example.org"}, {"id_access_token": "a b"},
-        {"medium": "msisdn", "address": ""}, {"medium": "msisdn", "address": "7" * 300},
-    ],
-)  # fmt: skip
-async def test_what_is_no_invitation(server: Server, ids: IdentityServer, changes: dict[str, Any]) -> None:
+NO_INVITATIONS: list[dict[str, Any]] = [
+    {"address": ""}, {"address": "nobody"}, {"address": "a@\nb"}, {"medium": ""}, {"medium": "x" * 65},
+    {"medium": "e\nmail"}, {"id_server": "https://example.org"}, {"id_access_token": "a b"},
+    {"medium": "msisdn", "address": ""}, {"medium": "msisdn", "address": "7" * 300},
+]  # fmt: skip
+
+
+async def test_what_is_no_invitation(server: Server, ids: IdentityServer) -> None:
     alice = await server.register("alice")
     room_id = await alice.create_room()
-    await invite(alice, room_id, ids, expect=(400, "M_INVALID_PARAM"), **changes)
-    await alice.post("createRoom", {"invite_3pid": [invitee(ids, **changes)]}, expect=(400, "M_INVALID_PARAM"))
+    for changes in NO_INVITATIONS:
+        await invite(alice, room_id, ids, expect=(400, "M_INVALID_PARAM"), **changes)
+        await alice.post("createRoom", {"invite_3pid": [invitee(ids, **changes)]}, expect=(400, "M_INVALID_PARAM"))
     assert ids.asked == []
 
 
