@@ -36,11 +36,11 @@ USAGE_ORDERS = {
     "media_count": "files",
 }
 
-# Of those who have uploaded anything in that time.
+# Of those who have uploaded anything in that time. Pictures of web pages (services/previews) are nobody's.
 USAGE = """
 SELECT m.user_id, p.displayname, count(*) AS files, sum(m.size)::bigint AS length, count(*) OVER () AS users
 FROM media m LEFT JOIN profiles p ON p.user_id = m.user_id
-WHERE m.size IS NOT NULL AND m.created_ms >= $1 AND m.created_ms <= $2
+WHERE m.size IS NOT NULL AND m.user_id <> '' AND m.created_ms >= $1 AND m.created_ms <= $2
   AND ($3::text IS NULL OR strpos(substr(split_part(m.user_id, ':', 1), 2), lower($3)) > 0
        OR strpos(lower(p.displayname), lower($3)) > 0)
 GROUP BY m.user_id, p.displayname

@@ -73,6 +73,8 @@ async def test_presence(alpha: Home, bobs: ForeignServer) -> None:
     await bobs.send(alpha.server, edus=[edu("m.presence", push=[push])])
     shown = await alice.get(("presence", BOB, "status"))
     assert (shown["presence"], shown["status_msg"]) == ("online", "at the lake")
+    await bobs.send(alpha.server, edus=[edu("m.presence", push=[{**push, "presence": "busy"}])])  # MSC3026
+    assert (await alice.get(("presence", BOB, "status")))["presence"] == "busy"
 
 
 async def test_messages_to_devices_come_once(alpha: Home, bobs: ForeignServer) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from PIL import Image
 
 from config.settings import PRIVATE_NETWORKS, Settings, UrlPreviewSettings
-from tests.cast import Client, Expected, Server
+from tests.cast import PASSWORD, Client, Expected, Server
 from tests.clock import FakeClock
 from tests.dns import FakeDns
 from tests.homeserver import running_homeserver, server_settings
@@ -450,6 +450,15 @@ async def test_texts_are_short_and_harmless(world: Web) -> None:
     facts = await world.preview("http://news.example/")
     assert len(facts.pop("og:title")) <= 300
     assert facts == {"og:description": "a b\ufffd c d", "og:see_also": "http://news.example/more"}
+
+
+async def test_pictures_of_pages_are_counted_as_nobodys(world: Web) -> None:
+    await world.server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
+    ada = await world.server.anonymous().login("ada", PASSWORD)
+    world.site.page("/p.png", picture(), "image/png")
+    await world.preview("http://news.example/p.png")
+    for path in ("/_synapse/admin/v1/statistics/users/media", f"/_synapse/admin/v1/users/{world.alice.user_id}/media"):
+        assert (await ada.get(path))["total"] == 0
 
 
 async def test_pictures_that_are_none_are_left_out(world: Web) -> None:
