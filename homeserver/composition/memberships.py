@@ -23,7 +23,9 @@ from homeserver.services.membership.profile_changes import PropagateProfile
 from homeserver.services.membership.profiles import MemberProfiles
 from homeserver.services.membership.proven_invites import ProvenInvites
 from homeserver.services.rooms.blocked_rooms import BlockedRooms
+from homeserver.services.standing.arrivals import SuspendedArrivals
 from homeserver.storage.blocked_rooms import BlockedRoomRows
+from homeserver.storage.notice_rooms import NoticeRoomRows
 from homeserver.storage.profiles import ProfileRows
 
 
@@ -67,7 +69,8 @@ def build_memberships(
     invitable = Invitable(base.server_name, travel.federates, blocks)
     change = ChangeMembership(kernel.appender)
     blocked = _blocked_rooms(base)
-    join = JoinRoom(base.cache, change, base.awake, profiles, after_join, where, remote, blocked)
+    suspended = SuspendedArrivals(base.database, NoticeRoomRows())
+    join = JoinRoom(base.cache, change, base.awake, profiles, after_join, where, remote, blocked, suspended)
     knock = KnockRoom(change, profiles, where, remote, blocked)
     invite = InviteUser(change, profiles, invitable, base.cache, remote, blocked)
     depart = DepartRoom(change, where, remote, notices_user)

@@ -71,7 +71,7 @@ class MembershipEndpoints:
         return {"joined_rooms": sorted(await self.awake.joined_room_ids(request.requester.user_id))}
 
     @endpoint(
-        "POST", "/_matrix/client/v3/join/{room}", guests=True, suspended=False, body=dict, empty_body=True, limit="join",
+        "POST", "/_matrix/client/v3/join/{room}", guests=True, body=dict, empty_body=True, limit="join",
         time_limit_ms=JOIN_LIMIT_MS,
     )  # fmt: skip
     async def join_by_name(self, request: Request[dict[str, Any]]) -> Response:
@@ -79,7 +79,7 @@ class MembershipEndpoints:
         return await self._join(request, found.room_id, [*_via(request), *found.servers])
 
     @endpoint(
-        "POST", ROOM + "/join", guests=True, suspended=False, body=dict, empty_body=True, limit="join",
+        "POST", ROOM + "/join", guests=True, body=dict, empty_body=True, limit="join",
         time_limit_ms=JOIN_LIMIT_MS,
     )  # fmt: skip
     async def join_by_id(self, request: Request[dict[str, Any]]) -> Response:

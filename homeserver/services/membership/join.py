@@ -26,6 +26,7 @@ from homeserver.services.requester import Requester
 from homeserver.services.rooms.blocked_rooms import BlockedRooms
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.services.standing.arrivals import SuspendedArrivals
 
 _NOTHING: Mapping[str, Any] = {}
 
@@ -63,6 +64,7 @@ class JoinRoom:
     whereabouts: Whereabouts
     remote: RemoteRooms
     blocked: BlockedRooms
+    suspended: SuspendedArrivals
 
     async def __call__(
         self,
@@ -76,8 +78,9 @@ class JoinRoom:
         """Join; joining again changes nothing, unless `extra` brings new keys (a name for this room). Returns the event id.
 
         `via`: servers that may know the room, where this one is not in it.
-        Raises NotFound, Forbidden, GuestAccessForbidden, UnableToGrantJoin, and what `RemoteRooms` raises.
+        Raises NotFound, Forbidden, UserSuspended, GuestAccessForbidden, UnableToGrantJoin, and what `RemoteRooms` raises.
         """
+        await self.suspended.check(requester, room_id)
         profile = await self.profiles.member_profile(requester.user_id)
         wish = _Wish(requester, room_id, profile, reason, extra)
         room = await self.whereabouts.ours(requester.user_id, room_id)

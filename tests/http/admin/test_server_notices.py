@@ -146,3 +146,14 @@ class TestWithoutNotices:
 
     async def test_there_are_none(self, server: Server, ada: Client) -> None:
         await ada.post(PATH, notice(ada), expect=(400, "M_UNKNOWN"))
+
+
+async def test_a_suspended_user_hears_the_server(server: Server, ada: Client) -> None:
+    bob = await server.register("bob")
+    await ada.put(f"/_matrix/client/v1/admin/suspend/{bob.user_id}", {"suspended": True})
+    await ada.post(PATH, notice(bob, "You were suspended."))
+    (room_id,) = (await bob.sync())["rooms"]["invite"]
+    await bob.join(room_id)
+    assert "You were suspended." in [event["content"].get("body") for event in (await bob.sync()).timeline(room_id)]
+    other = await ada.create_room(invite=[bob.user_id])
+    await bob.join(other, expect=(403, "M_USER_SUSPENDED"))
