@@ -272,3 +272,45 @@ async def test_statements_are_asked_only_where_something_relates(server: Server)
     assert await statements() == plain
     await alice.send(room_id, edit_of(said, "two"))
     assert await statements() == plain + 1
+
+
+async def test_one_statement_serves_all_rooms_of_a_sync(server: Server) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    rooms = [room_id, *[await alice.create_room(preset="public_chat") for _ in range(3)]]
+    for each in rooms[1:]:
+        await bob.join(each)
+    # Timelines of three have nothing but messages, before and after.
+    for each in rooms:
+        await alice.send(each, "one")
+        await alice.send(each, "two")
+    roots = {each: await alice.send(each, "Which cake?") for each in rooms}
+    database = server.application.base.database
+    wanted = {"room": {"timeline": {"limit": 3}}}
+    body = {"lists": {"all": {"ranges": [[0, 9]], "timeline_limit": 3, "required_state": []}}}
+
+    async def statements() -> tuple[int, int]:
+        before = database.statements
+        await bob.sync(since=None, filter=wanted)
+        between = database.statements
+        await bob.post("/_matrix/client/unstable/org.matrix.simplified_msc3575/sync", body)
+        return between - before, database.statements - between
+
+    await statements()
+    plain = await statements()
+    for each, root in roots.items():
+        await alice.send(each, reply_to(root, "nuts"))
+    assert await statements() == (plain[0] + 1, plain[1] + 1)
+
+
+async def test_a_delivery_asks_nothing_of_relations(server: Server) -> None:
+    """The short way of sync: a reply and an edit reach a waiting reader from memory, like any message."""
+    alice, bob, room_id = await two_in_a_room(server)
+    root = await alice.send(room_id, "Which cake?")
+    await bob.sync(since=None)
+    await bob.sync()
+    database = server.application.base.database
+    for content in (reply_to(root, "nuts"), edit_of(root, "Which one?"), reference_to(root)):
+        event_id = await alice.send(room_id, content)
+        before = database.statements
+        assert (await bob.sync()).event_ids(room_id) == [event_id]
+        assert database.statements == before
