@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 MAX_WAITING: Final = 10_000
 """Events that have not been looked at; the oldest go where there are more."""
 
-USERS_IN_A_ROW: Final = 50
+USERS_AT_ONCE: Final = 50
+"""Whose unread events are counted in one go, where they are not in memory; the first are told before the last are counted."""
 
 log = logging.getLogger(__name__)
 
@@ -145,18 +146,29 @@ class PushFeed:
 
     async def hand(self, told: Told, actions: Mapping[str, Action], done: Mapping[int, int] | None = None) -> None:
         """Give the event to the pushers of these users. `done`: up to where pushers have been told everything, by number."""
-        await self._count(actions)
-        for number, (user_id, action) in enumerate(actions.items()):
-            if number % USERS_IN_A_ROW == USERS_IN_A_ROW - 1:
-                await asyncio.sleep(0)  # others have their turn
-            for pusher in self.registry.enabled_of(user_id, HTTP):
-                if done is None or told.position > done[pusher.pusher_nid]:
-                    waiting = self.delivery.waiting.setdefault(pusher.pusher_nid, Waiting(pusher.pusher_nid))
-                    waiting.add(Entry(told, action))
-                    self.delivery.start(waiting)
+        user_ids = list(actions)
+        for start in range(0, len(user_ids), USERS_AT_ONCE):
+            users = user_ids[start : start + USERS_AT_ONCE]
+            await self._count(users)
+            for user_id in users:
+                self._hand_to(user_id, Entry(told, actions[user_id]), done)
+            await asyncio.sleep(0)  # others have their turn
 
-    async def _count(self, user_ids: Collection[str]) -> None:
-        """So that memory knows how much is unread for them, when they are told."""
+    def _hand_to(self, user_id: str, entry: Entry, done: Mapping[int, int] | None) -> None:
+        position = entry.told.position
+        for pusher in self.registry.enabled_of(user_id, HTTP):
+            # One that was set after the start has missed nothing.
+            if done is None or position > done.get(pusher.pusher_nid, position):
+                waiting = self.delivery.waiting.setdefault(pusher.pusher_nid, Waiting(pusher.pusher_nid))
+                waiting.add(entry)
+                self.delivery.start(waiting)
+
+    async def _count(self, user_ids: Sequence[str]) -> None:
+        """So that memory knows how much is unread for them, when they are told. Who cannot be counted now is told later."""
         uncounted = [user_id for user_id in user_ids if self.unread.known_total(user_id) is None]
-        if uncounted:
+        if not uncounted:
+            return
+        try:
             await self.unread.totals(uncounted)
+        except Exception:
+            log.exception("what is unread for %d users could not be counted", len(uncounted))

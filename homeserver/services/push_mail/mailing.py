@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from homeserver.storage.pushers import Pusher
 
 INTERVAL_MS: Final = 30_000
-MAX_USERS_AT_ONCE: Final = 50
+MAX_USERS_AT_ONCE: Final = 200
 RETRY_MS: Final = 10 * 60_000
 KIND: Final = "unread_messages"
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MAX_EVENTS_COUNTED = 200
 
 
-MAX_USERS_COUNTED = 200
+MAX_USERS_COUNTED = 50
 """In one statement, of all their rooms."""
 
 ReadListener = Callable[[str, str, str, int], None]
