@@ -84,7 +84,8 @@ class AccountAdministration:
     async def _make(
         self, requester: Requester, user_id: str, wish: AccountWish, addresses: list[tuple[str, str]]
     ) -> None:
-        user_id = self.new_accounts.usernames.user_id(user_id[1:].partition(":")[0])
+        if self.new_accounts.usernames.user_id(user_id[1:].partition(":")[0]) != user_id:
+            raise errors.InvalidUsername("New user ids have no capitals")
         password_hash = None if wish.password is None else await self._hash(wish.password)
         async with self.database.transaction() as tx:
             await self.new_accounts.add(

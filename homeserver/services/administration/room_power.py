@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.protocol.auth import PowerLevels
 from homeserver.protocol.errors import Forbidden, InvalidParam, NotFound, UserDeactivated
-from homeserver.protocol.identifiers import is_user_id
+from homeserver.protocol.identifiers import is_user_id, server_name_of
 from homeserver.services.administration.accounts import AccountAdministration
 from homeserver.services.administration.rooms import NO_SUCH_ROOM
 from homeserver.services.audit.audit_log import AuditLog
@@ -70,12 +70,14 @@ class RoomPower:
     async def make_admin(self, requester: Requester, room: str, user_id: str | None) -> None:
         """Give somebody (oneself) the highest level that a member of this server can give, and invite him.
 
-        Raises InvalidParam, NotFound; Forbidden where nobody of this server in the room may change levels, and for who is
-        banned.
+        Raises InvalidParam, NotFound, UserDeactivated; Forbidden where nobody of this server in the room may change levels,
+        and for who is banned.
         """
         target = user_id or requester.user_id
         if not is_user_id(target):
             raise InvalidParam("'user_id' is no user id")
+        if server_name_of(target) == self.accounts.server_name and (await self.accounts.get(target)).deactivated:
+            raise UserDeactivated
         live = await self._room((await self.resolve.room(room)).room_id)
         if live.membership(target) == "ban":
             raise Forbidden("This user is banned from the room")

@@ -118,6 +118,8 @@ async def test_nobody_can_be_made_powerful_by_nobody(server: Server, ada: Client
     await ada.post(v1("rooms", other, "make_room_admin"), expect=(403, "M_FORBIDDEN"))
     await ada.post(v1("rooms", "!nowhere:test", "make_room_admin"), expect=(404, "M_NOT_FOUND"))
     await ada.post(v1("rooms", other, "make_room_admin"), {"user_id": "bob"}, expect=(400, "M_INVALID_PARAM"))
+    await ada.post(v1("rooms", other, "make_room_admin"), {"user_id": "@nobody:test"}, expect=(404, "M_NOT_FOUND"))
+    assert "@nobody:test" not in (await alice.state(other, "m.room.power_levels"))["users"]
 
 
 async def test_where_the_next_event_is_attached(server: Server, ada: Client) -> None:

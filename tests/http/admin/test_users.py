@@ -243,6 +243,8 @@ async def test_only_users_of_this_server(ada: Client, name: str) -> None:
 async def test_a_name_that_grammar_forbids_is_not_made(ada: Client) -> None:
     await ada.put(of("@Bob Smith:test"), {}, expect=400)
     await ada.put(of("@böb:test"), {}, expect=400)
+    await ada.put(of("@BOB:test"), {}, expect=(400, "M_INVALID_USERNAME"))
+    await ada.get(of("@bob:test"), expect=(404, "M_NOT_FOUND"))
 
 
 async def test_names_are_tried(server: Server, ada: Client) -> None:
