@@ -46,7 +46,8 @@ class RedactWithRelated:
                 try:
                     # Each is an event of its own, built on the one before.
                     await self.redact.also(requester, room_id, related_id, said)
-                except Forbidden:
+                except (Forbidden, InvalidParam):
+                    # Not in his power after all, or gone meanwhile.
                     continue
         return redaction_id
 
