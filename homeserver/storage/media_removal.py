@@ -36,7 +36,7 @@ UNUSED = CONDEMN.format(
 
 # Pictures of rooms: as many as there are rooms with one.
 ROOM_AVATARS = r"""
-SELECT DISTINCT substring(convert_from(e.body, 'UTF8') FROM 'mxc://[^/"\\\s]{1,255}/[A-Za-z0-9_-]{1,255}')
+SELECT DISTINCT substring(convert_from(e.body, 'UTF8') FROM 'mxc://[^/"\\\s]+/[A-Za-z0-9_-]+')
 FROM current_state s JOIN events e USING (event_nid)
 WHERE s.type = 'm.room.avatar' AND s.state_key = '' AND s.room_nid IN (SELECT room_nid FROM rooms)
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
+# Counted repetitions ({1,255}) would make each match take milliseconds.
 # A stretch of the room, newest first; in the last row, with NULL for a URI, the position where the next one goes on.
 STRETCH = r"""
 WITH stretch AS (
@@ -14,8 +15,8 @@ WITH stretch AS (
     WHERE room_nid = $1 AND position < $2 ORDER BY position DESC LIMIT $3
 )
 SELECT DISTINCT found[1], found[2], NULL::bigint FROM stretch
-CROSS JOIN LATERAL regexp_matches(convert_from(body, 'UTF8'), 'mxc://([^/"\\\s]{1,255})/([A-Za-z0-9_-]{1,255})', 'g') AS found
-WHERE position('mxc://'::bytea IN body) > 0
+CROSS JOIN LATERAL regexp_matches(convert_from(body, 'UTF8'), 'mxc://([^/"\\\s]+)/([A-Za-z0-9_-]+)', 'g') AS found
+WHERE position('mxc://'::bytea IN body) > 0 AND length(found[1]) <= 255 AND length(found[2]) <= 255
 UNION ALL
 SELECT NULL, NULL, min(position) FROM stretch
 """
