@@ -55,6 +55,13 @@ UPDATE users SET password_hash = CASE WHEN $2 AND deactivated_ms IS NULL THEN $3
 WHERE user_id = $1
 """
 
+# Conditions as the index events_about_others has them.
+ABOUT_OTHERS = """
+SELECT e.body FROM events e
+WHERE e.type = 'm.room.member' AND e.state_key <> e.sender AND e.sender = $1 AND e.origin_server_ts >= $2
+LIMIT $3
+"""
+
 # While rooms are still being left the account cannot come back.
 REACTIVATE = """
 UPDATE users SET deactivated_ms = NULL, erased = false WHERE user_id = $1 AND NOT leaving RETURNING user_id
@@ -169,6 +176,10 @@ class AdministrationRows:
     async def own_changes(self, q: Queries, user_id: str, since_ms: int, limit: int) -> list[tuple[int, bytes]]:
         """(number of the room, event) of changes of the user's own memberships that are not older."""
         return [(row[0], row[1]) for row in await q.fetch(OWN_CHANGES, user_id, since_ms, limit)]
+
+    async def about_others(self, q: Queries, sender: str, since_ms: int, limit: int) -> list[bytes]:
+        """Changes of others' memberships that this user made: invitations, kicks, bans."""
+        return [row[0] for row in await q.fetch(ABOUT_OTHERS, sender, since_ms, limit)]
 
     async def reactivate(self, q: Queries, user_id: str) -> bool:
         """Let a deactivated account be used again. False while its deactivation is not finished."""

@@ -30,12 +30,19 @@ class UserRoomEndpoints:
 
     @endpoint("GET", f"{V1}/users/{{user_id}}/cumulative_joined_room_count", auth=Auth.ADMIN)
     async def joined_since(self, request: Request[None]) -> Response:
-        request.query.required("from_ts")
-        since_ms = request.query.integer("from_ts", 0, minimum=0)
-        joined = await self.insight.rooms_joined_since(request.path["user_id"], since_ms)
+        joined = await self.insight.rooms_joined_since(request.path["user_id"], _since(request))
         return {"cumulative_joined_room_count": joined}
+
+    @endpoint("GET", f"{V1}/users/{{user_id}}/sent_invite_count", auth=Auth.ADMIN)
+    async def invited_since(self, request: Request[None]) -> Response:
+        return {"invite_count": await self.insight.invitations_since(request.path["user_id"], _since(request))}
 
     @endpoint("GET", f"{V1}/users/{{user_id}}/accountdata", auth=Auth.ADMIN, limit="administration")
     async def account_data(self, request: Request[None]) -> Response:
         data = await self.insight.account_data(request.requester, request.path["user_id"])
         return {"account_data": {"global": data.everywhere, "rooms": data.rooms}}
+
+
+def _since(request: Request[None]) -> int:
+    request.query.required("from_ts")
+    return request.query.integer("from_ts", 0, minimum=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -53,7 +53,12 @@ class UserInsight:
         An event that says "join" may be a change of his name: rooms are counted, not events.
         """
         changes = await self.rows.own_changes(self.queries, _user_id(user_id), since_ms, MAX_CHANGES)
-        return len({room_nid for room_nid, body in changes if _is_join(body)})
+        return len({room_nid for room_nid, body in changes if _membership(body) == "join"})
+
+    async def invitations_since(self, user_id: str, since_ms: int) -> int:
+        """How many invitations the user has sent since then, `MAX_CHANGES` at most. Raises InvalidParam."""
+        changes = await self.rows.about_others(self.queries, _user_id(user_id), since_ms, MAX_CHANGES)
+        return sum(_membership(body) == "invite" for body in changes)
 
     async def account_data(self, requester: Requester, user_id: str) -> UserAccountData:
         """Everything his clients keep here. Raises InvalidParam, NotFound."""
@@ -67,11 +72,11 @@ class UserInsight:
         return UserAccountData(everywhere, rooms)
 
 
-def _is_join(body: bytes) -> bool:
+def _membership(body: bytes) -> Any:
     try:
-        return bool(orjson.loads(body)["content"]["membership"] == "join")
+        return orjson.loads(body)["content"]["membership"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return False
+        return None
 
 
 def _user_id(user_id: str) -> str:

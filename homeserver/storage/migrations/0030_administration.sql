@@ -33,3 +33,7 @@ CREATE TABLE borrowed_tokens (
 CREATE INDEX borrowed_tokens_user ON borrowed_tokens (user_id);
 CREATE INDEX borrowed_tokens_admin ON borrowed_tokens (admin_id);
 CREATE INDEX borrowed_tokens_expiry ON borrowed_tokens (expires_ms) WHERE expires_ms IS NOT NULL;
+
+-- Whom somebody has invited, kicked or banned: few of all events, and none that is sent often.
+CREATE INDEX events_about_others ON events (sender, origin_server_ts)
+    WHERE type = 'm.room.member' AND state_key <> sender;

@@ -77,9 +77,15 @@ async def test_rooms_of_a_user(server: Server, ada: Client) -> None:
     assert await ada.get(count, from_ts=0) == {"cumulative_joined_room_count": 2}
     assert await ada.get(count, from_ts=now_ms) == {"cumulative_joined_room_count": 1}
     await ada.get(count, expect=(400, "M_MISSING_PARAM"))
+    invited = v1("users", alice.user_id, "sent_invite_count")
+    assert await ada.get(invited, from_ts=0) == {"invite_count": 1}
+    assert await ada.get(invited, from_ts=now_ms) == {"invite_count": 0}
+    await alice.kick(den, bob)
+    assert await ada.get(invited, from_ts=0) == {"invite_count": 1}
+    await ada.get(invited, expect=(400, "M_MISSING_PARAM"))
     # A name from elsewhere that PostgreSQL would not read.
     await server.application.base.database.execute(
-        "UPDATE events SET body = $1 WHERE state_key = $2 AND origin_server_ts = $3 AND type = 'm.room.member'",
+        "UPDATE events SET body = $1 WHERE state_key = $2 AND sender = $2 AND origin_server_ts = $3",
         b'{"content":{"displayname":"\\u0000","membership":"join"}}',
         bob.user_id,
         now_ms,
