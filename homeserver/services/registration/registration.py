@@ -151,6 +151,8 @@ class Registration:
             guest = await self.authenticator.authenticate(token)
         except errors.UnknownToken:
             raise errors.Forbidden("'guest_access_token' is not known") from None
+        if guest.is_locked:
+            raise errors.UserLocked
         if username is None:
             raise errors.MissingParam("A guest keeps his user name and has to say it")
         if not guest.is_guest or self.accounts.usernames.user_id(username) != guest.user_id:

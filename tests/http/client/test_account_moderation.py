@@ -236,3 +236,13 @@ async def test_whoever_became_an_administrator_since_can_be_let_in_again(server:
     await suspend(ada, mallory, False)
     await mallory.post("createRoom", {})
     await ada.put(path_of("lock", mallory.user_id), {"locked": False}, expect=(403, "M_FORBIDDEN"))
+
+
+async def test_a_locked_guest_becomes_no_account(server: Server, ada: Client) -> None:
+    guest = await server.guest()
+    await lock(ada, guest)
+    body = {"username": guest.user_id[1:].partition(":")[0], "password": PASSWORD, "auth": {"type": "m.login.dummy"}}
+    body["guest_access_token"] = guest.access_token or ""
+    await server.anonymous().post("register", body, expect=LOCKED)
+    await lock(ada, guest, False)
+    await server.anonymous().post("register", body)
