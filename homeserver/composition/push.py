@@ -32,6 +32,7 @@ from homeserver.services.push.reader_rooms import FindReaderRooms
 from homeserver.services.push.registry import PusherRegistry
 from homeserver.services.push.targets import Targets
 from homeserver.services.push.telling import Telling
+from homeserver.services.unread.totals import UnreadTotals
 from homeserver.services.visibility import Visibility
 from homeserver.storage.account_data import AccountDataRows
 from homeserver.storage.missed_pushes import MissedPushRows
@@ -89,8 +90,9 @@ def build_push(
         base.database, rows, registry, base.clock, lambda: kernel.writer.position.current,
         allow_http=not outgoing.verify_tls,
     )  # fmt: skip
-    delivery = PushDelivery(pushers, GuardedGateways(connections), readers.unread, base.events, base.clock)
-    badges = Badges(registry, readers.unread, delivery)
+    totals = UnreadTotals(readers.unread, base.awake, readers.ignored, readers.invite_filters)
+    delivery = PushDelivery(pushers, GuardedGateways(connections), totals, base.events, base.clock)
+    badges = Badges(registry, totals, delivery)
     targets = Targets(
         registry,
         readers.push_rules.rulesets,
@@ -100,7 +102,7 @@ def build_push(
         readers.thread_readers,
     )
     feed = PushFeed(
-        base.database, StrippedStates(), registry, base.cache, targets, Telling(readers.unread.threads), readers.unread,
+        base.database, StrippedStates(), registry, base.cache, targets, Telling(readers.unread.threads), totals,
         delivery, badges, base.clock,
     )  # fmt: skip
     progress = PushProgress(base.database, rows, MissedPushRows(), feed)
@@ -120,9 +122,9 @@ def _build_notifications(
     past = PastActions(database, rows, base.clock, lambda: kernel.writer.position.current)
     base.life.on_start(past.load)
     base.life.every(FORGET_INTERVAL_MS, past.forget, "forget-push-actions")
-    rooms = FindReaderRooms(base.awake, unread.loudness, readers.ignored)
+    rooms = FindReaderRooms(base.awake, unread.counter.loudness, readers.ignored)
     return Notifications(
-        database, rows, rooms, unread.loudness, unread.rulesets, unread.own_reads, visibility, past, base.clock
+        database, rows, rooms, unread.counter.loudness, unread.rulesets, unread.own_reads, visibility, past, base.clock
     )
 
 

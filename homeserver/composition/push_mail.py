@@ -59,7 +59,7 @@ def _mail(
     database, rows, clock, unread = base.database, MailedRoomRows(), base.clock, readers.unread
     due = DueReaders(database, rows, pushers.registry, clock)
     digest = MakeDigest(
-        database, NotificationRows(), rows, base.awake, unread.rulesets, unread.loudness, readers.ignored,
+        database, NotificationRows(), rows, base.awake, unread.rulesets, unread.counter.loudness, readers.ignored,
         unread.own_reads, past, clock,
     )  # fmt: skip
     mailing = MailUnread(database, rows, pushers, mailboxes, due, digest, letters, unsubscribing, clock)

@@ -31,6 +31,7 @@ from homeserver.services.tags import RoomTags
 from homeserver.services.thread_subscriptions.index import SubscriptionIndex
 from homeserver.services.thread_subscriptions.readers import ThreadReaders
 from homeserver.services.typing_users import EXPIRY_INTERVAL_MS, TypingUsers
+from homeserver.services.unread.counting import CountUnread
 from homeserver.services.unread.loudness import Loudness
 from homeserver.services.unread.own_reads import FLUSH_INTERVAL_MS, OwnReads
 from homeserver.services.unread.rules import ReaderNotifications
@@ -141,16 +142,14 @@ def _build_account_data(base: Foundation) -> _AccountData:
 def _build_unread(base: Foundation, data: _AccountData) -> Unread:
     rows = UnreadCountRows()
     own_reads = OwnReads(base.database, ReceiptRows())
+    loudness = Loudness(base.database, rows, data.push_rules.rulesets, base.cache)
     unread = Unread(
         queries=base.database,
-        rows=rows,
         events=base.events,
         awake=base.awake,
         cache=base.cache,
         rulesets=data.push_rules.rulesets,
-        loudness=Loudness(base.database, rows, data.push_rules.rulesets, base.cache),
-        ignored=data.ignored,
-        invites=data.invites,
+        counter=CountUnread(base.database, rows, loudness, data.ignored, own_reads),
         threads=Threads(base.database, rows),
         own_reads=own_reads,
         server_name=base.server_name,

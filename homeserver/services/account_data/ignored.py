@@ -43,6 +43,10 @@ class IgnoredUsers:
         newer = self._lists.get(user_id)
         return newer if newer is not None else self._keep(user_id, stored[0] if stored is not None else b"{}")
 
+    def known(self, user_id: str) -> frozenset[str] | None:
+        """Whom the user ignores, where his list is in memory."""
+        return self._lists.get(user_id)
+
     async def of_users(self, user_ids: Collection[str]) -> dict[str, frozenset[str]]:
         """Whom each of these users ignores; one statement for those whose lists are not in memory."""
         found = {user_id: known for user_id in user_ids if (known := self._lists.get(user_id)) is not None}

@@ -15,7 +15,7 @@ from homeserver.storage.receipts import UNTHREADED
 if TYPE_CHECKING:
     from homeserver.services.push.delivery import PushDelivery
     from homeserver.services.push.registry import PusherRegistry
-    from homeserver.services.unread.unread import Unread
+    from homeserver.services.unread.totals import UnreadTotals
 
 INTERVAL_MS: Final = 1_000
 """Who reads ten rooms in a second has his phone told once."""
@@ -27,7 +27,7 @@ class Badges:
     """Listeners, and a step that is repeated."""
 
     registry: PusherRegistry
-    unread: Unread
+    totals: UnreadTotals
     delivery: PushDelivery
     _changed: dict[str, None] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Badges:
         user_ids = list(islice(self._changed, MAX_AT_ONCE))
         for user_id in user_ids:
             del self._changed[user_id]
-        for user_id, unread in (await self.unread.totals(user_ids)).items() if user_ids else ():
+        for user_id, unread in (await self.totals.of_users(user_ids)).items() if user_ids else ():
             self._tell(user_id, unread)
 
     def _tell(self, user_id: str, unread: int) -> None:

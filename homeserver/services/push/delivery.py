@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from homeserver.services.push.gateways import GatewayAnswer, Gateways
     from homeserver.services.push.pushers import Pushers
     from homeserver.services.push.waiting import Entry, Waiting
-    from homeserver.services.unread.unread import Unread
+    from homeserver.services.unread.totals import UnreadTotals
     from homeserver.storage.events import Events
     from homeserver.storage.pushers import Pusher
 
@@ -36,7 +36,7 @@ class PushDelivery:
 
     pushers: Pushers
     gateways: Gateways
-    unread: Unread
+    totals: UnreadTotals
     events: Events
     clock: Clock
     waiting: dict[int, Waiting] = field(default_factory=dict)
@@ -126,8 +126,8 @@ class PushDelivery:
 
     async def _unread(self, user_id: str) -> int:
         """Mostly in memory: whoever put something into the queue has seen to it."""
-        known = self.unread.known_total(user_id)
-        return known if known is not None else (await self.unread.totals([user_id]))[user_id]
+        known = self.totals.known(user_id)
+        return known if known is not None else (await self.totals.of_users([user_id]))[user_id]
 
     async def _arrived(
         self, pusher: Pusher, waiting: Waiting, entry: Entry | None, unread: int, answer: GatewayAnswer

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from homeserver.services.push.telling import Telling
     from homeserver.services.rooms.room_cache import RoomCache
     from homeserver.services.rooms.timeline_event import TimelineEvent
-    from homeserver.services.unread.unread import Unread
+    from homeserver.services.unread.totals import UnreadTotals
     from homeserver.storage.database import Queries
     from homeserver.storage.stripped_states import StrippedStates
 
@@ -47,7 +47,7 @@ class PushFeed:
     cache: RoomCache
     targets: Targets
     telling: Telling
-    unread: Unread
+    totals: UnreadTotals
     delivery: PushDelivery
     badges: Badges
     clock: Clock
@@ -165,10 +165,10 @@ class PushFeed:
 
     async def _count(self, user_ids: Sequence[str]) -> None:
         """So that memory knows how much is unread for them, when they are told. Who cannot be counted now is told later."""
-        uncounted = [user_id for user_id in user_ids if self.unread.known_total(user_id) is None]
+        uncounted = [user_id for user_id in user_ids if self.totals.known(user_id) is None]
         if not uncounted:
             return
         try:
-            await self.unread.totals(uncounted)
+            await self.totals.of_users(uncounted)
         except Exception:
             log.exception("what is unread for %d users could not be counted", len(uncounted))

@@ -11,58 +11,24 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from homeserver.protocol.invite_filter import ALLOW_ALL, Verdict
-from homeserver.services.account_data.ignored import IgnoredUsers
-from homeserver.services.account_data.invite_filters import InviteFilters
 from homeserver.services.announcer import Resolved
 from homeserver.services.awake import AwakeUser, AwakeUsers
 from homeserver.services.push_rules.rulesets import Rulesets
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
 from homeserver.services.sync.sources import UnreadCounts
-from homeserver.services.unread.loudness import Loudness
+from homeserver.services.unread.counting import CountUnread, Uncounted
 from homeserver.services.unread.membership_changes import MembershipChange, membership_change
 from homeserver.services.unread.own_reads import OwnReads
 from homeserver.services.unread.tallies import ReaderTallies, Tally
 from homeserver.services.unread.threads import Threads
 from homeserver.storage.events import Events
 from homeserver.storage.receipts import UNTHREADED
-from homeserver.storage.unread import UnreadCountRows
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-# Of a room that was not read for long, only so many of the newest events are looked at; mentions are all counted.
-# Clients show 99+; a member of 200 rooms that nobody reads must not make the database read them all.
-MAX_EVENTS_COUNTED = 200
-
-
-MAX_USERS_COUNTED = 50
-"""In one statement, of all their rooms."""
-
 ReadListener = Callable[[str, str, str, int], None]
-
-
-@dataclass(slots=True)
-class Counting:
-    """A statement on its way. What happens meanwhile is collected, and applied to what it returns."""
-
-    room_ids: frozenset[str]
-    missed: list[TimelineEvent] = field(default_factory=list)
-    stale: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Uncounted:
-    """Rooms of a user of which he asks how much is unread."""
-
-    user: AwakeUser
-    room_ids: Sequence[str]
-
-    @property
-    def nids(self) -> dict[str, int]:
-        """The rooms' numbers."""
-        return {room_id: self.user.rooms[room_id].room_nid for room_id in self.room_ids}
 
 
 @dataclass(slots=True)
@@ -70,14 +36,11 @@ class Unread:
     """Implements `UnreadSource`. `capacity`: tallies held, one a reader and room."""
 
     queries: Queries
-    rows: UnreadCountRows
     events: Events
     awake: AwakeUsers
     cache: RoomCache
     rulesets: Rulesets
-    loudness: Loudness
-    ignored: IgnoredUsers
-    invites: InviteFilters
+    counter: CountUnread
     threads: Threads
     own_reads: OwnReads
     server_name: str
@@ -86,13 +49,11 @@ class Unread:
     """Called with (user, room, thread or UNTHREADED, position) of what one of our users has read. Synchronous, and quick."""
     _readers: OrderedDict[str, ReaderTallies] = field(default_factory=OrderedDict)
     _held: int = 0
-    _counting: dict[str, list[Counting]] = field(default_factory=dict)
-    _seen: int = 0
     _started_at: int = 0
 
     async def load(self) -> None:
         """Learn where the events stand; once, before the first request."""
-        self._seen = self._started_at = await self.events.last(self.queries)
+        self.counter.seen = self._started_at = await self.events.last(self.queries)
 
     # -- asked by sync ------------------------------------------------------------------------------
 
@@ -104,7 +65,8 @@ class Unread:
         joined = [room_id for room_id in room_ids if _is_joined(user, room_id)]
         missing = [room_id for room_id in joined if room_id not in known]
         if missing:
-            known = {**known, **await self._count(user_id, user, missing)}
+            counted = await self._count({user_id: Uncounted(user, missing)})
+            known = {**known, **counted[user_id]}
         return {room_id: known[room_id].counts() for room_id in joined if room_id in known}
 
     def _reader(self, user_id: str, user: AwakeUser) -> ReaderTallies | None:
@@ -119,106 +81,40 @@ class Unread:
 
     # -- asked by pushers ---------------------------------------------------------------------------
 
-    async def totals(self, user_ids: Sequence[str]) -> dict[str, int]:
-        """How much is unread for each of these users, in all rooms, with invitations. They are in memory then, and awake."""
-        found: dict[str, int] = {}
-        for start in range(0, len(user_ids), MAX_USERS_COUNTED):
-            found |= await self._totals(user_ids[start : start + MAX_USERS_COUNTED])
-        return found
-
-    async def _totals(self, user_ids: Sequence[str]) -> dict[str, int]:
-        users = await self.awake.get_many(user_ids)
-        invited = [user_id for user_id, user in users.items() if user.with_membership("invite")]
-        if invited:
-            await self.invites.load(invited)
+    async def notifications(self, users: Mapping[str, AwakeUser]) -> dict[str, int]:
+        """Of all rooms together, by user; a constant number of statements, none where they are in memory."""
         uncounted = {user_id: self._uncounted(user_id, user) for user_id, user in users.items()}
         missing = {user_id: each for user_id, each in uncounted.items() if each.room_ids}
-        counted = await self._count_many(missing) if missing else {}
-        return {user_id: self._total(user_id, user, counted.get(user_id, {})) for user_id, user in users.items()}
+        counted = await self._count(missing) if missing else {}
+        return {user_id: self._sum(user_id, user, counted.get(user_id, {})) for user_id, user in users.items()}
 
-    def known_total(self, user_id: str) -> int | None:
-        """The same for one user from memory; None where it would have to be counted."""
-        user = self.awake.peek(user_id)
-        if user is None or self._uncounted(user_id, user).room_ids:
-            return None
-        if user.with_membership("invite") and self.invites.known(user_id) is None:
-            return None
-        return self._total(user_id, user, {})
+    def known_notifications(self, user_id: str, user: AwakeUser) -> int | None:
+        """The same for one user from memory; None where they would have to be counted."""
+        return None if self._uncounted(user_id, user).room_ids else self._sum(user_id, user, {})
 
     def _uncounted(self, user_id: str, user: AwakeUser) -> Uncounted:
         reader = self._reader(user_id, user)
         known = reader.rooms if reader is not None else {}
         return Uncounted(user, [room_id for room_id in user.with_membership("join") if room_id not in known])
 
-    def _total(self, user_id: str, user: AwakeUser, counted: Mapping[str, Tally]) -> int:
+    def _sum(self, user_id: str, user: AwakeUser, counted: Mapping[str, Tally]) -> int:
         reader = self._reader(user_id, user)
         tallies = {**counted, **(reader.rooms if reader is not None else {})}
-        ignored = reader.ignored if reader is not None else frozenset()
-        return self._invitations(user_id, user, ignored) + sum(tally.notifications for tally in tallies.values())
-
-    def _invitations(self, user_id: str, user: AwakeUser, ignored: frozenset[str]) -> int:
-        """Those that the user sees; all, where his filter is not in memory."""
-        entries = (user.rooms[room_id] for room_id in user.with_membership("invite"))
-        wanted = self.invites.known(user_id) or ALLOW_ALL
-        return sum(e.sender not in ignored and wanted.verdict(e.sender) is Verdict.ALLOW for e in entries)
+        return sum(tally.notifications for tally in tallies.values())
 
     # -- counted in the database --------------------------------------------------------------------
 
-    async def _count(self, user_id: str, user: AwakeUser, room_ids: Sequence[str]) -> dict[str, Tally]:
-        return (await self._count_many({user_id: Uncounted(user, room_ids)}))[user_id]
-
-    async def _count_many(self, uncounted: Mapping[str, Uncounted]) -> dict[str, dict[str, Tally]]:
-        """Tallies by user and room; a constant number of statements."""
-        countings = {user_id: Counting(frozenset(each.room_ids)) for user_id, each in uncounted.items()}
-        for user_id, counting in countings.items():
-            self._counting.setdefault(user_id, []).append(counting)
-        try:
-            ignored = await self.ignored.of_users(uncounted)
-            tallies = _quiet_tallies(
-                await self.loudness.of_users({user_id: each.nids for user_id, each in uncounted.items()})
-            )
-            await self.own_reads.flush_users(uncounted)
-            for counting in countings.values():
-                counting.missed.clear()
-            await self._fill(uncounted, tallies, ignored)
-        finally:
-            for user_id, counting in countings.items():
-                self._end_counting(user_id, counting)
+    async def _count(self, uncounted: Mapping[str, Uncounted]) -> dict[str, dict[str, Tally]]:
+        """Tallies by user and room."""
+        countings = await self.counter.count(uncounted)
         for user_id, counting in countings.items():
             for event in counting.missed:
-                tally = tallies[user_id].get(event.room_id)
+                tally = counting.tallies.get(event.room_id)
                 if tally is not None:
-                    self._apply_to(tally, event, user_id, ignored[user_id])
+                    self._apply_to(tally, event, user_id, counting.ignored)
             if not counting.stale:
-                self._keep(user_id, uncounted[user_id].user, ignored[user_id], tallies[user_id])
-        return tallies
-
-    def _end_counting(self, user_id: str, counting: Counting) -> None:
-        self._counting[user_id].remove(counting)
-        if not self._counting[user_id]:
-            del self._counting[user_id]
-
-    async def _fill(
-        self,
-        uncounted: Mapping[str, Uncounted],
-        tallies: Mapping[str, Mapping[str, Tally]],
-        ignored: Mapping[str, frozenset[str]],
-    ) -> None:
-        by_nid = {
-            (user_id, room_nid): tallies[user_id][room_id]
-            for user_id, each in uncounted.items()
-            for room_id, room_nid in each.nids.items()
-            if room_id in tallies[user_id]
-        }
-        rows = await self.rows.count(
-            self.queries,
-            [(user_id, room_nid, tally.loud) for (user_id, room_nid), tally in by_nid.items()],
-            up_to=self._seen,
-            ignored=[(user_id, sender) for user_id in uncounted for sender in ignored[user_id]],
-            events_a_room=MAX_EVENTS_COUNTED,
-        )
-        for row in rows:
-            by_nid[row["user_id"], row["room_nid"]].add(row["thread_id"], row["notifications"], row["highlights"])
+                self._keep(user_id, uncounted[user_id].user, counting.ignored, counting.tallies)
+        return {user_id: counting.tallies for user_id, counting in countings.items()}
 
     def _keep(self, user_id: str, user: AwakeUser, ignored: frozenset[str], tallies: Mapping[str, Tally]) -> None:
         reader = self._reader(user_id, user)
@@ -234,7 +130,7 @@ class Unread:
 
     def forget_reader(self, user_id: str) -> None:
         """The user's push rules or whom he ignores changed: count anew."""
-        self._mark_stale(user_id)
+        self.counter.mark_stale(user_id)
         reader = self._readers.pop(user_id, None)
         if reader is not None:
             self._held -= len(reader.rooms)
@@ -244,17 +140,13 @@ class Unread:
         if reader is not None and reader.rooms.pop(room_id, None) is not None:
             self._held -= 1
 
-    def _mark_stale(self, user_id: str) -> None:
-        for counting in self._counting.get(user_id, ()):
-            counting.stale = True
-
     def read(self, user_id: str, room_id: str, thread_id: str, position: int) -> None:
         """Follow a committed receipt. What is newer than it is counted again from the room's newest events."""
         self._lower(user_id, room_id, thread_id, position)
         self._tell_read(user_id, room_id, thread_id, position)
 
     def _lower(self, user_id: str, room_id: str, thread_id: str, position: int) -> None:
-        self._mark_stale(user_id)
+        self.counter.mark_stale(user_id)
         reader = self._readers.get(user_id)
         tally = reader.rooms.get(room_id) if reader is not None else None
         if reader is None or tally is None or tally.is_clear:
@@ -281,18 +173,14 @@ class Unread:
     def apply_events(self, events: Sequence[TimelineEvent]) -> None:
         """Follow committed events. Subscribed to the announcer; runs for every commit."""
         for event in events:
-            self._seen = max(self._seen, event.position)
-            for countings in self._counting.values():
-                for counting in countings:
-                    if event.room_id in counting.room_ids:
-                        counting.missed.append(event)
+            self.counter.note(event)
             self._apply(event)
 
     def apply_resolved(self, resolved: Resolved) -> None:
         """Whose membership has changed by resolution gets his counts anew. Subscribed to the announcer."""
         for event_type, state_key in resolved.keys:
             if event_type == "m.room.member":
-                self._mark_stale(state_key)
+                self.counter.mark_stale(state_key)
                 self._forget_tally(state_key, resolved.room_id)
             elif event_type == "m.room.encryption":
                 self._forget_customised(resolved.room_id)
@@ -373,7 +261,7 @@ class Unread:
         user_id, room_id = event.state_key, event.room_id
         assert user_id is not None
         if change.joined or change.left:
-            self._mark_stale(user_id)
+            self.counter.mark_stale(user_id)
         if change.joined:
             self._begin(user_id, event)
         elif change.left:
@@ -397,7 +285,7 @@ class Unread:
 
     def _forget_unread(self, room_id: str) -> None:
         for user_id in self.awake.users_in_room(room_id):
-            self._mark_stale(user_id)
+            self.counter.mark_stale(user_id)
             reader = self._readers.get(user_id)
             tally = reader.rooms.get(room_id) if reader is not None else None
             if tally is not None and not tally.is_clear:
@@ -405,19 +293,12 @@ class Unread:
 
     def _forget_customised(self, room_id: str) -> None:
         for user_id in _both(self.awake.users_in_room(room_id), self.rulesets.customised):
-            self._mark_stale(user_id)
+            self.counter.mark_stale(user_id)
             self._forget_tally(user_id, room_id)
 
     def memory_usage(self) -> dict[str, int]:
         """Counts for the memory report."""
         return {"readers": len(self._readers), "tallies": self._held}
-
-
-def _quiet_tallies(loudness: Mapping[str, Mapping[str, bool]]) -> dict[str, dict[str, Tally]]:
-    """Tallies without anything unread, by user and room."""
-    return {
-        user_id: {room_id: Tally(loud) for room_id, loud in of_user.items()} for user_id, of_user in loudness.items()
-    }
 
 
 def _is_joined(user: AwakeUser, room_id: str) -> bool:
