@@ -20,6 +20,20 @@ SELECT event_id, position, thread_of(event_nid) AS thread_id FROM events
 WHERE event_id = ANY($1::text[]) AND room_nid = $2 AND position IS NOT NULL
 """
 
+# Whether an event relates to the root of a thread, in any way and over three hops at most.
+RELATES_TO_ROOT = """
+WITH RECURSIVE chain AS (
+    SELECT r.parent_id, 1 AS hops FROM relations r JOIN events e USING (event_nid)
+    WHERE e.event_id = $1 AND r.room_nid = $2
+    UNION ALL
+    SELECT r.parent_id, c.hops + 1
+    FROM chain c JOIN events e ON e.event_id = c.parent_id JOIN relations r USING (event_nid)
+    WHERE r.room_nid = $2 AND c.hops < 3
+)
+SELECT EXISTS (SELECT FROM chain WHERE parent_id = $3)
+   AND EXISTS (SELECT FROM threads WHERE room_nid = $2 AND root_id = $3)
+"""
+
 # $1 room, $2 user, $3 time. Receipts never go backwards. Push actions that they pass stay for the list of notifications.
 STORE = """
 WITH given AS (
@@ -133,6 +147,10 @@ class ReceiptRows:
     async def events(self, q: Queries, room_nid: int, event_ids: Collection[str]) -> list[Record]:
         """(event_id, position, thread_id) of those events that are in the room's timeline."""
         return await q.fetch(EVENTS, list(event_ids), room_nid)
+
+    async def relates_to_root(self, q: Queries, room_nid: int, event_id: str, root_id: str) -> bool:
+        """Whether the event relates to the root of this thread, if only through others and not as a reply."""
+        return bool(await q.fetchval(RELATES_TO_ROOT, event_id, room_nid, root_id))
 
     async def store(self, q: Queries, room_nid: int, user_id: str, ts: int, receipts: Sequence[NewReceipt]) -> set[int]:
         """Write receipts, distinct by type and thread; returns the positions of those that went forwards."""

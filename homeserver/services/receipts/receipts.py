@@ -99,10 +99,19 @@ class Receipts:
         checked = check_thread_id(thread_id)
         membership = await self.joined(user_id, room_id)
         event = (await self.find_events(membership, [event_id]))[event_id]
-        if checked not in (UNTHREADED, event.thread_id, event.event_id):
-            # A thread's root is in the main timeline, and may be read as the beginning of its thread as well.
+        if not await self._fits(membership, event, checked):
             raise errors.InvalidParam("The event is not in the thread 'thread_id'")
         await self.mark(user_id, membership, {receipt_type: event}, checked)
+
+    async def _fits(self, room: Membership, event: ReadEvent, thread_id: str) -> bool:
+        """A thread's root is in the main timeline, and may be read as the beginning of its thread as well. So may what relates
+        to the root without being a reply, as clients draw it there; a statement only for that.
+        """
+        if thread_id in (UNTHREADED, event.thread_id, event.event_id):
+            return True
+        if event.thread_id != MAIN:
+            return False
+        return await self.rows.relates_to_root(self.queries, room.room_nid, event.event_id, thread_id)
 
     async def joined(self, user_id: str, room_id: str) -> Membership:
         """The user's membership. Raises Forbidden where he has not joined."""

@@ -87,6 +87,34 @@ async def test_a_thread_id_must_fit_the_event(server: Server) -> None:
     assert await _seen_by(server, bob, room_id) == {}
 
 
+async def test_what_relates_to_a_root_may_be_read_in_its_thread(server: Server) -> None:
+    """Complement: TestThreadedReceipts. A reaction to a reference to the root reads the thread, and not the rest."""
+    alice, bob, room_id = await _room(server)
+
+    def related(rel_type: str, event_id: str, **more: str) -> dict[str, Any]:
+        relation = {"rel_type": rel_type, "event_id": event_id, **more}
+        return {"msgtype": "m.text", "body": "x", "m.relates_to": relation}
+
+    root = await bob.send(room_id, "root")
+    reference = await bob.send(room_id, related("m.reference", root))
+    await _receipt(alice, room_id, reference, thread_id=root, expect=(400, "M_INVALID_PARAM"))
+    threaded = await bob.send(room_id, related("m.thread", root))
+    reaction = await bob.send(room_id, related("m.annotation", reference, key="👍"), "m.reaction")
+    other = await bob.send(room_id, "other")
+    await bob.send(room_id, related("m.thread", other))
+    await _receipt(alice, room_id, reaction, thread_id=other, expect=(400, "M_INVALID_PARAM"))
+    await _receipt(alice, room_id, threaded, thread_id=other, expect=(400, "M_INVALID_PARAM"))
+
+    async def unread() -> tuple[int, set[str]]:
+        wanted = {"room": {"timeline": {"unread_thread_notifications": True}}}
+        room = (await alice.sync(since=None, filter=wanted)).room(room_id)
+        return room["unread_notifications"]["notification_count"], set(room.get("unread_thread_notifications", {}))
+
+    assert await unread() == (3, {root, other})
+    await _receipt(alice, room_id, reaction, thread_id=root)
+    assert await unread() == (3, {other})
+
+
 @pytest.mark.parametrize("thread_id", ["", 1, ["main"], {"a": 1}, True, "x" * 300])
 async def test_a_thread_id_is_a_text_with_something_in_it(server: Server, thread_id: Any) -> None:
     alice, bob, room_id = await _room(server)
