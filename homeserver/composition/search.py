@@ -79,6 +79,7 @@ def _build_users(
     accounts.profiles.on_changed.append(follower.profile)
     accounts.accounts.on_deactivated.append(follower.deactivated)
     base.life.on_start(follower.load)
+    base.life.on_stop(follower.stop)
     base.life.every(DIRECTORY_INTERVAL_MS, follower.run, "follow-user-directory")
     base.life.reports_memory("user_directory", follower.memory_usage)
     return SearchUsers(database, rows, readers.account_data.ignored_users, follower.catch_up, everybody)

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 PROGRESS = "SELECT directory FROM search_progress"
 MOVE = "UPDATE search_progress SET directory = greatest(directory, $1)"
 
-# $1, $2: positions; $3: rooms by id, NULL for all.
+# $1: behind which number; $2: how many.
+ROOM_IDS = "SELECT room_nid, room_id FROM rooms WHERE room_nid > $1 ORDER BY room_nid LIMIT $2"
+
+# $1, $2: positions; $3: rooms by id.
 CHANGED = """
 SELECT DISTINCT c.room_nid, c.type, c.state_key
 FROM rooms r JOIN state_changes c ON c.room_nid = r.room_nid AND c.position > $1 AND c.position <= $2
-WHERE ($3::text[] IS NULL OR r.room_id = ANY($3))
+WHERE r.room_id = ANY($3::text[])
   AND c.type IN ('m.room.member', 'm.room.join_rules', 'm.room.history_visibility')
 """
 
@@ -69,14 +72,18 @@ WHERE d.user_id IS NULL AND u.deactivated_ms IS NULL AND NOT u.is_guest LIMIT $1
 """
 
 # $1 what the index is asked for; $2 every text that has to be there, folded; $3 what servers' names begin with; $4 who asks;
-# $5 whether all of ours are found; $6 the whole term, folded; $7 whom he does not want; $8 limit; $9 how many are looked at.
+# $5 whether all of ours are found; $6 the whole term, folded; $7 whom he does not want; $8 limit; $9 how many are looked at;
+# $10 as $1, for those who have the very words: they are not to be missed where thousands have others that begin so.
 SEARCH = f"""
 WITH named AS MATERIALIZED (
-    SELECT d.user_id, d.displayname, d.avatar_url, d.names FROM directory_users d
-    WHERE d.grams @> $1::text[] AND d.user_id <> ALL($7::text[])
+    SELECT d.user_id, d.displayname, d.avatar_url, d.names FROM (
+        (SELECT user_id, displayname, avatar_url, names FROM directory_users WHERE grams @> $10::text[] LIMIT $9)
+        UNION
+        (SELECT user_id, displayname, avatar_url, names FROM directory_users WHERE grams @> $1::text[] LIMIT $9)
+    ) d
+    WHERE d.user_id <> ALL($7::text[])
       AND ($3 = '' OR starts_with({SERVER_OF.format("d.user_id")}, $3))
       AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS wanted(text) WHERE position(wanted.text IN d.names) = 0)
-    LIMIT $9
 ), mine AS MATERIALIZED (
     SELECT room_nid FROM memberships WHERE user_id = $4 AND membership = 'join'
 ), judged AS (
@@ -147,6 +154,7 @@ class UserWish:
     """What somebody looks for: see SEARCH."""
 
     grams: Sequence[str]
+    whole_words: Sequence[str]
     texts: Sequence[str]
     term: str
     server_begins: str
@@ -168,8 +176,12 @@ class UserDirectoryRows:
         """It has come this far."""
         await q.execute(MOVE, position)
 
-    async def changed(self, q: Queries, after: int, up_to: int, room_ids: Sequence[str] | None) -> list[ChangedState]:
-        """What changed between two positions in these rooms, or in all."""
+    async def room_ids(self, q: Queries, after_nid: int, limit: int) -> list[tuple[int, str]]:
+        """(number, id) of the next rooms behind that number."""
+        return [(row[0], row[1]) for row in await q.fetch(ROOM_IDS, after_nid, limit)]
+
+    async def changed(self, q: Queries, after: int, up_to: int, room_ids: Sequence[str]) -> list[ChangedState]:
+        """What changed between two positions in these rooms."""
         return [ChangedState(*row) for row in await q.fetch(CHANGED, after, up_to, room_ids)]
 
     async def doors(self, q: Queries, room_nids: Sequence[int], us: str) -> list[RoomDoors]:
@@ -203,6 +215,6 @@ class UserDirectoryRows:
         """(user, display name, avatar), best first."""
         rows = await q.fetch(
             SEARCH, wish.grams, wish.texts, wish.server_begins, wish.asker, wish.everybody, wish.term, wish.unwanted,
-            wish.limit, wish.look_at,
+            wish.limit, wish.look_at, wish.whole_words,
         )  # fmt: skip
         return [(row[0], row[1], row[2]) for row in rows]

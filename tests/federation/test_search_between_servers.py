@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.cast import Client
 from tests.federation.conftest import ALPHA, Home
+from tests.federation.foreign_servers import ForeignServer
+from tests.federation.peers import Peer
+from tests.federation.shared_rooms import BOB, shared_room
 
 
 async def found(client: Client, term: str) -> list[str]:
@@ -84,3 +87,18 @@ async def test_a_private_name_is_not_for_all(alpha: Home, beta: Home) -> None:
     dora = await beta.server.register("dora")
     assert await people(dora, "sweet") == []
     assert await people(dora, "official") == [alice.user_id]
+
+
+async def test_what_postgresql_cannot_hold(alpha: Home, peer: Peer) -> None:
+    """Mallory's events have characters that texts in PostgreSQL cannot have, and redact what is no id."""
+    mallory = ForeignServer(peer)
+    alice, room = await shared_room(alpha, mallory)
+    named = room.member(BOB, "join", content={"displayname": "Bo\0b the Bad", "avatar_url": "mxc://\0"})
+    said = room.send(BOB, "potato \0 chips")
+    event = room.send(BOB, {"redacts": "$\0", "reason": "\0"}, "m.room.redaction")
+    await mallory.send(alpha.server, [named, said, event])
+    await alice.send(room.room_id, "potato salad")
+    assert await found(alice, "potato") == ["potato salad", "potato \0 chips"]
+    assert await people(alice, "bob the") == [BOB]
+    rows = await alpha.server.application.base.database.fetchval("SELECT position FROM search_progress")
+    assert rows == alpha.server.application.kernel.writer.position.current

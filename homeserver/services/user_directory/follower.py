@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MEMBER: Final = "m.room.member"
 FOLLOWED_TYPES: Final = frozenset((MEMBER, "m.room.join_rules", "m.room.history_visibility"))
 USERS_AT_ONCE: Final = 500
+ROOMS_AT_ONCE: Final = 200
+"""After a start, when all of them are looked at."""
+PATIENCE_S: Final = 3.0
 log = logging.getLogger(__name__)
 MAX_ROOMS: Final = 10_000
 """That are remembered one by one; beyond it all are looked at."""
@@ -47,6 +50,7 @@ class DirectoryFollower:
     _rooms: set[str] | None = None
     """None: all."""
     _users: set[str] = field(default_factory=set)
+    _steps: set[asyncio.Task[None]] = field(default_factory=set)
     _step: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def load(self) -> None:
@@ -79,13 +83,25 @@ class DirectoryFollower:
                 self._rooms = None
 
     async def catch_up(self) -> None:
-        """For somebody who is about to search: he is better served by what is there than by an error."""
+        """For somebody who is about to search: he is better served by what is there than by an error, or by waiting long."""
+        step = asyncio.create_task(self._catch_up(), name="follow-user-directory")
+        self._steps.add(step)
+        step.add_done_callback(self._steps.discard)
+        await asyncio.wait((step,), timeout=PATIENCE_S)
+
+    async def _catch_up(self) -> None:
         try:
             await self.run()
             if self.everybody:
                 await self._refresh_users(await self.rows.missing(self.database, USERS_AT_ONCE))
         except Exception:
             log.exception("the directory of users could not follow what changed")
+
+    async def stop(self) -> None:
+        """What is not written is found again after the next start."""
+        for step in self._steps:
+            step.cancel()
+        await asyncio.gather(*self._steps, return_exceptions=True)
 
     async def run(self) -> None:
         """Everything that has changed; called again and again."""
@@ -99,16 +115,26 @@ class DirectoryFollower:
         # Changes of rooms that come from here on are of positions behind this one, or are remembered anew.
         rooms, self._rooms, up_to = self._rooms, set(), self.stream.current
         try:
-            changed = await self.rows.changed(
-                self.database, self._progress, up_to, None if rooms is None else list(rooms)
-            )
-            await self._refresh_rooms({each.room_nid for each in changed if self._matters_to_room(each)})
-            await self._refresh_users({each.state_key for each in changed if each.type == MEMBER})
+            if rooms is None:
+                await self._follow_all(up_to)
+            else:
+                await self._follow(list(rooms), up_to)
             await self.rows.move(self.database, up_to)
         except BaseException:
             self._rooms = None if rooms is None or self._rooms is None else self._rooms | rooms
             raise
         self._progress = max(self._progress, up_to)
+
+    async def _follow_all(self, up_to: int) -> None:
+        behind = 0
+        while rooms := await self.rows.room_ids(self.database, behind, ROOMS_AT_ONCE):
+            await self._follow([room_id for _, room_id in rooms], up_to)
+            behind = rooms[-1][0]
+
+    async def _follow(self, room_ids: Sequence[str], up_to: int) -> None:
+        changed = await self.rows.changed(self.database, self._progress, up_to, room_ids)
+        await self._refresh_rooms({each.room_nid for each in changed if self._matters_to_room(each)})
+        await self._refresh_users({each.state_key for each in changed if each.type == MEMBER})
 
     def _matters_to_room(self, changed: ChangedState) -> bool:
         return changed.type != MEMBER or changed.state_key.endswith(":" + self.server_name)

@@ -31,6 +31,11 @@ class NameTerm(NamedTuple):
         """What the index is asked for."""
         return sorted({gram for text in self.texts for gram in _grams_of_text(text)})
 
+    @property
+    def whole_words(self) -> list[str]:
+        """The same for those who have the very words."""
+        return sorted({"=" + text for text in self.texts})
+
 
 def parse_name_term(term: str) -> NameTerm:
     """`@local:server` looks for both. Raises InvalidParam where it is too long."""
@@ -52,9 +57,10 @@ def folded_names(user_id: str, displayname: str | None) -> str:
 
 
 def grams_of(names: str) -> list[str]:
-    """Every three characters in a row within a word, and what words begin with."""
+    """Every three characters in a row within a word, what words begin with, and whole words."""
     found: set[str] = set()
     for word in names.split():
+        found.add("=" + word)
         found.update(_threes(word))
         for piece in pieces_of(word):
             starts = range(len(piece)) if is_unspaced(piece) else (0,)

@@ -51,7 +51,7 @@ class SearchUsers:
         await self.catch_up()
         limit = max(1, min(limit, MAX_LIMIT))
         wish = UserWish(
-            wanted.grams, wanted.texts, wanted.whole, wanted.server_begins, user_id, self.everybody,
+            wanted.grams, wanted.whole_words, wanted.texts, wanted.whole, wanted.server_begins, user_id, self.everybody,
             sorted(await self.ignored(user_id))[:MAX_IGNORED], limit + 1, LOOK_AT,
         )  # fmt: skip
         found = [FoundUser(*row) for row in await self.rows.search(self.queries, wish)]

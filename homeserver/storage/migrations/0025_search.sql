@@ -35,7 +35,7 @@ CREATE TABLE directory_users (
     avatar_url  text,
     -- What is looked into, folded: the localpart, and behind a line break the display name.
     names       text COLLATE "C" NOT NULL,
-    -- Every three characters of it that follow each other; `^a`, `^ab`: what words begin with.
+    -- Every three characters of it that follow each other; `^a`, `^ab`: what words begin with; `=abc`: whole words.
     grams       text[] COLLATE "C" NOT NULL
 );
 CREATE INDEX directory_users_grams ON directory_users USING gin (grams);

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from homeserver.services.search import search as searching
+from homeserver.storage.search_entries import Found, SearchEntries, Wish
 from tests.cast import Client, Expected, Server
 
 
@@ -364,3 +367,42 @@ async def test_a_search_costs_the_same_whatever_it_finds(server: Server) -> None
     assert len(found["results"]) == 50
     assert len(found["state"]) > 8
     assert costs[1] == costs[0] <= 8
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        test_only_what_one_may_see,
+        test_what_was_redacted_is_found_no_more,
+        test_pages_in_order_of_time,
+        test_pages_in_order_of_rank,
+        test_groups_go_on_by_themselves,
+        test_filters,
+        test_rooms_that_were_upgraded_come_along,
+    ],
+)
+async def test_the_index_by_itself_finds_the_same(
+    server: Server, monkeypatch: pytest.MonkeyPatch, story: Callable[[Server], Awaitable[None]]
+) -> None:
+    """As in a large database, where the newest messages are not all there are."""
+    monkeypatch.setattr(searching, "LOOK_AT_NEWEST", 1)
+    await story(server)
+
+
+async def test_a_search_that_takes_too_long_shows_what_is_new(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await server.register("alice")
+    room = await alice.create_room()
+    await alice.send(room, "quince of old")
+    await alice.send(room, "date quince")
+    monkeypatch.setattr(searching, "LOOK_AT_NEWEST", 1)
+    find = SearchEntries.find
+
+    async def cancelled(entries: SearchEntries, q: Any, wish: Wish, newest: int | None = None) -> Found:
+        if newest is None:
+            await q.execute("SELECT pg_sleep(10)")
+        return await find(entries, q, wish, newest)
+
+    monkeypatch.setattr(SearchEntries, "find", cancelled)
+    monkeypatch.setattr(searching, "TIME_LIMIT_MS", 50)
+    assert bodies(await search(alice, "quince", order_by="recent")) == ["date quince"]
+    await search(alice, "old", order_by="recent", expect=503)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from config.settings import UserDirectorySettings
+from homeserver.services.user_directory import search as user_search
+from homeserver.storage.user_directory import UserDirectoryRows
 from tests.cast import Client, Expected, Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
@@ -112,6 +114,40 @@ async def test_the_best_come_first(server: Server) -> None:
     assert ([each["user_id"] for each in answer["results"]], answer["limited"]) == (["@anna:test", "@anna2:test"], True)
     assert (await look(bob, "anna", limit=5))["limited"] is False
     assert len((await look(bob, "anna", limit=0))["results"]) == 1
+
+
+async def test_the_very_name_is_found_among_thousands(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_search, "LOOK_AT", 1)
+    alice = await server.register("alice")
+    hall = await alice.create_room(preset="public_chat")
+    for name in ("annabel", "annabella", "ann", "annette"):
+        await (await server.register(name)).join(hall)
+    assert (await found(alice, "ann"))[0] == "@ann:test"
+
+
+async def test_after_a_restart(database_dsn: str, clock: FakeClock, tmp_path: Path) -> None:
+    settings = server_settings(tmp_path)
+    async with running_homeserver(settings, database_dsn, clock) as server:
+        alice, bob = await server.register("alice"), await server.register("bob")
+        await bob.join(await alice.create_room(preset="private_chat", invite=[bob.user_id]))
+    async with running_homeserver(settings, database_dsn, clock) as server:
+        again = Client(server.session, server.base_url, access_token=alice.access_token)
+        assert await found(again, "bob") == [bob.user_id]
+
+
+async def test_a_failure_is_made_up_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    await bob.join(await alice.create_room(preset="public_chat"))
+
+    async def fails(*args: Any) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(UserDirectoryRows, "put_users", fails)
+        assert await found(alice, "bob") == []
+        await rename(bob, "Robert")
+        assert await found(alice, "bob") == []
+    assert await found(alice, "robert") == [bob.user_id]
 
 
 async def test_who_is_not_there(server: Server) -> None:
