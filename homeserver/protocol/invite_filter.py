@@ -7,19 +7,19 @@ text of MSC4155 asks about users and servers at once; what clients were made for
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from homeserver.protocol.push_rules.globs import Matcher, compile_glob, has_wildcards
+from homeserver.protocol.push_rules.globs import MAX_PATTERN_LENGTH, Matcher, compile_glob, has_wildcards
 
 PERMISSION: Final = "m.invite_permission_config"
 PERMISSION_BEFORE_1_18: Final = "org.matrix.msc4380.invite_permission_config"
 FILTER: Final = "org.matrix.msc4155.invite_permission_config"
 CONFIGS: Final = (PERMISSION, PERMISSION_BEFORE_1_18, FILTER)
 
-MAX_GLOBS: Final = 1_000
-"""Patterns with wildcards in one list; those after them are not asked. Plain names are not counted."""
+MAX_STARS: Final = 200
+"""In all patterns of one list, each of which costs a search; patterns after them are not asked. Plain names cost nothing."""
 
 
 class Verdict(enum.Enum):
@@ -96,6 +96,14 @@ def _lists(content: Mapping[str, Any], of: str) -> Iterator[tuple[_Names, Verdic
 
 def _names(entries: object) -> _Names:
     texts = {each for each in entries if isinstance(each, str)} if isinstance(entries, list) else set()
-    globs = sorted(each for each in texts if has_wildcards(each))[:MAX_GLOBS]
     plain = frozenset(each.lower() for each in texts if not has_wildcards(each))
-    return _Names(plain, tuple(compile_glob(each) for each in globs))
+    return _Names(plain, tuple(compile_glob(each) for each in _affordable(texts)))
+
+
+def _affordable(texts: Iterable[str]) -> Iterator[str]:
+    stars = 0
+    for each in sorted(each for each in texts if has_wildcards(each) and len(each) <= MAX_PATTERN_LENGTH):
+        stars += each.count("*") or 1
+        if stars > MAX_STARS:
+            return
+        yield each
