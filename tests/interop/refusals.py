@@ -11,7 +11,6 @@ from tests.interop.environments import PROJECT
 # Outside of the specification, and not there yet.
 UNSTABLE = (
     "GET /_matrix/client/unstable/org.matrix.msc2946/rooms/{roomId}/hierarchy",  # the SDK's second try for v1's
-    "GET /_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}",  # likewise
 )
 
 
