@@ -22,6 +22,8 @@ MAX_CHARACTERS = 2100
 MAX_NAME_CHARACTERS = 100
 MIN_PARAGRAPH_CHARACTERS = 40
 MAX_DEPTH = 100
+MAX_BREAKS = 100
+NO_TEXT = ["script", "style"]
 # What stands there is no sentence of the page's own.
 ASIDE = frozenset(("nav", "header", "footer", "aside", "form", "dialog", "noscript", "template", "button", "figure"))
 
@@ -71,6 +73,7 @@ def _links(tree: Any) -> Any:
 
 def _paragraphs(tree: Any) -> Any:
     found = 0
+    tree.strip_tags(NO_TEXT, recursive=True)
     for node in tree.css("p")[:MAX_PARAGRAPHS_READ]:
         text = _text(node)
         if len(text) >= MIN_PARAGRAPH_CHARACTERS and not _is_aside(node):
@@ -99,6 +102,8 @@ def _name(node: Any, attribute: str) -> str:
 
 
 def _text(node: Any) -> str:
+    for each in node.css("br")[:MAX_BREAKS]:
+        each.replace_with(" ")
     text: str = node.text(deep=True, separator="")
     return text[:MAX_CHARACTERS]
 

@@ -36,6 +36,8 @@ def page_url(text: str, base: URL | None = None) -> URL:
         url = URL(text) if base is None else base.join(URL(text))
         _check(url)
         url = url.with_fragment(None)
+        if url.raw_path == "/":
+            url = url.with_path("/", keep_query=True)  # with and without the slash it is one page
     except ValueError:
         raise errors.InvalidParam("This is no address of a page") from None
     if len(str(url)) > MAX_URL_CHARACTERS:
