@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from heapq import nlargest
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
     from homeserver.storage.database import Queries
+
+MAX_PARENTS: Final = 1_000
+"""Of one answer: more have none told, the oldest. A first sync of very many rooms asks for no more than a page of history."""
 
 
 class Shown(NamedTuple):
@@ -55,6 +59,8 @@ class BundledAggregations:
         asked = [(page, event) for page in pages for event in page.events if has_relations(event)]
         if not asked:
             return {}
+        if len(asked) > MAX_PARENTS:
+            asked = nlargest(MAX_PARENTS, asked, key=lambda each: each[1].position)
         parents = Columns(8, [_parent(event, page.ranges) for page, event in asked])
         rows = await self.rows.read(self.queries, parents, reader.user_id, ignored)
         places = {event.room_nid: (page, event.room_id) for page, event in asked}

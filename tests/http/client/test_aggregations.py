@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from homeserver.services.relations import aggregations
 from tests.cast import Client, Server
 from tests.clock import FakeClock
 
@@ -314,3 +317,14 @@ async def test_a_delivery_asks_nothing_of_relations(server: Server) -> None:
         before = database.statements
         assert (await bob.sync()).event_ids(room_id) == [event_id]
         assert database.statements == before
+
+
+async def test_one_answer_asks_for_so_many_and_no_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob, room_id = await two_in_a_room(server)
+    roots = [await alice.send(room_id, f"Thread {number}") for number in range(3)]
+    for root in roots:
+        await alice.send(room_id, reply_to(root, "nuts"))
+    monkeypatch.setattr(aggregations, "MAX_PARENTS", 2)
+    page = await bob.messages(room_id, limit=50)
+    told = {event["event_id"] for event in page["chunk"] if "m.relations" in event["unsigned"]}
+    assert told == set(roots[1:])
