@@ -93,6 +93,8 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "directory": Rate(burst=50, interval_ms=200),
     # Each may look at thousands of messages; people type a word, see, and type another.
     "search": Rate(burst=30, interval_ms=1_000),
+    # Each page looks through the newest events of all rooms of the user.
+    "notifications": Rate(burst=30, interval_ms=500),
     "media_upload": Rate(burst=50, interval_ms=500),
     "media_download": Rate(burst=500, interval_ms=10),
     # Each may make us fetch a page of somebody's choice; who scrolls through a room with links comes in bursts.

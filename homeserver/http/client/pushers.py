@@ -90,7 +90,7 @@ class NotificationEndpoints:
 
     notifications: Notifications
 
-    @endpoint("GET", "/_matrix/client/v3/notifications")
+    @endpoint("GET", "/_matrix/client/v3/notifications", limit="notifications")
     async def page(self, request: Request[None]) -> Response:
         query = request.query
         page = await self.notifications.page(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.services.unread.threads import Threads
 
+MAX_NAME_CHARACTERS: Final = 255
+"""Names of people and rooms may be as long as an event: phones show a line."""
 MAX_NAMED: Final = 3
 """Members that give a room without a name its name."""
 
@@ -82,7 +84,7 @@ def _text(room: LiveRoom, event_type: str, key: str) -> str | None:
 
 def _string(content: Any, key: str) -> str | None:
     value = content.get(key) if isinstance(content, dict) else None
-    return value if isinstance(value, str) and value else None
+    return value[:MAX_NAME_CHARACTERS] if isinstance(value, str) and value else None
 
 
 def _member_name(room: LiveRoom, user_id: str) -> str:

@@ -360,3 +360,17 @@ async def test_a_deactivated_account_is_told_nothing(server: Server, gateway: Pu
     assert not server.application.push.pushers.registry.pushed
     await bob.send(room_id, "hello")
     assert await server.application.base.database.fetchval("SELECT count(*) FROM pushers") == 0
+
+
+async def test_names_that_are_no_names_and_endless_ones(server: Server, gateway: PushGateway) -> None:
+    alice, bob, room_id = await _two(server)
+    await alice.post("pushers/set", gateway.pusher())
+    member = {"membership": "join", "displayname": "B" * 30_000}
+    await bob.set_state(room_id, "m.room.member", member, bob.user_id)
+    await bob.set_state(room_id, "m.room.name", {"name": ["Kitchen"]})
+    await bob.send(room_id, {"msgtype": ["m.text"], "body": {"not": "a text"}})
+    told = await gateway.next()
+    assert (told["sender_display_name"], told["room_name"]) == ("B" * 255, "B" * 255)
+    await bob.set_state(room_id, "m.room.name", {"name": "K" * 30_000})
+    await bob.send(room_id, "hello")
+    assert (await gateway.next())["room_name"] == "K" * 255
