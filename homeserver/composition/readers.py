@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from config.settings import Settings
 from homeserver.composition.foundation import Foundation
+from homeserver.composition.memberships import notices_user
 from homeserver.http.client.account_data import AccountDataEndpoints
 from homeserver.http.client.presence import PresenceEndpoints
 from homeserver.http.client.push_rules import PushRuleEndpoints
@@ -76,7 +77,7 @@ class _AccountData:
 
 def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     """Built before the kernel, which asks `rules` about every event."""
-    data = _build_account_data(base)
+    data = _build_account_data(base, settings)
     unread = _build_unread(base, data)
     receipts = Receipts(base.database, ReceiptRows(), base.awake, base.cache, base.announcer, unread, base.clock)
     base.life.on_start(receipts.load)
@@ -127,10 +128,11 @@ def build_readers(base: Foundation, settings: Settings) -> ReaderServices:
     )
 
 
-def _build_account_data(base: Foundation) -> _AccountData:
+def _build_account_data(base: Foundation, settings: Settings) -> _AccountData:
     rows, rule_rows = AccountDataRows(), PushRuleRows()
     stream = base.account_data
     ignored, invites = IgnoredUsers(base.database, rows), InviteFilters(base.database, rows)
+    invites.notices_user = notices_user(base, settings)
     rulesets = Rulesets(base.database, rule_rows)
     base.life.on_start(rulesets.load)
     base.life.reports_memory("ignored_users", ignored.memory_usage)

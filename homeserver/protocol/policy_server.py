@@ -47,6 +47,11 @@ def is_checked(event_type: str, state_key: str | None) -> bool:
     return not (event_type == EVENT_TYPE and state_key == "")
 
 
+def is_departure(event_type: str, state_key: str | None, sender: str, content: Mapping[str, Any]) -> bool:
+    """Whether somebody goes of his own accord: no policy server keeps him."""
+    return event_type == "m.room.member" and state_key == sender and content.get("membership") == "leave"
+
+
 def is_recommended(pdu: dict[str, Any], version: RoomVersion, policy_server: PolicyServer) -> bool:
     """Whether the event carries a valid signature of the policy server."""
     try:

@@ -113,6 +113,20 @@ async def test_what_it_refuses_is_not_sent(alpha: Home, foreign: ForeignServer, 
     assert await said(alice, room.room_id) == ["hello"]
 
 
+async def test_nobody_is_kept_in_the_room(alpha: Home, foreign: ForeignServer, service: PolicyService) -> None:
+    alice, room = await guarded_room(alpha, foreign, service)
+    carol = await alpha.server.register("carol")
+    await carol.join(room.room_id)
+
+    async def refuse(asked: Asked) -> Any:
+        raise Refusal(400, "M_FORBIDDEN")
+
+    service.answer = refuse
+    await alice.kick(room.room_id, carol, expect=(403, "M_FORBIDDEN"))
+    await carol.leave(room.room_id)
+    assert (await carol.get("joined_rooms"))["joined_rooms"] == []
+
+
 async def test_the_room_is_rid_of_it_without_its_consent(
     alpha: Home, foreign: ForeignServer, service: PolicyService
 ) -> None:

@@ -25,12 +25,16 @@ class InviteFilters:
     capacity: int = 20_000
     max_entries: int = 200_000
     """Names and patterns of all filters together; the filter asked for last is kept, however large it is."""
+    notices_user: str | None = None
+    """Who speaks for the server: no filter is for him."""
     _filters: OrderedDict[str, InviteFilter] = field(default_factory=OrderedDict)
     _entries: int = 0
     _forgotten: int = 0
 
     async def blocking(self, inviter: str, user_ids: Sequence[str]) -> set[str]:
         """Those of the users who refuse invitations of this one."""
+        if inviter == self.notices_user:
+            return set()
         filters = await self._of_users(user_ids)
         return {user_id for user_id in user_ids if filters[user_id].verdict(inviter) is Verdict.BLOCK}
 
@@ -41,10 +45,13 @@ class InviteFilters:
         wanted = (await self._of_users([user_id]))[user_id]
         if wanted is ALLOW_ALL:
             return set()
-        return {inviter for inviter in inviters if wanted.verdict(inviter) is not Verdict.ALLOW}
+        hidden = {inviter for inviter in inviters if wanted.verdict(inviter) is not Verdict.ALLOW}
+        return {inviter for inviter in hidden if inviter != self.notices_user}
 
     async def not_seeing(self, inviter: str, user_ids: Collection[str]) -> set[str]:
         """Those of the users who see nothing of the invitations of this one."""
+        if inviter == self.notices_user:
+            return set()
         filters = await self._of_users(list(user_ids))
         return {user_id for user_id, each in filters.items() if each.verdict(inviter) is not Verdict.ALLOW}
 

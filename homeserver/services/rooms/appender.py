@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 from homeserver.protocol.auth import PowerLevels, auth_types_for_event, check_state_dependent
 from homeserver.protocol.builder import EventDraft, build_event
 from homeserver.protocol.client_event import split
-from homeserver.protocol.errors import Unavailable
+from homeserver.protocol.errors import MatrixError, Unavailable
 from homeserver.protocol.event_format import MAX_PREV_EVENTS
 from homeserver.protocol.events import Event, StateKey
-from homeserver.protocol.policy_server import PolicyServer, is_checked
+from homeserver.protocol.policy_server import PolicyServer, is_checked, is_departure
 from homeserver.protocol.relations import relation_of
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
@@ -168,9 +168,15 @@ class Appender:
 
     async def _signed(self, policy_server: PolicyServer, new: NewEvent) -> NewEvent:
         assert self._policy_servers is not None
-        if not is_checked(new.event.type, new.event.state_key):
+        event = new.event
+        if not is_checked(event.type, event.state_key):
             return new
-        event = await self._policy_servers.sign(policy_server, new.event, insist=True)
+        try:
+            event = await self._policy_servers.sign(policy_server, event, insist=True)
+        except MatrixError:
+            if is_departure(event.type, event.state_key, event.sender, event.content):
+                return new
+            raise
         body, envelope = split(event)
         return replace(new, event=event, body=body, envelope=envelope)
 

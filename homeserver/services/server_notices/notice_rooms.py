@@ -47,7 +47,7 @@ class NoticeRooms:
             if room is None:
                 return await self._make(user_id)
             if room.membership(user_id) not in ("join", "invite"):
-                await self.invite(on_behalf_of(self.speaker), room.room_id, user_id)
+                await self._ask_in(room.room_id, user_id)
             return room.room_id
 
     async def _standing(self, user_id: str) -> LiveRoom | None:
@@ -72,5 +72,9 @@ class NoticeRooms:
         room_id = await self.create(speaker, wishes)
         await self.rows.set(self.queries, user_id, room_id)
         await self.tags.put(on_behalf_of(user_id), user_id, room_id, TAG, {})
-        await self.invite(speaker, room_id, user_id)
+        await self._ask_in(room_id, user_id)
         return room_id
+
+    async def _ask_in(self, room_id: str, user_id: str) -> None:
+        """Filters of invitations are not for the speaker's: services/account_data/invite_filters.py."""
+        await self.invite(on_behalf_of(self.speaker), room_id, user_id)

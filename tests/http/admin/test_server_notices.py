@@ -79,6 +79,14 @@ async def test_nobody_else_speaks_there_or_puts_the_server_out(server: Server, a
     await bob.put(("rooms", room_id, "send", "m.room.message", "1"), {"msgtype": "m.text", "body": "x"}, expect=403)
 
 
+async def test_who_takes_no_invitations_takes_those_of_the_server(server: Server, ada: Client) -> None:
+    bob = await server.register("bob")
+    await bob.put(("user", bob.user_id, "account_data", "m.invite_permission_config"), {"default_action": "block"})
+    await ada.post(PATH, notice(bob))
+    answer = await bob.get("sync")
+    assert len(answer["rooms"]["invite"]) == 1
+
+
 async def test_the_same_transaction_says_it_once(server: Server, ada: Client) -> None:
     bob = await server.register("bob")
     first = await ada.put(f"{PATH}/abc", notice(bob))
