@@ -232,10 +232,10 @@ class EmailSettings:
     link_lifetime_ms: int = key(60 * MINUTE_MS, "How long links in mails work.", unit="duration", minimum=MINUTE_MS)
     domains: tuple[str, ...] = key((), "Only addresses of these domains may be added to accounts; [] means all.")
     hide_accounts: bool = key(
-        True, "Do not tell strangers whether somebody here has an address: a mail tells its owner instead."
+        False, "Do not tell strangers whether somebody here has an address: a mail tells its owner instead."
     )
     next_link_domains: tuple[str, ...] = key((), "Hosts at which a confirmed address may lead back into a client.")
-    confirm_with_button: bool = key(True, "false: opening the link is enough, also for programs that scan mail.")
+    confirm_with_button: bool = key(True, "false: opening the link in a browser is enough, also for what scans mail.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from tests.mail import MailServer
 
 ADDRESS = "alice@example.org"
 SECRET = "a.Secret=of_the-client"
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -26,7 +27,7 @@ async def ask(client: Client, what: str = "account/3pid", address: str = ADDRESS
 async def press(client: Client, link: str) -> Answer:
     """Open the page and press its button."""
     target = urlsplit(link)
-    opened = await client.anonymous().raw("GET", f"{target.path}?{target.query}", encoded=True)
+    opened = await client.anonymous().raw("GET", f"{target.path}?{target.query}", headers=BROWSER, encoded=True)
     assert opened.status == 200, opened.body
     assert b"<button>" in opened.body
     return await client.anonymous().raw("POST", target.path, data=target.query.encode(), headers=FORM)

@@ -1,4 +1,7 @@
-"""The page behind the link of a mail. Programs that look at links in mail open it too: only its button confirms."""
+"""The page behind the link of a mail. What looks at links in mail opens it as browsers do: only its button confirms.
+
+Programs that do not ask for a page have no button to press: their GET confirms at once.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ BUTTONS: Mapping[str, str] = {ADD: "Add the address", REGISTER: "Go on", RESET: 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmAddressEndpoints:
-    """The token is the only way in. `with_button` False: opening the page is enough."""
+    """The token is the only way in. `with_button` False: opening the page is enough, in browsers, too."""
 
     proofs: Proofs
     server_name: str
@@ -42,7 +45,7 @@ class ConfirmAddressEndpoints:
     @endpoint("GET", LINK_PATH, auth=Auth.NONE, limit="login")
     async def show(self, request: Request[None]) -> Response:
         session_id, token = request.query.string("sid", ""), request.query.string("token", "")
-        if not self.with_button:
+        if not self.with_button or not _shows_page(request):
             return await self._confirm(session_id, token)
         try:
             link = await self.proofs.look_at(session_id, token)
@@ -71,6 +74,11 @@ class ConfirmAddressEndpoints:
 <input type="hidden" name="token" value="{html.escape(token)}">
 <button>{BUTTONS[link.purpose]}</button>
 </form>"""
+
+
+def _shows_page(request: Request[None]) -> bool:
+    """Whether this is a browser, or poses as one (HTTP clients send `*/*`, or nothing); HEAD asks, and does nothing."""
+    return request.method == "HEAD" or "text/html" in request.headers.get("Accept", "").lower()
 
 
 def _way_on(link: Link) -> str:

@@ -44,7 +44,7 @@ class MailRules:
     public_baseurl: str
     lifetime_ms: int
     domains: tuple[str, ...] = ()
-    hide_accounts: bool = True
+    hide_accounts: bool = False
     next_links: tuple[str, ...] = ()
 
 

@@ -15,7 +15,7 @@ from tests.clock import FakeClock
 from tests.homeserver import server_settings
 from tests.mail import MailServer, mail_server
 from tests.people_with_mail import ADDRESS as ALICE
-from tests.people_with_mail import SECRET, add_address, addresses, ask, mail_request, press
+from tests.people_with_mail import BROWSER, SECRET, add_address, addresses, ask, mail_request, press
 
 
 @pytest.fixture
@@ -25,8 +25,13 @@ async def mail() -> AsyncIterator[MailServer]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, mail: MailServer) -> Settings:
-    return server_settings(tmp_path, email=mail.settings())
+def email(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return dict(getattr(request, "param", {}))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, mail: MailServer, email: dict[str, Any]) -> Settings:
+    return server_settings(tmp_path, email=mail.settings(**email))
 
 
 async def test_alice_adds_an_address_and_signs_in_with_it(server: Server, mail: MailServer, clock: FakeClock) -> None:
@@ -59,7 +64,8 @@ async def test_a_program_that_looks_at_links_confirms_nothing(server: Server, ma
     sid = await ask(alice)
     target = urlsplit((await mail.next(ALICE)).link)
     for method in ("GET", "GET", "HEAD"):
-        page = await server.anonymous().raw(method, f"{target.path}?{target.query}", encoded=True)
+        headers = BROWSER if method == "GET" else {}
+        page = await server.anonymous().raw(method, f"{target.path}?{target.query}", headers=headers, encoded=True)
         assert page.status == 200
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["Referrer-Policy"] == "no-referrer"
@@ -68,6 +74,23 @@ async def test_a_program_that_looks_at_links_confirms_nothing(server: Server, ma
         {"three_pid_creds": {"sid": sid, "client_secret": SECRET}},
         expect=(403, "M_THREEPID_AUTH_FAILED"),
     )
+
+
+@pytest.mark.parametrize("accept", [{}, {"Accept": "application/json"}], ids=["anything", "json"])
+async def test_a_client_that_wants_no_page_confirms_at_once(
+    server: Server, mail: MailServer, accept: dict[str, str]
+) -> None:
+    alice = await server.register("alice")
+    sid = await ask(alice)
+    target = urlsplit((await mail.next(ALICE)).link)
+    wrong = f"{target.path}?{target.query}x"
+    assert (await server.anonymous().raw("GET", wrong, headers=accept, encoded=True, check=False)).status == 404
+    creds = {"three_pid_creds": {"sid": sid, "client_secret": SECRET}}
+    await alice.post("account/3pid", creds, expect=(403, "M_THREEPID_AUTH_FAILED"))
+    answer = await server.anonymous().raw("GET", f"{target.path}?{target.query}", headers=accept, encoded=True)
+    assert (answer.status, b"Thank you" in answer.body) == (200, True)
+    await alice.post("account/3pid", creds)
+    assert await addresses(alice) == [ALICE]
 
 
 async def test_mallory_cannot_use_what_alice_confirmed(server: Server, mail: MailServer) -> None:
@@ -139,6 +162,7 @@ async def test_tokens_and_secrets_are_not_in_the_database(server: Server, mail: 
     assert SECRET not in row
 
 
+@pytest.mark.parametrize("email", [{"hide_accounts": True}], indirect=True)
 async def test_an_address_belongs_to_one_account_and_mallory_does_not_learn_whose(
     server: Server, mail: MailServer
 ) -> None:
