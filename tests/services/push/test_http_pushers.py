@@ -374,3 +374,31 @@ async def test_names_that_are_no_names_and_endless_ones(server: Server, gateway:
     await bob.set_state(room_id, "m.room.name", {"name": "K" * 30_000})
     await bob.send(room_id, "hello")
     assert (await gateway.next())["room_name"] == "K" * 255
+
+
+async def test_after_a_kill_the_last_seconds_are_told_again_but_for_what_was_read(
+    settings: Settings, database_dsn: str, clock: FakeClock, gateway: PushGateway
+) -> None:
+    async with running_homeserver(settings, database_dsn, clock) as server:
+        alice, bob, room_id = await _two(server)
+        await alice.post("pushers/set", gateway.pusher())
+        stored = server.application.push.feed.passed
+        events = [await bob.send(room_id, text) for text in ("read", "not read")]
+        for _ in events:
+            await gateway.next()
+        await _read(alice, room_id, events[0])
+        carol = await server.register("carol")
+        await carol.post("pushers/set", gateway.pusher("carol's"))
+        await carol.join(room_id)
+    async with running_homeserver(settings, database_dsn, clock) as server:
+        # As it would have been left: what was told in the last seconds was not written down.
+        database = server.application.base.database
+        await database.execute("DELETE FROM push_progress")
+        await database.execute("INSERT INTO push_progress (position) VALUES ($1)", stored)
+        server.application.push.feed.newest = stored
+    async with running_homeserver(settings, database_dsn, clock) as server:
+        told = await gateway.next()
+        assert (told["event_id"], told["devices"][0]["pushkey"]) == (events[1], "key")
+        await _until(lambda: server.application.push.feed.behind_at is None)
+        # Carol came later.
+        assert gateway.unread == 0
