@@ -21,24 +21,25 @@ OF_USER = CONDEMN.format(
     which="media_id IN (SELECT media_id FROM media WHERE user_id = $2 AND size IS NOT NULL ORDER BY created_ms LIMIT $3)"
 )
 
-# A batch. `$5`: mxc:// and this server's name, with which people and rooms name their pictures; '' where that does not count.
+# A batch, of ids after `$5`. `$6`: ids of those that stay.
 UNUSED = CONDEMN.format(
     which="""media_id IN (
     SELECT m.media_id FROM media m
-    WHERE m.size > $3 AND coalesce(m.last_access_ms, m.created_ms) < $2 AND NOT m.protected
-      AND NOT ($5 <> '' AND (
-          EXISTS (SELECT FROM profiles p WHERE p.avatar_url = $5 || m.media_id)
-          OR $5 || m.media_id = ANY($6::text[])
-      ))
+    WHERE m.media_id > $5 AND m.size > $3 AND coalesce(m.last_access_ms, m.created_ms) < $2 AND NOT m.protected
+      AND m.media_id <> ALL($6::text[])
     ORDER BY m.media_id LIMIT $4
 )"""
 )
 
-# Pictures of rooms: as many as there are rooms with one.
-ROOM_AVATARS = r"""
-SELECT DISTINCT substring(convert_from(e.body, 'UTF8') FROM 'mxc://[^/"\\\s]+/[A-Za-z0-9_-]+')
-FROM current_state s JOIN events e USING (event_nid)
-WHERE s.type = 'm.room.avatar' AND s.state_key = '' AND s.room_nid IN (SELECT room_nid FROM rooms)
+# Pictures of people and of rooms. `$1`: mxc:// and this server's name, as a prefix.
+PICTURES = r"""
+SELECT substr(avatar_url, length($1) + 1) FROM profiles WHERE starts_with(avatar_url, $1)
+UNION
+SELECT substr(uri, length($1) + 1) FROM (
+    SELECT substring(convert_from(e.body, 'UTF8') FROM 'mxc://[^/"\\\s]+/[A-Za-z0-9_-]+') AS uri
+    FROM current_state s JOIN events e USING (event_nid)
+    WHERE s.type = 'm.room.avatar' AND s.state_key = '' AND s.room_nid IN (SELECT room_nid FROM rooms)
+) AS rooms WHERE starts_with(uri, $1)
 """
 
 LEFT_OVER = "SELECT blob FROM condemned_blobs WHERE condemned_ms < $1 ORDER BY condemned_ms LIMIT $2"
@@ -58,18 +59,17 @@ class MediaRemovalRows:
         return [row[0] for row in await q.fetch(OF_USER, now_ms, user_id, limit)]
 
     async def condemn_unused(
-        self, q: Queries, now_ms: int, before_ms: int, larger_than: int, limit: int, prefix: str, kept: Sequence[str]
+        self, q: Queries, now_ms: int, before_ms: int, larger_than: int, limit: int, after: str, kept: Sequence[str]
     ) -> list[str]:
-        """Files larger than so many bytes for which nobody has asked since `before_ms`, except protected ones.
-
-        With a `prefix` (mxc://name/), avatars of people stay, and the `kept` URIs.
+        """Files larger than so many bytes for which nobody has asked since `before_ms`, except protected ones and the `kept`;
+        in the order of their ids, of which only those `after` one are looked at.
         """
-        rows = await q.fetch(UNUSED, now_ms, before_ms, larger_than, limit, prefix, list(kept))
+        rows = await q.fetch(UNUSED, now_ms, before_ms, larger_than, limit, after, list(kept))
         return [row[0] for row in rows]
 
-    async def room_avatars(self, q: Queries) -> list[str]:
-        """The URIs of all rooms' pictures."""
-        return [row[0] for row in await q.fetch(ROOM_AVATARS) if row[0] is not None]
+    async def pictures(self, q: Queries, prefix: str) -> list[str]:
+        """Ids of the files of `prefix` (mxc://name/) that people and rooms have as their picture."""
+        return [row[0] for row in await q.fetch(PICTURES, prefix)]
 
     async def left_over(self, q: Queries, condemned_before_ms: int, limit: int) -> list[str]:
         """Blobs whose removal a crash has interrupted."""

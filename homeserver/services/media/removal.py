@@ -24,8 +24,8 @@ GIVEN_UP_MS: Final = 60 * 60_000
 # Media ids, and what is stored of them.
 _MAX_CHARACTERS: Final = 255
 
-Condemn = Callable[[int], Awaitable[list[str]]]
-"""The next batch, at most so many."""
+Condemn = Callable[[int, str], Awaitable[list[str]]]
+"""The next batch, at most so many, after an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class RemoveMedia:
     async def of_user(self, requester: Requester, user_id: str) -> list[str]:
         """Everything that a user has uploaded."""
 
-        async def condemn(limit: int) -> list[str]:
+        async def condemn(limit: int, after: str) -> list[str]:
             return await self.rows.condemn_of_user(self.database, user_id, self.clock.now_ms(), limit)
 
         removed = await self._all(condemn)
@@ -80,12 +80,13 @@ class RemoveMedia:
 
     async def unused(self, requester: Requester, which: Unused) -> list[str]:
         """What nobody needs."""
-        prefix = f"mxc://{self.server_name}/" if which.keep_profiles else ""
-        kept = await self.rows.room_avatars(self.database) if which.keep_profiles else []
+        kept: list[str] = []
+        if which.keep_profiles:
+            kept = await self.rows.pictures(self.database, f"mxc://{self.server_name}/")
 
-        async def condemn(limit: int) -> list[str]:
+        async def condemn(limit: int, after: str) -> list[str]:
             return await self.rows.condemn_unused(
-                self.database, self.clock.now_ms(), which.before_ms, which.larger_than, limit, prefix, kept
+                self.database, self.clock.now_ms(), which.before_ms, which.larger_than, limit, after, kept
             )
 
         removed = await self._all(condemn)
@@ -107,7 +108,7 @@ class RemoveMedia:
     async def _all(self, condemn: Condemn) -> list[str]:
         """Batch by batch, each with a commit of its own: whoever waits for one of these rows waits for a moment."""
         removed: list[str] = []
-        while batch := await condemn(REMOVED_AT_ONCE):
+        while batch := await condemn(REMOVED_AT_ONCE, max(removed[-REMOVED_AT_ONCE:], default="")):
             await self._remove(batch)
             removed += batch
         return removed
