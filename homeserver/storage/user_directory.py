@@ -72,33 +72,44 @@ WHERE d.user_id IS NULL AND u.deactivated_ms IS NULL AND NOT u.is_guest LIMIT $1
 """
 
 # $1 what the index is asked for; $2 every text that has to be there, folded; $3 what servers' names begin with; $4 who asks;
-# $5 whether all of ours are found; $6 the whole term, folded; $7 whom he does not want; $8 limit; $9 how many are looked at;
-# $10 as $1, for those who have the very words: they are not to be missed where thousands have others that begin so.
+# $5 whether all of ours are found; $6 the whole term, folded; $7 whom he does not want; $8 limit; $9 how many are looked at.
+# Neither those who have the very words ($10), nor people of his own rooms, are to be missed where thousands have such a name.
+# What somebody is a member of is asked for each by himself: all members of all rooms would be a hundred times as many.
+MATES_ROOMS, MATES_OF_ROOM = 100, 100
 SEARCH = f"""
-WITH named AS MATERIALIZED (
+WITH mine AS MATERIALIZED (
+    SELECT room_nid FROM memberships WHERE user_id = $4 AND membership = 'join'
+), mates AS MATERIALIZED (
+    SELECT DISTINCT m.user_id FROM (SELECT room_nid FROM mine LIMIT {MATES_ROOMS}) r CROSS JOIN LATERAL (
+        SELECT user_id FROM memberships WHERE room_nid = r.room_nid AND membership = 'join' LIMIT {MATES_OF_ROOM}
+    ) m
+), named AS MATERIALIZED (
     SELECT d.user_id, d.displayname, d.avatar_url, d.names FROM (
         (SELECT user_id, displayname, avatar_url, names FROM directory_users WHERE grams @> $10::text[] LIMIT $9)
+        UNION
+        (SELECT user_id, displayname, avatar_url, names FROM mates JOIN directory_users USING (user_id)
+         WHERE grams @> $1::text[])
         UNION
         (SELECT user_id, displayname, avatar_url, names FROM directory_users WHERE grams @> $1::text[] LIMIT $9)
     ) d
     WHERE d.user_id <> ALL($7::text[])
       AND ($3 = '' OR starts_with({SERVER_OF.format("d.user_id")}, $3))
       AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS wanted(text) WHERE position(wanted.text IN d.names) = 0)
-), mine AS MATERIALIZED (
-    SELECT room_nid FROM memberships WHERE user_id = $4 AND membership = 'join'
 ), judged AS (
-    SELECT n.*, u.user_id IS NOT NULL AS is_local,
-        n.user_id <> $4 AND EXISTS (
-            SELECT FROM memberships m
-            WHERE m.user_id = n.user_id AND m.membership = 'join' AND m.room_nid IN (SELECT room_nid FROM mine)
-        ) AS shares
+    SELECT n.*, u.user_id IS NOT NULL AS is_local, n.user_id <> $4 AND rooms.shared AS shares, rooms.is_open
     FROM named n LEFT JOIN users u USING (user_id)
+    CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(
+                   (SELECT range_agg(int4range(room_nid, room_nid, '[]')) FROM mine) @> m.room_nid
+               ), false) AS shared,
+               coalesce(bool_or(d.room_nid IS NOT NULL), false) AS is_open
+        FROM memberships m LEFT JOIN directory_rooms d USING (room_nid)
+        WHERE m.user_id = n.user_id AND m.membership = 'join'
+    ) rooms
     WHERE u.user_id IS NULL OR (u.deactivated_ms IS NULL AND NOT u.is_guest)
 )
-SELECT user_id, displayname, avatar_url FROM judged j
-WHERE shares OR ($5 AND is_local) OR EXISTS (
-    SELECT FROM memberships m JOIN directory_rooms d USING (room_nid) WHERE m.user_id = j.user_id AND m.membership = 'join'
-)
+SELECT user_id, displayname, avatar_url FROM judged
+WHERE shares OR is_open OR ($5 AND is_local)
 ORDER BY
     (split_part(names, chr(10), 1) = $6 OR split_part(names, chr(10), 2) = $6) DESC,
     (starts_with(split_part(names, chr(10), 1), $6) OR starts_with(split_part(names, chr(10), 2), $6)) DESC,

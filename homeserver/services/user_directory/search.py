@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 50
-LOOK_AT: Final = 5_000
-"""Users with such a name of whom is asked whether they may be shown: beyond it the term says too little."""
+LOOK_AT: Final = 2_000
+"""Users with such a name, beside people of the asker's rooms, of whom is asked whether they may be shown: beyond it the term
+says too little.
+"""
 MAX_IGNORED: Final = 1_000
 
 

@@ -123,6 +123,10 @@ async def test_the_very_name_is_found_among_thousands(server: Server, monkeypatc
     for name in ("annabel", "annabella", "ann", "annette"):
         await (await server.register(name)).join(hall)
     assert (await found(alice, "ann"))[0] == "@ann:test"
+    # Nor are those of his own rooms missed.
+    assert len(await found(alice, "anna")) == 2
+    stranger = await server.register("stranger")
+    assert len(await found(stranger, "nabel")) == 1
 
 
 async def test_after_a_restart(database_dsn: str, clock: FakeClock, tmp_path: Path) -> None:
