@@ -30,7 +30,7 @@ class SetBody(msgspec.Struct):
     profile_tag: str | None = None
     lang: str | None = None
     data: dict[str, Any] | None = None
-    append: bool = False
+    append: bool | None = None
     enabled: bool = msgspec.field(default=True, name=ENABLED)
 
 
@@ -61,7 +61,7 @@ def _wanted(body: SetBody) -> PusherBody:
         body.profile_tag,
         body.lang,
         body.data,
-        append=body.append,
+        append=bool(body.append),
         enabled=body.enabled,
     )
 

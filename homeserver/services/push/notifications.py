@@ -117,7 +117,7 @@ class Notifications:
 
 
 def _position(token: str | None) -> int:
-    if token is None:
+    if not token:
         return NEWEST
     if not (token.isascii() and token.isdigit()) or len(token) > 18:
         raise errors.InvalidParam("'from' must be the 'next_token' of an earlier page")

@@ -130,6 +130,7 @@ async def test_made_up_tokens_and_limits(server: Server) -> None:
     for token in ("x", "-1", "9" * 19, "1.5", "٣"):
         await alice.get("notifications", **{"from": token}, expect="M_INVALID_PARAM")
     await alice.get("notifications", limit=0, expect="M_INVALID_PARAM")
+    assert await alice.get("notifications", **{"from": ""}) == {"notifications": []}
     assert await alice.get("notifications", limit=1_000_000, only="nonsense") == {"notifications": []}
     await server.anonymous().get("notifications", expect=401)
 
