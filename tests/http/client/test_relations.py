@@ -257,3 +257,26 @@ async def test_ten_thousand_reactions_cost_a_page(server: Server) -> None:
     rest = await related(alice, room_id, said, "m.annotation", "m.room.message", **{"from": page["next_batch"]})
     assert (rest["chunk"], "next_batch" in rest) == ([], False)
     assert len((await related(alice, room_id, said, recurse="true", limit=5))["chunk"]) == 5
+
+
+async def test_events_that_relate_to_each_other_in_a_circle_end_nowhere_but_here(server: Server) -> None:
+    """Ids of old room versions can be foreseen: other servers may send such events."""
+    alice, bob, room_id = await two_in_a_room(server)
+    one = await alice.send(room_id, "one")
+    two = await bob.send(room_id, reply_to(one, "two"))
+    await bob.send(room_id, reference_to(two))
+    await server.application.base.database.execute(
+        """
+        INSERT INTO relations (event_nid, room_nid, position, parent_id, rel_type, type, sender)
+        SELECT event_nid, room_nid, position, $2, 'm.thread', type, sender FROM events WHERE event_id = $1
+        """,
+        one,
+        two,
+    )
+    page = await related(alice, room_id, one, recurse="true")
+    assert len(ids(page)) == len(set(ids(page))) == 2
+    assert one not in ids(page)
+    # Neither can be a root now, and nothing is told within itself.
+    assert ids(await threads(alice, room_id)) == []
+    for event in (await alice.messages(room_id, limit=50))["chunk"]:
+        assert "m.thread" not in event["unsigned"].get("m.relations", {})
