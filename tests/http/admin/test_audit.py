@@ -43,11 +43,12 @@ async def test_pages_follow_each_other(server: Server, ada: Client) -> None:
     assert seen == [f"!room{number}:test" for number in (4, 3, 2, 1, 0)]
 
 
-@pytest.mark.parametrize(
-    "query", [{"limit": 0}, {"limit": "many"}, {"from": "x"}, {"from": -1}, {"since_ts": "today"}, {"until_ts": -5}]
-)
-async def test_nonsense_is_refused(ada: Client, query: dict[str, Any]) -> None:
-    await ada.get(PATH, **query, expect=(400, "M_INVALID_PARAM"))
+async def test_nonsense_is_refused(ada: Client) -> None:
+    queries: list[dict[str, Any]] = [
+        {"limit": 0}, {"limit": "many"}, {"from": "x"}, {"from": -1}, {"since_ts": "today"}, {"until_ts": -5},
+    ]  # fmt: skip
+    for query in queries:
+        await ada.get(PATH, **query, expect=(400, "M_INVALID_PARAM"))
 
 
 async def test_only_administrators_read_it(server: Server) -> None:

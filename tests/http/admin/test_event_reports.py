@@ -90,15 +90,17 @@ async def test_rooms_and_users_are_reported_too(server: Server, ada: Client) -> 
     await ada.get(f"{OURS}/clouds", expect=(400, "M_INVALID_PARAM"))
 
 
-@pytest.mark.parametrize("report_id", ["x", "-1", "99999999999999999999", "1.5", "²"])
-async def test_ids_that_are_none(ada: Client, report_id: str) -> None:
-    await ada.get(("", "_synapse", "admin", "v1", "event_reports", report_id), expect=(400, "M_INVALID_PARAM"))
-    await ada.delete(("", "_synapse", "admin", "v1", "event_reports", report_id), expect=(400, "M_INVALID_PARAM"))
+async def test_ids_that_are_none(ada: Client) -> None:
+    for report_id in ("x", "-1", "99999999999999999999", "1.5", "²"):
+        path = ("", "_synapse", "admin", "v1", "event_reports", report_id)
+        await ada.get(path, expect=(400, "M_INVALID_PARAM"))
+        await ada.delete(path, expect=(400, "M_INVALID_PARAM"))
 
 
-@pytest.mark.parametrize("query", [{"dir": "x"}, {"from": -1}, {"limit": "all"}])
-async def test_wrong_queries_are_refused(ada: Client, query: dict[str, Any]) -> None:
-    await ada.get(REPORTS, **query, expect=(400, "M_INVALID_PARAM"))
+async def test_wrong_queries_are_refused(ada: Client) -> None:
+    queries: list[dict[str, Any]] = [{"dir": "x"}, {"from": -1}, {"limit": "all"}]
+    for query in queries:
+        await ada.get(REPORTS, **query, expect=(400, "M_INVALID_PARAM"))
 
 
 async def test_only_administrators_may(server: Server) -> None:

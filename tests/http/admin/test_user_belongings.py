@@ -188,31 +188,24 @@ BELONGINGS: list[tuple[str, tuple[str, ...], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), BELONGINGS)
-async def test_nobody_has_nothing(ada: Client, method: str, path: tuple[str, ...], body: Any) -> None:
-    of = tuple(part.format("nobody") for part in path)
-    await ada.request(method, of, json=body, expect=(404, "M_NOT_FOUND"))
-    elsewhere = tuple(part.format("bob:elsewhere") for part in path)
-    await ada.request(method, elsewhere, json=body, expect=(400, "M_INVALID_PARAM"))
+async def test_nobody_has_nothing(ada: Client) -> None:
+    for method, path, body in BELONGINGS:
+        of = tuple(part.format("nobody") for part in path)
+        await ada.request(method, of, json=body, expect=(404, "M_NOT_FOUND"))
+        elsewhere = tuple(part.format("bob:elsewhere") for part in path)
+        await ada.request(method, elsewhere, json=body, expect=(400, "M_INVALID_PARAM"))
 
 
-@pytest.mark.parametrize(("method", "path", "body"), BELONGINGS)
-async def test_not_even_ones_own(server: Server, method: str, path: tuple[str, ...], body: Any) -> None:
+async def test_not_even_ones_own(server: Server) -> None:
     mallory = await server.register("mallory")
-    of = tuple(part.format("mallory") for part in path)
-    await mallory.request(method, of, json=body, expect=(403, "M_FORBIDDEN"))
+    for method, path, body in BELONGINGS:
+        of = tuple(part.format("mallory") for part in path)
+        await mallory.request(method, of, json=body, expect=(403, "M_FORBIDDEN"))
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        (v2("users", "@alice:test", "devices"), {"device_id": ""}),
-        (v2("users", "@alice:test", "devices"), {"device_id": "x" * 256}),
-        (v2("users", "@alice:test", "devices"), {}),
-        (v2("users", "@alice:test", "delete_devices"), {"devices": [f"D{n}" for n in range(1001)]}),
-        (v2("users", "@alice:test", "delete_devices"), {"devices": "X"}),
-    ],
-)
-async def test_nonsense_is_refused(server: Server, ada: Client, path: tuple[str, ...], body: Any) -> None:
+async def test_nonsense_is_refused(server: Server, ada: Client) -> None:
     await server.register("alice")
-    await ada.post(path, body, expect=400)
+    for body in ({"device_id": ""}, {"device_id": "x" * 256}, {}):
+        await ada.post(v2("users", "@alice:test", "devices"), body, expect=400)
+    for wrong in ([f"D{number}" for number in range(1001)], "X"):
+        await ada.post(v2("users", "@alice:test", "delete_devices"), {"devices": wrong}, expect=400)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from homeserver.storage.administration import ORDERS
 from tests.cast import PASSWORD, Client, Server
 
 USERS = "/_synapse/admin/v2/users"
@@ -185,15 +186,13 @@ async def test_the_list_is_filtered_and_ordered(server: Server, ada: Client) -> 
     assert await names(ada, order_by="creation_ts", guests=False) == ["@ada:test", "@carol:test", "@bob:test"]
 
 
-@pytest.mark.parametrize(
-    "order", ["name", "is_guest", "admin", "user_type", "deactivated", "shadow_banned", "displayname", "avatar_url",
-              "creation_ts", "last_seen_ts", "locked"],
-)  # fmt: skip
-async def test_every_order_has_all_accounts_once(server: Server, ada: Client, order: str) -> None:
+async def test_every_order_has_all_accounts_once(server: Server, ada: Client) -> None:
     for name in ("bob", "carol"):
         await server.register(name)
-    for direction in ("f", "b"):
-        assert sorted(await names(ada, order_by=order, dir=direction)) == ["@ada:test", "@bob:test", "@carol:test"]
+    for order in [*ORDERS, "shadow_banned"]:
+        for direction in ("f", "b"):
+            found = await names(ada, order_by=order, dir=direction)
+            assert sorted(found) == ["@ada:test", "@bob:test", "@carol:test"], order
 
 
 async def test_pages_follow_each_other(server: Server, ada: Client) -> None:
@@ -211,33 +210,33 @@ async def test_pages_follow_each_other(server: Server, ada: Client) -> None:
     assert await ada.get(USERS, **{"from": 99}) == {"users": [], "total": 5}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"password": "x" * 513}, {"password": 5}, {"displayname": "x" * 257}, {"displayname": []},
-        {"avatar_url": "https://example.org/bob.png"}, {"admin": "yes"}, {"user_type": "king"},
-        {"deactivated": True, "locked": True}, {"threepids": [{"medium": "email"}]},
-        {"threepids": [{"medium": "pigeon", "address": "coo"}]}, {"threepids": [{"medium": "email", "address": "bob"}]},
-        {"threepids": [{"medium": "msisdn", "address": "+44 7470"}]}, {"threepids": {}},
-        {"threepids": [{"medium": "email", "address": f"{n}@b.c"} for n in range(101)]},
-        {"threepids": [{"medium": "email", "address": "taken@example.org"}]},
-        {"external_ids": [{"auth_provider": "oidc", "external_id": "7"}]}, {"displayname": "\0"},
-    ],
-)  # fmt: skip
-async def test_nonsense_changes_nothing(server: Server, ada: Client, body: dict[str, Any]) -> None:
+NONSENSE: list[dict[str, Any]] = [
+    {"password": "x" * 513}, {"password": 5}, {"displayname": "x" * 257}, {"displayname": []},
+    {"avatar_url": "https://example.org/bob.png"}, {"admin": "yes"}, {"user_type": "king"},
+    {"deactivated": True, "locked": True}, {"threepids": [{"medium": "email"}]},
+    {"threepids": [{"medium": "pigeon", "address": "coo"}]}, {"threepids": [{"medium": "email", "address": "bob"}]},
+    {"threepids": [{"medium": "msisdn", "address": "+44 7470"}]}, {"threepids": {}},
+    {"threepids": [{"medium": "email", "address": f"{n}@b.c"} for n in range(101)]},
+    {"threepids": [{"medium": "email", "address": "taken@example.org"}]},
+    {"external_ids": [{"auth_provider": "oidc", "external_id": "7"}]}, {"displayname": "\0"},
+]  # fmt: skip
+
+
+async def test_nonsense_changes_nothing(server: Server, ada: Client) -> None:
     await ada.put(of(ada), {"threepids": [{"medium": "email", "address": "taken@example.org"}]})
     await server.register("alice")
     before = await ada.get(of("@alice:test"))
-    for name in ("@alice:test", "@bob:test"):
-        await ada.put(of(name), {"user_type": "bot", **body}, expect=400)
+    for body in NONSENSE:
+        for name in ("@alice:test", "@bob:test"):
+            await ada.put(of(name), {"user_type": "bot", **body}, expect=400)
     assert await ada.get(of("@alice:test")) == before
     await ada.get(of("@bob:test"), expect=(404, "M_NOT_FOUND"))
 
 
-@pytest.mark.parametrize("name", ["@alice:elsewhere.example", "alice", "@", "!room:test", f"@{'x' * 300}:test"])
-async def test_only_users_of_this_server(ada: Client, name: str) -> None:
-    await ada.get(of(name), expect=(400, "M_INVALID_PARAM"))
-    await ada.put(of(name), {}, expect=(400, "M_INVALID_PARAM"))
+async def test_only_users_of_this_server(ada: Client) -> None:
+    for name in ("@alice:elsewhere.example", "alice", "@", "!room:test", f"@{'x' * 300}:test"):
+        await ada.get(of(name), expect=(400, "M_INVALID_PARAM"))
+        await ada.put(of(name), {}, expect=(400, "M_INVALID_PARAM"))
 
 
 async def test_a_name_that_grammar_forbids_is_not_made(ada: Client) -> None:
@@ -255,13 +254,13 @@ async def test_names_are_tried(server: Server, ada: Client) -> None:
     await ada.get(f"{V1}/username_available", expect=(400, "M_MISSING_PARAM"))
 
 
-@pytest.mark.parametrize(
-    "query",
-    [{"from": -1}, {"limit": -1}, {"limit": "x"}, {"dir": "up"}, {"order_by": "password_hash"}, {"guests": "maybe"},
-     {"admins": "1"}, {"deactivated": "x"}, {"locked": "2"}],
-)  # fmt: skip
-async def test_wrong_queries_are_refused(ada: Client, query: dict[str, Any]) -> None:
-    await ada.get(USERS, **query, expect=(400, "M_INVALID_PARAM"))
+async def test_wrong_queries_are_refused(ada: Client) -> None:
+    queries: list[dict[str, Any]] = [
+        {"from": -1}, {"limit": -1}, {"limit": "x"}, {"dir": "up"}, {"order_by": "password_hash"}, {"guests": "maybe"},
+        {"admins": "1"}, {"deactivated": "x"}, {"locked": "2"},
+    ]  # fmt: skip
+    for query in queries:
+        await ada.get(USERS, **query, expect=(400, "M_INVALID_PARAM"))
 
 
 async def test_only_administrators_may(server: Server, ada: Client) -> None:
