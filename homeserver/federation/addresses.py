@@ -12,8 +12,13 @@ IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 # As aiohttp hands it to a socket factory: family, type, protocol, canonical name, address.
 AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
-# RFC 6052, section 2.1: an IPv4 address in its last 32 bits, reached by a translator that may stand anywhere.
-NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# An IPv4 address in their last 32 bits, reached by a translator that may stand anywhere: RFC 6052, section 2.1; RFC 8215 (whose
+# prefix a network may divide otherwise); RFC 2765, section 2.1; and RFC 4291, section 2.5.5.1, which is deprecated.
+TRANSLATED: Final = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")),
+)
+# `::` and `::1` are addresses of their own.
+LARGEST_OF_THEIR_OWN: Final = ipaddress.IPv6Address("::ffff")
 
 
 class AddressDenied(OSError):
@@ -49,6 +54,11 @@ def _meanings(address: IpAddress) -> list[IpAddress]:
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     teredo = address.teredo[1] if address.teredo else None
-    translated = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else None
-    inner = (address.ipv4_mapped, address.sixtofour, teredo, translated)
+    inner = (address.ipv4_mapped, address.sixtofour, teredo, _translated(address))
     return [address, *(each for each in inner if each is not None)]
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if int(address) <= int(LARGEST_OF_THEIR_OWN) or not any(address in network for network in TRANSLATED):
+        return None
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
