@@ -22,7 +22,9 @@ BY_IDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_id = ANY($1::text[]) AND
 
 BY_NIDS = f"SELECT {COLUMNS} FROM events e WHERE e.event_nid = ANY($1::bigint[]) ORDER BY e.event_nid"
 
-ROOM_OF = "SELECT r.room_id FROM events e JOIN rooms r USING (room_nid) WHERE e.event_id = $1 AND e.position IS NOT NULL"
+ROOM_OF = (
+    "SELECT r.room_id FROM events e JOIN rooms r USING (room_nid) WHERE e.event_id = $1 AND e.position IS NOT NULL"
+)
 
 ENVELOPES = "SELECT event_id, body, envelope FROM events WHERE event_id = ANY($1::text[])"
 
