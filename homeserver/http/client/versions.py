@@ -78,6 +78,7 @@ FEATURES: Final[Mapping[str, tuple[str, str]]] = {
         "what is silent on a device is forgotten with it",
         "PUT /_matrix/client/v3/user/{}/account_data/{}",
     ),
+    "org.matrix.msc3930": ("push rules for polls", "GET /_matrix/client/v3/pushrules/global/{}/{}"),
     "org.matrix.msc4028": ("all encrypted events are pushed", "POST /_matrix/client/v3/pushers/set"),
     "org.matrix.msc4306": (
         "subscriptions to threads",
