@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.storage.events import COLUMNS
+
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from homeserver.storage.database import Queries
 
 # Messages, and joins, which bear a name and a picture. `$3`: the flag of what is redacted already.
@@ -33,7 +37,7 @@ SELECT NULL, min(position) FROM stretch
 
 # Nobody has seen them here, but others may have. `$4`: the flag of those.
 SOFT_FAILED = f"""
-SELECT event_id FROM events e WHERE room_nid = $1 AND position IS NULL AND e.flags & $4 <> 0 AND {_REDACTABLE}
+SELECT {COLUMNS} FROM events e WHERE room_nid = $1 AND position IS NULL AND e.flags & $4 <> 0 AND {_REDACTABLE}
 ORDER BY event_nid DESC LIMIT $5
 """
 
@@ -78,10 +82,9 @@ class UserEventRows:
 
     async def soft_failed(
         self, q: Queries, room_nid: int, user_id: str, redacted_flag: int, soft_failed_flag: int, limit: int
-    ) -> list[str]:
-        """Ids of events that came when they were no longer allowed."""
-        rows = await q.fetch(SOFT_FAILED, room_nid, user_id, redacted_flag, soft_failed_flag, limit)
-        return [row[0] for row in rows]
+    ) -> list[Record]:
+        """Events (events.COLUMNS) that came when they were no longer allowed."""
+        return await q.fetch(SOFT_FAILED, room_nid, user_id, redacted_flag, soft_failed_flag, limit)
 
     async def rooms(self, q: Queries, user_id: str) -> list[str]:
         """Rooms that the user is, or has been, in."""

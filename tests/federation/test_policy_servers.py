@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from config.settings import Settings, WellKnownSettings
+from homeserver.protocol.builder import hash_and_sign
 from homeserver.protocol.hashing import encode_base64
 from homeserver.protocol.policy_server import KEY_ID
 from homeserver.protocol.room_versions import ROOM_VERSIONS
@@ -314,3 +315,23 @@ class TestWellKnown:
 
 async def test_without_one_there_is_none(server: Server) -> None:
     await server.anonymous().get("/.well-known/matrix/policy_server", expect=(404, "M_NOT_FOUND"))
+
+
+async def test_who_comes_in_through_us_is_checked(alpha: Home, foreign: ForeignServer, service: PolicyService) -> None:
+    _, room = await guarded_room(alpha, foreign, service)
+    await foreign.join(alpha.server, room.room_id, "@carol:peer.example", VERSION)
+    assert service.types() == ["m.room.member"]
+
+    async def refuse(asked: Asked) -> Any:
+        raise Refusal(400, "M_FORBIDDEN")
+
+    service.answer = refuse
+    made = await foreign.ask(
+        alpha.server, "GET", f"/_matrix/federation/v1/make_join/{room.room_id}/@dave:peer.example?ver={VERSION}"
+    )
+    join = hash_and_sign(made["event"], ROOM_VERSIONS[VERSION], foreign.name, foreign.key)
+    uri = f"/_matrix/federation/v2/send_join/{room.room_id}/{join.event_id}"
+    await foreign.ask(alpha.server, "PUT", uri, join.pdu, expect=(403, "M_FORBIDDEN"))
+    live = await alpha.server.application.base.cache.get(room.room_id)
+    assert live.membership("@carol:peer.example") == "join"
+    assert live.membership("@dave:peer.example") == "leave"

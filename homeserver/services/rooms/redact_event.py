@@ -80,6 +80,19 @@ class RedactEvent:
             raise BadJson("'redacts' must be an event id")
         return await self._once(requester, room_id, check_event_id(redacts), content, transaction, sticky_ms)
 
+    async def unseen(self, requester: Requester, target: TimelineEvent, content: Mapping[str, Any]) -> str:
+        """An event that is in no timeline here, but may be in others'. Raises Forbidden, Unavailable."""
+        room = await self._room_of_member(requester, target.room_id)
+        forms = await self._forms(room, target)
+        draft = EventDraft("m.room.redaction", requester.user_id, dict(content), redacts=target.event_id)
+
+        def plan(room: LiveRoom) -> Plan:
+            check_joined(room, requester.user_id)
+            self._check_may_redact(room, requester, target)
+            return Plan([draft], rewrite=forms)
+
+        return (await self.appender.commit(target.room_id, plan))[-1].event_id
+
     async def _once(
         self,
         requester: Requester,

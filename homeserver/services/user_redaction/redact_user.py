@@ -14,6 +14,7 @@ from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.refusals import not_in_room
 from homeserver.services.rooms.room_cache import HIGHEST_POSITION, RoomCache
+from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import REDACTED, SOFT_FAILED
 from homeserver.storage.user_events import UserEventRows
 
@@ -56,7 +57,9 @@ class RedactUser:
         hidden = await self.rows.soft_failed(self.queries, room.room_nid, user_id, REDACTED, SOFT_FAILED, limit)
         shown, is_more = await self._shown(room, user_id, limit - len(hidden))
         content: dict[str, Any] = {} if reason is None else {"reason": reason}
-        for event_id in (*hidden, *shown):
+        for record in hidden:
+            await self.redact.unseen(requester, to_timeline_event(record, room_id), content)
+        for event_id in shown:
             await self.redact(requester, room_id, event_id, content, secrets.token_urlsafe(12))
         return RedactedSome(len(hidden) + len(shown), len(hidden), is_more or len(hidden) == limit)
 
