@@ -45,7 +45,7 @@ def build_search(
     reading: ReadingServices,
 ) -> SearchServices:
     """Messages by their words, people by their names, rooms in common."""
-    messages = _build_messages(base, kernel, readers, reading)
+    messages = _build_messages(base, accounts, kernel, readers, reading)
     users = _build_users(base, settings.user_directory.search_all_users, accounts, kernel, readers)
     endpoints = endpoints_of(
         SearchEndpoints(messages), UserDirectoryEndpoints(users), MutualRoomsEndpoints(MutualRooms(base.awake))
@@ -54,13 +54,14 @@ def build_search(
 
 
 def _build_messages(
-    base: Foundation, kernel: Kernel, readers: ReaderServices, reading: ReadingServices
+    base: Foundation, accounts: AccountServices, kernel: Kernel, readers: ReaderServices, reading: ReadingServices
 ) -> SearchMessages:  # fmt: skip
     database, stream, ignored = base.database, kernel.writer.position, readers.account_data.ignored_users
     entries = SearchEntries()
     indexer = Indexer(database, entries, stream)
     base.announcer.on_events(indexer.events)
     kernel.writer.on_past.append(indexer.past)
+    accounts.accounts.on_deactivated.append(indexer.deactivated)
     base.life.on_start(indexer.load)
     base.life.every(INDEX_INTERVAL_MS, indexer.run, "index-messages")
     base.life.reports_memory("search_index", indexer.memory_usage)

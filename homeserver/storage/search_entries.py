@@ -61,6 +61,8 @@ ON CONFLICT (position, room_nid) DO NOTHING
 WRITE_NEXT = WRITE.format(moved="UPDATE search_progress SET position = $6 WHERE position = $5 RETURNING position")
 WRITE_MORE = WRITE.format(moved="SELECT 1")
 
+FORGET = "DELETE FROM search_entries WHERE words @@ $1::tsquery"
+
 # What an entry has to be: it matches ($1) and does not match ($2), is below a place ($3) and within what the reader may see:
 # rooms that he sees whole ($4), and others ($5) of which he sees stretches ($6 to $8). $9: it has to match this as well, which
 # the index is not asked for. $10 to $12: others relate to it so. Sets of rooms are ranges, and nothing is joined: whatever the
@@ -225,6 +227,10 @@ class SearchEntries:
     async def add(self, q: Queries, entries: Sequence[NewEntry], redacted: Sequence[str]) -> None:
         """The same of what came into the past."""
         await q.execute(WRITE_MORE, *_columns(entries), redacted)
+
+    async def forget(self, q: Queries, matching: str) -> None:
+        """Take away all entries that match a text query."""
+        await q.execute(FORGET, matching)
 
     async def next_past(self, q: Queries) -> Past | None:
         """A stretch of history that came later, and has no entries yet."""

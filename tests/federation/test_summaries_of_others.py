@@ -45,6 +45,15 @@ async def test_what_the_other_server_does_not_tell(alpha: Home, beta: Home) -> N
     assert (told["name"], told["membership"]) == ("Secret", "invite")
 
 
+async def test_an_older_server_says_it_otherwise(beta: Home, peer: Peer) -> None:
+    bob = await beta.server.register("bob")
+    old = {"im.nheko.summary.version": "10", "im.nheko.summary.encryption": "m.megolm.v1.aes-sha2"}
+    room = {"room_id": "!r:peer.example", "join_rule": "knock", "num_joined_members": 3, **old}
+    peer.says("/_matrix/federation/v1/hierarchy/!r:peer.example", {"room": room, "children": []})
+    told = await summary(bob, "!r:peer.example")
+    assert (told["room_version"], told["encryption"], told["join_rule"]) == ("10", "m.megolm.v1.aes-sha2", "knock")
+
+
 async def test_a_server_that_talks_nonsense(beta: Home, peer: Peer) -> None:
     bob = await beta.server.register("bob")
     for number, answer in enumerate(([], {"room": 1}, {"room": {"room_id": "!other:peer.example"}}, {"room": {}})):

@@ -42,8 +42,9 @@ def _room(each: object) -> SpaceRoom | None:
     allowed = each.get("allowed_room_ids")
     return SpaceRoom(
         facts,
-        _text(each, "room_version"),
-        _text(each, "encryption"),
+        # Servers from before v1.15 call them as MSC3266 did while it was unstable.
+        _text(each, "room_version") or _text(each, "im.nheko.summary.version"),
+        _text(each, "encryption") or _text(each, "im.nheko.summary.encryption"),
         [room_id for room_id in allowed[:MAX_ALLOWED] if is_room_id(room_id)] if isinstance(allowed, list) else [],
         in_order(children),
     )

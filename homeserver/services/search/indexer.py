@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from homeserver.services.search.entries import INDEXED_TYPES, entry_words
+from homeserver.services.search.entries import INDEXED_TYPES, entry_words, sender_mark
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.search_entries import REDACTED, NewEntry, SearchEntries, UnwritableEntriesError
 
@@ -59,6 +59,12 @@ class Indexer:
     def past(self) -> None:
         """A listener of the event writer: history has come into a hole."""
         self._has_past = True
+
+    async def deactivated(self, user_id: str, erase: bool) -> None:
+        """A hook of accounts: who is erased is found by his words no more, not even by those who may still read them."""
+        if erase:
+            await self.catch_up()
+            await self.entries.forget(self.database, f"'{sender_mark(user_id)}'")
 
     async def catch_up(self) -> None:
         """For somebody who is about to search: as far as it is quickly done."""

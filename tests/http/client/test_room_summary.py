@@ -24,8 +24,12 @@ async def test_a_public_room_by_id_and_by_alias(server: Server) -> None:
         "encryption": "m.megolm.v1.aes-sha2", "membership": "leave",
     }  # fmt: skip
     assert await summary(bob, "#cheese:test") == told
+    # Element Call and nheko know these two by other names, and nobody wants to have them by both.
+    renamed = {key: value for key, value in told.items() if key not in ("encryption", "room_version")}
+    renamed["im.nheko.summary.encryption"] = "m.megolm.v1.aes-sha2"
+    renamed["im.nheko.summary.room_version"] = "12"
     for path in (("summary", room_id), ("rooms", room_id, "summary"), ("summary", "#cheese:test")):
-        assert await bob.get(["", "_matrix", "client", "unstable", "im.nheko.summary", *path]) == told
+        assert await bob.get(["", "_matrix", "client", "unstable", "im.nheko.summary", *path]) == renamed
     await bob.join(room_id)
     assert (await summary(bob, room_id))["membership"] == "join"
     assert (await summary(bob, room_id))["num_joined_members"] == 2

@@ -274,6 +274,25 @@ async def test_encrypted_rooms_are_silent(server: Server) -> None:
     assert (await search(alice, "lemon"))["results"] == []
 
 
+async def test_who_is_erased_is_found_no_more(server: Server) -> None:
+    alice, bob, carol = [await server.register(name) for name in ("alice", "bob", "carol")]
+    room = await alice.create_room(preset="public_chat")
+    await bob.join(room)
+    await alice.send(room, "cherry of alice")
+    await bob.send(room, "cherry of bob")
+    await carol.join(room)
+    await alice.post("account/deactivate", {"auth": alice.password_auth(), "erase": True})
+    for reader in (bob, carol):
+        found = await search(reader, "cherry")
+        assert (bodies(found), found["count"]) == (["cherry of bob"], 1)
+    # Around what is found, carol does not see what was said before she came.
+    wish = {"before_limit": 3}
+    context = (await search(carol, "cherry", event_context=wish))["results"][0]["context"]
+    assert not [each for each in context["events_before"] if "body" in each["content"]]
+    context = (await search(bob, "cherry", event_context=wish))["results"][0]["context"]
+    assert [each["content"]["body"] for each in context["events_before"] if "body" in each["content"]]
+
+
 INJECTIONS = (
     "' | '", "\\", "'", "a & b", "a | !b", "a <-> b", "a:*", "a:A", "!1", "'!1'", "#b", "@a", "((((", "))))", ":*", "<->",
     "'; DROP TABLE events; --", "$1", "%s", "\x01\x02", "a\\' | b", "\u202e", "'''", '"""', '"', "-", "--", "or", "or or",
