@@ -72,6 +72,29 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "key_query": Rate(burst=50, interval_ms=500),
     # By address, from nobody we know: each makes us ask a server of his choice.
     "stranger_asks": Rate(burst=30, interval_ms=1_000),
+    # By user: what follows is cheap here, and comes in bursts when a client opens or a person clears up.
+    "preferences": Rate(burst=200, interval_ms=50),
+    "receipt": Rate(burst=200, interval_ms=50),
+    "session": Rate(burst=100, interval_ms=500),
+    "account": Rate(burst=20, interval_ms=2_000),
+    "filter": Rate(burst=50, interval_ms=1_000),
+    "pusher": Rate(burst=30, interval_ms=2_000),
+    "openid": Rate(burst=50, interval_ms=1_000),
+    # By user: everybody in the room is woken.
+    "typing": Rate(burst=100, interval_ms=100),
+    "presence": Rate(burst=50, interval_ms=500),
+    # By user: each is an event; a moderator under a raid bans by the hundred.
+    "membership": Rate(burst=300, interval_ms=100),
+    "voice_moderation": Rate(burst=100, interval_ms=200),
+    # By user: encrypted rooms of thousands bring messages to devices by the thousand, some hundred a request.
+    "to_device": Rate(burst=300, interval_ms=20),
+    "keys": Rate(burst=100, interval_ms=200),
+    # By user: each may ask other servers.
+    "keys_query": Rate(burst=300, interval_ms=50),
+    # By user: a client that makes a backup sends its keys page by page.
+    "key_backup": Rate(burst=500, interval_ms=20),
+    # By application service: each is a request to it.
+    "appservice_ping": Rate(burst=10, interval_ms=5_000),
     # Each change of a name is an event in every room.
     "profile": Rate(burst=20, interval_ms=2_000),
     # By address: everybody in a house who is in a call restarts his leave every few seconds.

@@ -43,12 +43,12 @@ class AdminMediaEndpoints:
             "remote": [f"mxc://{name}/{media_id}" for name, media_id in files if name != self.server_name],
         }
 
-    @endpoint("POST", f"{V1}/media/quarantine/{{server_name}}/{{media_id}}", auth=Auth.ADMIN)
+    @endpoint("POST", f"{V1}/media/quarantine/{{server_name}}/{{media_id}}", auth=Auth.ADMIN, limit="administration")
     async def put(self, request: Request[None]) -> Response:
         await self.quarantine.put(request.requester, request.path["server_name"], request.path["media_id"])
         return {}
 
-    @endpoint("POST", f"{V1}/media/unquarantine/{{server_name}}/{{media_id}}", auth=Auth.ADMIN)
+    @endpoint("POST", f"{V1}/media/unquarantine/{{server_name}}/{{media_id}}", auth=Auth.ADMIN, limit="administration")
     async def release(self, request: Request[None]) -> Response:
         await self.quarantine.release(request.requester, request.path["server_name"], request.path["media_id"])
         return {}
@@ -59,25 +59,26 @@ class AdminMediaEndpoints:
         f"{V1}/quarantine_media/{{room_id}}",
         auth=Auth.ADMIN,
         time_limit_ms=REMOVAL_TIME_LIMIT_MS,
+        limit="administration",
     )
     async def put_room(self, request: Request[None]) -> Response:
         return {"num_quarantined": await self.quarantine.put_room(request.requester, request.path["room_id"])}
 
-    @endpoint("POST", f"{V1}/user/{{user_id}}/media/quarantine", auth=Auth.ADMIN)
+    @endpoint("POST", f"{V1}/user/{{user_id}}/media/quarantine", auth=Auth.ADMIN, limit="administration")
     async def put_user(self, request: Request[None]) -> Response:
         return {"num_quarantined": await self.quarantine.put_user(request.requester, request.path["user_id"])}
 
-    @endpoint("POST", f"{V1}/media/protect/{{media_id}}", auth=Auth.ADMIN)
+    @endpoint("POST", f"{V1}/media/protect/{{media_id}}", auth=Auth.ADMIN, limit="administration")
     async def protect(self, request: Request[None]) -> Response:
         await self.quarantine.protect(request.requester, request.path["media_id"], True)
         return {}
 
-    @endpoint("POST", f"{V1}/media/unprotect/{{media_id}}", auth=Auth.ADMIN)
+    @endpoint("POST", f"{V1}/media/unprotect/{{media_id}}", auth=Auth.ADMIN, limit="administration")
     async def unprotect(self, request: Request[None]) -> Response:
         await self.quarantine.protect(request.requester, request.path["media_id"], False)
         return {}
 
-    @endpoint("DELETE", f"{V1}/media/{{server_name}}/{{media_id}}", auth=Auth.ADMIN)
+    @endpoint("DELETE", f"{V1}/media/{{server_name}}/{{media_id}}", auth=Auth.ADMIN, limit="administration")
     async def delete(self, request: Request[None]) -> Response:
         path = request.path
         return _removed(await self.removal.one(request.requester, path["server_name"], path["media_id"]))
@@ -88,6 +89,7 @@ class AdminMediaEndpoints:
         f"{V1}/media/{{server_name}}/delete",
         auth=Auth.ADMIN,
         time_limit_ms=REMOVAL_TIME_LIMIT_MS,
+        limit="administration",
     )
     async def delete_unused(self, request: Request[None]) -> Response:
         """`before_ts` (last asked for), `size_gt` (bytes), `keep_profiles`."""

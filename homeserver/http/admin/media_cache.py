@@ -18,7 +18,9 @@ class MediaCacheEndpoints:
 
     purge: PurgeOtherServersMedia
 
-    @endpoint("POST", f"{V1}/purge_media_cache", auth=Auth.ADMIN, time_limit_ms=REMOVAL_TIME_LIMIT_MS)
+    @endpoint(
+        "POST", f"{V1}/purge_media_cache", auth=Auth.ADMIN, time_limit_ms=REMOVAL_TIME_LIMIT_MS, limit="administration"
+    )
     async def purge_cache(self, request: Request[None]) -> Response:
         """`before_ts`: when they were last asked for."""
         before_ms = request.query.integer("before_ts", minimum=1, maximum=MAX_SIZE)

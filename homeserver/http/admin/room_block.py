@@ -31,7 +31,7 @@ class RoomBlockEndpoints:
         by = self.blocked.blocked_by(checked_room_id(request.path["room_id"]))
         return {"block": False} if by is None else {"block": True, "user_id": by}
 
-    @endpoint("PUT", PATH, auth=Auth.ADMIN, body=BlockBody)
+    @endpoint("PUT", PATH, auth=Auth.ADMIN, body=BlockBody, limit="administration")
     async def put(self, request: Request[BlockBody]) -> Response:
         room_id = checked_room_id(request.path["room_id"])
         await self.blocked.set_blocked(request.requester, room_id, request.body.block)

@@ -59,6 +59,7 @@ class RoomRemovalEndpoints:
         body=DeletionBody,
         empty_body=True,
         time_limit_ms=DELETION_TIME_LIMIT_MS,
+        limit="administration",
     )
     async def delete(self, request: Request[DeletionBody]) -> Response:
         """Answers when it is done."""
@@ -70,7 +71,9 @@ class RoomRemovalEndpoints:
             raise Unknown(task.error)
         return delete_room.shown(task)
 
-    @endpoint("DELETE", f"{V2}/rooms/{{room_id}}", auth=Auth.ADMIN, body=DeletionBody, empty_body=True)
+    @endpoint(
+        "DELETE", f"{V2}/rooms/{{room_id}}", auth=Auth.ADMIN, body=DeletionBody, empty_body=True, limit="administration"
+    )
     async def begin_deletion(self, request: Request[DeletionBody]) -> Response:
         task = await self._order(request)
         if task is None:
@@ -93,6 +96,7 @@ class RoomRemovalEndpoints:
         auth=Auth.ADMIN,
         body=PurgeBody,
         empty_body=True,
+        limit="administration",
     )
     async def begin_purge(self, request: Request[PurgeBody]) -> Response:
         body, path = request.body, request.path

@@ -29,11 +29,11 @@ class ServerNoticeEndpoints:
 
     send: SendNotice
 
-    @endpoint("POST", PATH, auth=Auth.ADMIN, body=NoticeBody)
+    @endpoint("POST", PATH, auth=Auth.ADMIN, body=NoticeBody, limit="administration")
     async def post(self, request: Request[NoticeBody]) -> Response:
         return await self._send(request, secrets.token_urlsafe(16))
 
-    @endpoint("PUT", f"{PATH}/{{txn_id}}", auth=Auth.ADMIN, body=NoticeBody)
+    @endpoint("PUT", f"{PATH}/{{txn_id}}", auth=Auth.ADMIN, body=NoticeBody, limit="administration")
     async def put(self, request: Request[NoticeBody]) -> Response:
         return await self._send(request, request.path["txn_id"])
 

@@ -31,7 +31,7 @@ class UserRedactionEndpoints:
     order: OrderRedaction
     tasks: LongTasks
 
-    @endpoint("POST", f"{PATH}/{{user_id}}/redact", auth=Auth.ADMIN, body=RedactBody)
+    @endpoint("POST", f"{PATH}/{{user_id}}/redact", auth=Auth.ADMIN, body=RedactBody, limit="administration")
     async def redact(self, request: Request[RedactBody]) -> Response:
         body = request.body
         limit = DEFAULT_LIMIT if body.limit is None else body.limit

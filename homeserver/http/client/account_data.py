@@ -30,7 +30,7 @@ class AccountDataEndpoints:
     account_data: AccountData
     push_rules: PushRules
 
-    @endpoint("PUT", GLOBAL, OF_ROOM, guests=True, body=dict)
+    @endpoint("PUT", GLOBAL, OF_ROOM, guests=True, body=dict, limit="preferences")
     async def put(self, request: Request[dict[str, Any]]) -> Response:
         path = request.path
         await self.account_data.put(
@@ -38,7 +38,7 @@ class AccountDataEndpoints:
         )
         return {}
 
-    @endpoint("DELETE", GLOBAL, OF_ROOM, UNSTABLE, UNSTABLE_OF_ROOM, guests=True)
+    @endpoint("DELETE", GLOBAL, OF_ROOM, UNSTABLE, UNSTABLE_OF_ROOM, guests=True, limit="preferences")
     async def delete(self, request: Request[None]) -> Response:
         path = request.path
         await self.account_data.delete(

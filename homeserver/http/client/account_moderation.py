@@ -35,7 +35,7 @@ class AccountModerationEndpoints:
     async def locked(self, request: Request[None]) -> Response:
         return {"locked": await self.moderation.is_locked(request.requester, request.path["user_id"])}
 
-    @endpoint("PUT", *LOCK, body=LockBody)
+    @endpoint("PUT", *LOCK, body=LockBody, limit="administration")
     async def lock(self, request: Request[LockBody]) -> Response:
         await self.moderation.set_locked(request.requester, request.path["user_id"], request.body.locked)
         return {"locked": request.body.locked}
@@ -44,7 +44,7 @@ class AccountModerationEndpoints:
     async def suspended(self, request: Request[None]) -> Response:
         return {"suspended": await self.moderation.is_suspended(request.requester, request.path["user_id"])}
 
-    @endpoint("PUT", *SUSPEND, body=SuspendBody)
+    @endpoint("PUT", *SUSPEND, body=SuspendBody, limit="administration")
     async def suspend(self, request: Request[SuspendBody]) -> Response:
         await self.moderation.set_suspended(request.requester, request.path["user_id"], request.body.suspended)
         return {"suspended": request.body.suspended}

@@ -65,7 +65,7 @@ class AccountValidityEndpoints:
         await self.validity.send_again(request.requester)
         return {}
 
-    @endpoint("POST", ADMIN_PATH, auth=Auth.ADMIN, body=ValidityBody)
+    @endpoint("POST", ADMIN_PATH, auth=Auth.ADMIN, body=ValidityBody, limit="administration")
     async def set(self, request: Request[ValidityBody]) -> Response:
         body = request.body
         until_ms = await self.validity.set(

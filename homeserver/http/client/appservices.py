@@ -27,7 +27,13 @@ class AppserviceEndpoints:
     appservices: Appservices
     ask: AskAppservices
 
-    @endpoint("POST", "/_matrix/client/v1/appservice/{appservice_id}/ping", body=PingBody, empty_body=True)
+    @endpoint(
+        "POST",
+        "/_matrix/client/v1/appservice/{appservice_id}/ping",
+        body=PingBody,
+        empty_body=True,
+        limit="appservice_ping",
+    )
     async def ping(self, request: Request[PingBody]) -> Response:
         appservice_id = request.requester.appservice_id
         if appservice_id is None or appservice_id != request.path["appservice_id"]:

@@ -33,7 +33,13 @@ class CrossSigningEndpoints:
     signatures: SignatureUploads
     ui_auth: UiAuth
 
-    @endpoint("POST", f"{KEYS}/device_signing/upload", f"{UNSTABLE_KEYS}/device_signing/upload", body=CrossSigningBody)
+    @endpoint(
+        "POST",
+        f"{KEYS}/device_signing/upload",
+        f"{UNSTABLE_KEYS}/device_signing/upload",
+        body=CrossSigningBody,
+        limit="keys",
+    )
     async def upload_keys(self, request: Request[CrossSigningBody]) -> Response:
         body, requester = request.body, request.requester
 
@@ -57,6 +63,7 @@ class CrossSigningEndpoints:
         f"{KEYS}/signatures/upload",
         f"{UNSTABLE_KEYS}/signatures/upload",
         body=dict[str, dict[str, dict[str, Any]]],
+        limit="keys",
     )
     async def upload_signatures(self, request: Request[dict[str, dict[str, dict[str, Any]]]]) -> Response:
         return {"failures": await self.signatures.upload(request.requester, request.body)}

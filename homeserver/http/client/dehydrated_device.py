@@ -37,7 +37,7 @@ class EventsBody(msgspec.Struct):
 class DehydratedDeviceEndpoints:
     dehydration: Dehydration
 
-    @endpoint("PUT", DEVICE, body=DeviceBody)
+    @endpoint("PUT", DEVICE, body=DeviceBody, limit="keys")
     async def put_to_sleep(self, request: Request[DeviceBody]) -> Response:
         body = request.body
         device = DeviceToSleep(
@@ -56,11 +56,11 @@ class DehydratedDeviceEndpoints:
         device = await self.dehydration.get(request.requester.user_id)
         return {"device_id": device.device_id, "device_data": orjson.Fragment(device.device_data)}
 
-    @endpoint("DELETE", DEVICE)
+    @endpoint("DELETE", DEVICE, limit="keys")
     async def delete(self, request: Request[None]) -> Response:
         return {"device_id": await self.dehydration.delete(request.requester.user_id)}
 
-    @endpoint("POST", DEVICE + "/{device_id}/events", body=EventsBody)
+    @endpoint("POST", DEVICE + "/{device_id}/events", body=EventsBody, limit="keys")
     async def events(self, request: Request[EventsBody]) -> Response:
         limit = request.query.integer("limit", MAX_MESSAGES_PER_ANSWER, minimum=1, maximum=MAX_MESSAGES_PER_ANSWER)
         user_id, device_id = request.requester.user_id, request.path["device_id"]

@@ -49,7 +49,7 @@ class DeviceEndpoints:
     async def one(self, request: Request[None]) -> Response:
         return _device(await self.devices.get(request.requester.user_id, request.path["device_id"]))
 
-    @endpoint("PUT", DEVICE, guests=True, body=RenameBody)
+    @endpoint("PUT", DEVICE, guests=True, body=RenameBody, limit="session")
     async def rename(self, request: Request[RenameBody]) -> Response:
         requester, device_id, display_name = request.requester, request.path["device_id"], request.body.display_name
         if requester.appservice_id is not None and await self.devices.make(requester, device_id, display_name):
@@ -57,14 +57,14 @@ class DeviceEndpoints:
         await self.devices.rename(requester.user_id, device_id, display_name)
         return {}
 
-    @endpoint("DELETE", DEVICE, body=DeleteBody)
+    @endpoint("DELETE", DEVICE, body=DeleteBody, limit="session")
     async def delete(self, request: Request[DeleteBody]) -> Response:
         device_id = request.path["device_id"]
         await self._check(request, request.body.auth, [device_id])
         await self.devices.delete(request.requester.user_id, [device_id])
         return {}
 
-    @endpoint("POST", "/_matrix/client/v3/delete_devices", body=DeleteManyBody)
+    @endpoint("POST", "/_matrix/client/v3/delete_devices", body=DeleteManyBody, limit="session")
     async def delete_many(self, request: Request[DeleteManyBody]) -> Response:
         device_ids = request.body.devices
         self.devices.check_deletion(device_ids)

@@ -20,7 +20,7 @@ class FilterEndpoints:
 
     filters: Filters
 
-    @endpoint("POST", FILTERS, guests=True, body=dict, max_body_bytes=2 * MAX_FILTER_BYTES)
+    @endpoint("POST", FILTERS, guests=True, body=dict, max_body_bytes=2 * MAX_FILTER_BYTES, limit="filter")
     async def create(self, request: Request[dict[str, Any]]) -> Response:
         return {"filter_id": await self.filters.create(_own_user_id(request), request.body)}
 

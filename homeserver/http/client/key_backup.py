@@ -54,7 +54,7 @@ class RoomsBody(msgspec.Struct):
 class KeyBackupVersionEndpoints:
     versions: BackupVersions
 
-    @endpoint("POST", VERSIONS, body=BackupBody)
+    @endpoint("POST", VERSIONS, body=BackupBody, limit="key_backup")
     async def create(self, request: Request[BackupBody]) -> Response:
         body = request.body
         return {"version": await self.versions.create(request.requester.user_id, body.algorithm, body.auth_data)}
@@ -67,13 +67,13 @@ class KeyBackupVersionEndpoints:
     async def one(self, request: Request[None]) -> Response:
         return _backup(await self.versions.get(request.requester.user_id, request.path["version"]))
 
-    @endpoint("PUT", VERSION, body=BackupBody)
+    @endpoint("PUT", VERSION, body=BackupBody, limit="key_backup")
     async def update(self, request: Request[BackupBody]) -> Response:
         body, user_id = request.body, request.requester.user_id
         await self.versions.update(user_id, request.path["version"], body.algorithm, body.auth_data, body.version)
         return {}
 
-    @endpoint("DELETE", VERSION)
+    @endpoint("DELETE", VERSION, limit="key_backup")
     async def delete(self, request: Request[None]) -> Response:
         await self.versions.delete(request.requester.user_id, request.path["version"])
         return {}
@@ -85,16 +85,16 @@ class KeyBackupKeyEndpoints:
 
     keys: BackedUpKeys
 
-    @endpoint("PUT", ALL, body=RoomsBody, max_body_bytes=MAX_BODY_BYTES)
+    @endpoint("PUT", ALL, body=RoomsBody, max_body_bytes=MAX_BODY_BYTES, limit="key_backup")
     async def store_all(self, request: Request[RoomsBody]) -> Response:
         rooms = request.body.rooms.items()
         return await self._store(request, [key for room_id, room in rooms for key in _keys(room_id, room)])
 
-    @endpoint("PUT", ROOM, body=RoomBody, max_body_bytes=MAX_BODY_BYTES)
+    @endpoint("PUT", ROOM, body=RoomBody, max_body_bytes=MAX_BODY_BYTES, limit="key_backup")
     async def store_room(self, request: Request[RoomBody]) -> Response:
         return await self._store(request, list(_keys(request.path["room_id"], request.body)))
 
-    @endpoint("PUT", SESSION, body=KeyBody)
+    @endpoint("PUT", SESSION, body=KeyBody, limit="key_backup")
     async def store_session(self, request: Request[KeyBody]) -> Response:
         room_id, session_id = request.path["room_id"], request.path["session_id"]
         return await self._store(request, [_key(room_id, session_id, request.body)])
@@ -123,9 +123,9 @@ class KeyBackupKeyEndpoints:
             await self.keys.get_one(request.requester.user_id, version, path["room_id"], path["session_id"])
         )  # fmt: skip
 
-    @endpoint("DELETE", ALL)
-    @endpoint("DELETE", ROOM)
-    @endpoint("DELETE", SESSION)
+    @endpoint("DELETE", ALL, limit="key_backup")
+    @endpoint("DELETE", ROOM, limit="key_backup")
+    @endpoint("DELETE", SESSION, limit="key_backup")
     async def delete(self, request: Request[None]) -> Response:
         path, version = request.path, request.query.required("version")
         return _state(

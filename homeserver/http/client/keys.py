@@ -47,7 +47,7 @@ class KeyEndpoints:
     claims: KeyClaims
     changes: DeviceListChanges
 
-    @endpoint("POST", f"{KEYS}/upload", f"{UNSTABLE_KEYS}/upload", guests=True, body=UploadBody)
+    @endpoint("POST", f"{KEYS}/upload", f"{UNSTABLE_KEYS}/upload", guests=True, body=UploadBody, limit="keys")
     async def upload(self, request: Request[UploadBody]) -> Response:
         body = request.body
         counts = await self.uploads.upload(
@@ -62,6 +62,7 @@ class KeyEndpoints:
         guests=True,
         body=QueryBody,
         max_body_bytes=MAX_QUERY_BYTES,
+        limit="keys_query",
     )
     async def query(self, request: Request[QueryBody]) -> Response:
         body = request.body

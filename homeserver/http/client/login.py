@@ -96,7 +96,7 @@ class LoginEndpoints:
             "expires_in_ms": refreshed.expires_in_ms,
         }
 
-    @endpoint("POST", "/_matrix/client/v3/logout", guests=True, locked=True)
+    @endpoint("POST", "/_matrix/client/v3/logout", guests=True, locked=True, limit="session")
     async def log_out(self, request: Request[None]) -> Response:
         requester = request.requester
         if requester.impersonator is not None and request.access_token is not None:
@@ -105,7 +105,7 @@ class LoginEndpoints:
             await self.devices.log_out(requester)
         return {}
 
-    @endpoint("POST", "/_matrix/client/v3/logout/all", guests=True, locked=True)
+    @endpoint("POST", "/_matrix/client/v3/logout/all", guests=True, locked=True, limit="session")
     async def log_out_everywhere(self, request: Request[None]) -> Response:
         """Of an administrator also where he acts as somebody else."""
         await self.devices.log_out_everywhere(request.requester)

@@ -118,30 +118,30 @@ class MembershipEndpoints:
         await self.invite_by_address(request.requester, request.path["room_id"], invitee)
         return {}
 
-    @endpoint("POST", ROOM + "/leave", guests=True, body=ReasonBody)
+    @endpoint("POST", ROOM + "/leave", guests=True, body=ReasonBody, limit="membership")
     async def leave_room(self, request: Request[ReasonBody]) -> Response:
         await self.depart.leave(request.requester, request.path["room_id"], reason=request.body.reason)
         return {}
 
-    @endpoint("POST", ROOM + "/kick", suspended=False, body=TargetBody)
+    @endpoint("POST", ROOM + "/kick", suspended=False, body=TargetBody, limit="membership")
     async def kick_user(self, request: Request[TargetBody]) -> Response:
         body = request.body
         await self.depart.kick(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
         return {}
 
-    @endpoint("POST", ROOM + "/ban", suspended=False, body=TargetBody)
+    @endpoint("POST", ROOM + "/ban", suspended=False, body=TargetBody, limit="membership")
     async def ban_user(self, request: Request[TargetBody]) -> Response:
         body = request.body
         await self.depart.ban(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
         return {}
 
-    @endpoint("POST", ROOM + "/unban", suspended=False, body=TargetBody)
+    @endpoint("POST", ROOM + "/unban", suspended=False, body=TargetBody, limit="membership")
     async def unban_user(self, request: Request[TargetBody]) -> Response:
         body = request.body
         await self.depart.unban(request.requester, request.path["room_id"], body.user_id, reason=body.reason)
         return {}
 
-    @endpoint("POST", ROOM + "/forget")
+    @endpoint("POST", ROOM + "/forget", limit="membership")
     async def forget_room(self, request: Request[None]) -> Response:
         await self.forget(request.requester, request.path["room_id"])
         return {}

@@ -21,8 +21,7 @@ class OpenIdEndpoints:
 
     @endpoint(
         "POST", "/_matrix/client/v3/user/{user_id}/openid/request_token", guests=True, suspended=False,
-        body=dict, empty_body=True,
-    )  # fmt: skip
+        body=dict, empty_body=True, limit="openid")  # fmt: skip
     async def request_token(self, request: Request[dict[str, Any]]) -> Response:
         issued = await self.tokens.issue(request.requester, request.path["user_id"])
         return {

@@ -25,7 +25,7 @@ class PresenceEndpoints:
 
     presence: Presence
 
-    @endpoint("PUT", STATUS, guests=True, suspended=False, body=PresenceBody)
+    @endpoint("PUT", STATUS, guests=True, suspended=False, body=PresenceBody, limit="presence")
     async def set_status(self, request: Request[PresenceBody]) -> Response:
         body = request.body
         await self.presence.set(request.requester, request.path["user_id"], body.presence, body.status_msg)

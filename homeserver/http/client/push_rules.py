@@ -64,7 +64,7 @@ class PushRuleEndpoints:
             return await self.rules.of_kind(user_id, path["kind"])
         return (await self.rules.rule(user_id, path["kind"], path["rule_id"])).to_client(user_id)
 
-    @endpoint("PUT", RULE, body=NewRuleBody)
+    @endpoint("PUT", RULE, body=NewRuleBody, limit="preferences")
     async def put(self, request: Request[NewRuleBody]) -> Response:
         path, body, query = request.path, request.body, request.query
         await self.rules.put(
@@ -77,7 +77,7 @@ class PushRuleEndpoints:
         )
         return {}
 
-    @endpoint("DELETE", RULE)
+    @endpoint("DELETE", RULE, limit="preferences")
     async def delete(self, request: Request[None]) -> Response:
         await self.rules.delete(request.requester.user_id, request.path["kind"], request.path["rule_id"])
         return {}
@@ -87,7 +87,7 @@ class PushRuleEndpoints:
         path = request.path
         return {"enabled": (await self.rules.rule(request.requester.user_id, path["kind"], path["rule_id"])).enabled}
 
-    @endpoint("PUT", RULE + "/enabled", body=EnabledBody)
+    @endpoint("PUT", RULE + "/enabled", body=EnabledBody, limit="preferences")
     async def set_enabled(self, request: Request[EnabledBody]) -> Response:
         path = request.path
         await self.rules.set_enabled(request.requester.user_id, path["kind"], path["rule_id"], request.body.enabled)
@@ -99,15 +99,15 @@ class PushRuleEndpoints:
         rule = await self.rules.rule(request.requester.user_id, path["kind"], path["rule_id"])
         return {"actions": list(rule.actions)}
 
-    @endpoint("PUT", RULE + "/actions", body=ActionsBody)
+    @endpoint("PUT", RULE + "/actions", body=ActionsBody, limit="preferences")
     async def set_actions(self, request: Request[ActionsBody]) -> Response:
         path = request.path
         await self.rules.set_actions(request.requester.user_id, path["kind"], path["rule_id"], request.body.actions)
         return {}
 
     @endpoint("GET", *MALFORMED)
-    @endpoint("PUT", *MALFORMED, ALL + "/")
-    @endpoint("DELETE", *MALFORMED, ALL + "/")
+    @endpoint("PUT", *MALFORMED, ALL + "/", limit="preferences")
+    @endpoint("DELETE", *MALFORMED, ALL + "/", limit="preferences")
     async def malformed(self, request: Request[None]) -> Response:
         """Other servers tell 400 here and not 404, which would say that there is no such rule."""
         raise errors.MatrixError("M_UNRECOGNIZED", 400, "Push rules are at /pushrules/global/{kind}/{ruleId}")

@@ -44,7 +44,7 @@ class PusherEndpoints:
     async def of_user(self, request: Request[None]) -> Response:
         return {"pushers": [_to_client(each) for each in self.pushers.of_user(request.requester.user_id)]}
 
-    @endpoint("POST", PUSHERS + "/set", body=SetBody)
+    @endpoint("POST", PUSHERS + "/set", body=SetBody, limit="pusher")
     async def set(self, request: Request[SetBody]) -> Response:
         body, requester = request.body, request.requester
         if body.kind is None:

@@ -36,7 +36,7 @@ class ReceiptEndpoints:
     receipts: Receipts
     markers: ReadMarkers
 
-    @endpoint("POST", ROOM + "/receipt/{receipt_type}/{event_id}", guests=True, body=ReceiptBody)
+    @endpoint("POST", ROOM + "/receipt/{receipt_type}/{event_id}", guests=True, body=ReceiptBody, limit="receipt")
     async def send_receipt(self, request: Request[ReceiptBody]) -> Response:
         user_id, path = request.requester.user_id, request.path
         if path["receipt_type"] == FULLY_READ:
@@ -52,7 +52,7 @@ class ReceiptEndpoints:
             raise errors.InvalidParam("m.fully_read has no 'thread_id'")
         await self.markers.set(request.requester.user_id, request.path["room_id"], fully_read=request.path["event_id"])
 
-    @endpoint("POST", ROOM + "/read_markers", guests=True, body=MarkersBody)
+    @endpoint("POST", ROOM + "/read_markers", guests=True, body=MarkersBody, limit="receipt")
     async def set_markers(self, request: Request[MarkersBody]) -> Response:
         body = request.body
         await self.markers.set(

@@ -30,6 +30,7 @@ class SendToDeviceEndpoints:
         guests=True,
         body=SendToDeviceBody,
         max_body_bytes=MAX_BODY_BYTES,
+        limit="to_device",
     )
     async def send(self, request: Request[SendToDeviceBody]) -> Response:
         path = request.path

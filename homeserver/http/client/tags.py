@@ -23,13 +23,13 @@ class TagEndpoints:
     async def of_room(self, request: Request[None]) -> Response:
         return {"tags": await self.tags.of_room(request.requester, request.path["user_id"], request.path["room_id"])}
 
-    @endpoint("PUT", TAGS + "/{tag}", body=dict)
+    @endpoint("PUT", TAGS + "/{tag}", body=dict, limit="preferences")
     async def put(self, request: Request[dict[str, Any]]) -> Response:
         path = request.path
         await self.tags.put(request.requester, path["user_id"], path["room_id"], path["tag"], request.body)
         return {}
 
-    @endpoint("DELETE", TAGS + "/{tag}")
+    @endpoint("DELETE", TAGS + "/{tag}", limit="preferences")
     async def remove(self, request: Request[None]) -> Response:
         path = request.path
         await self.tags.remove(request.requester, path["user_id"], path["room_id"], path["tag"])

@@ -30,7 +30,7 @@ class ThreadSubscriptionEndpoints:
     subscriptions: ThreadSubscriptions
     pages: SubscriptionPages
 
-    @endpoint("PUT", SUBSCRIPTION, body=SubscriptionBody, empty_body=True)
+    @endpoint("PUT", SUBSCRIPTION, body=SubscriptionBody, empty_body=True, limit="preferences")
     async def subscribe(self, request: Request[SubscriptionBody]) -> Response:
         path = request.path
         await self.subscriptions.subscribe(request.requester, path["room_id"], path["root_id"], request.body.automatic)
@@ -41,7 +41,7 @@ class ThreadSubscriptionEndpoints:
         found = await self.subscriptions.get(request.requester, request.path["room_id"], request.path["root_id"])
         return {"automatic": found.automatic}
 
-    @endpoint("DELETE", SUBSCRIPTION)
+    @endpoint("DELETE", SUBSCRIPTION, limit="preferences")
     async def unsubscribe(self, request: Request[None]) -> Response:
         await self.subscriptions.unsubscribe(request.requester, request.path["room_id"], request.path["root_id"])
         return {}

@@ -23,7 +23,14 @@ class TypingEndpoints:
 
     typing: TypingUsers
 
-    @endpoint("PUT", "/_matrix/client/v3/rooms/{room_id}/typing/{user_id}", guests=True, suspended=False, body=TypingBody)
+    @endpoint(
+        "PUT",
+        "/_matrix/client/v3/rooms/{room_id}/typing/{user_id}",
+        guests=True,
+        suspended=False,
+        body=TypingBody,
+        limit="typing",
+    )
     async def set_typing(self, request: Request[TypingBody]) -> Response:
         path, body = request.path, request.body
         await self.typing.set(request.requester, path["user_id"], path["room_id"], body.typing, body.timeout)

@@ -45,25 +45,49 @@ class VoiceModerationEndpoints:
 
     moderate: ModerateVoice
 
-    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/mute", suspended=False, body=MuteBody)
+    @endpoint(
+        "POST",
+        f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/mute",
+        suspended=False,
+        body=MuteBody,
+        limit="voice_moderation",
+    )
     async def mute(self, request: Request[MuteBody]) -> Response:
         path = request.path
         await self.moderate.mute(request.requester, path["room_id"], path["user_id"], request.body.what)
         return {}
 
-    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/unmute", suspended=False, body=MuteBody)
+    @endpoint(
+        "POST",
+        f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/unmute",
+        suspended=False,
+        body=MuteBody,
+        limit="voice_moderation",
+    )
     async def unmute(self, request: Request[MuteBody]) -> Response:
         path = request.path
         await self.moderate.unmute(request.requester, path["room_id"], path["user_id"], request.body.what)
         return {}
 
-    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/disconnect", suspended=False, body=dict)
+    @endpoint(
+        "POST",
+        f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/disconnect",
+        suspended=False,
+        body=dict,
+        limit="voice_moderation",
+    )
     async def disconnect(self, request: Request[dict[str, object]]) -> Response:
         path = request.path
         await self.moderate.disconnect(request.requester, path["room_id"], path["user_id"])
         return {}
 
-    @endpoint("POST", f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/move", suspended=False, body=MoveBody)
+    @endpoint(
+        "POST",
+        f"{ROOT}/rooms/{{room_id}}/voice/{{user_id}}/move",
+        suspended=False,
+        body=MoveBody,
+        limit="voice_moderation",
+    )
     async def move(self, request: Request[MoveBody]) -> Response:
         path = request.path
         await self.moderate.move(request.requester, path["room_id"], path["user_id"], request.body.to)
