@@ -165,13 +165,16 @@ class BucketRateLimiter:
         if requester is None:
             self.count(limit, network_of(address))
         elif not self.exemptions.includes(requester):
-            self.count(limit, requester.user_id)
+            rate = self._rate_of(limit, requester.user_id)
+            if rate is not None:
+                self._count(limit, requester.user_id, rate)
 
     def count(self, limit: str, key: str) -> None:
-        """Count one of class `limit` for any `key`. Raises LimitExceeded; KeyError for an unknown class."""
-        rate = self._rate_of(limit, key)
-        if rate is None:
-            return
+        """Count one of class `limit` for any `key`, whoever asks. Raises LimitExceeded; KeyError for an unknown class."""
+        # Not the user's own rate: who may send as he likes is guessed at, and invited, no more often than others.
+        self._count(limit, key, self.rates[limit])
+
+    def _count(self, limit: str, key: str, rate: Rate) -> None:
         now_ms = self.clock.now_ms()
         full_again_ms = self._after_one_more(limit, key, rate, now_ms)
         bucket = (limit, key)
@@ -183,9 +186,7 @@ class BucketRateLimiter:
 
     def check_left(self, limit: str, key: str) -> None:
         """Count nothing, but raise LimitExceeded where the next `count` would."""
-        rate = self._rate_of(limit, key)
-        if rate is not None:
-            self._after_one_more(limit, key, rate, self.clock.now_ms())
+        self._after_one_more(limit, key, self.rates[limit], self.clock.now_ms())
 
     def take_spent(self) -> dict[Bucket, float]:
         """What was taken since the last call, in milliseconds of each bucket's own time."""
@@ -196,10 +197,10 @@ class BucketRateLimiter:
         """All processes together have brought a bucket so far; what was taken here meanwhile comes on top."""
         self._full_again_ms[bucket] = self.clock.now_ms() + until_full_ms + self._spent_ms.get(bucket, 0.0)
 
-    def _rate_of(self, limit: str, key: str) -> Rate | None:
-        """None: there is no limit."""
-        if key in self.own_rates:
-            own = self.own_rates[key]
+    def _rate_of(self, limit: str, user_id: str) -> Rate | None:
+        """For what a user asks; None: there is no limit."""
+        if user_id in self.own_rates:
+            own = self.own_rates[user_id]
             if own is None or limit == OWN_RATE_LIMIT:
                 return own
         return self.rates[limit]

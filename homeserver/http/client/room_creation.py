@@ -66,7 +66,7 @@ class RoomCreationEndpoints:
     async def create_room(self, request: Request[CreateRoomBody]) -> Response:
         invitees = _invitees(request.body.invite_3pid or ())
         for _ in request.body.invite or ():
-            self.limiter.count("room_create_invite", request.requester.user_id)
+            self.limiter.check("room_create_invite", request.requester, request.remote_address)
         for _ in invitees:
             self.limiter.check("identity_server", request.requester, request.remote_address)
         room_id = await self.create(request.requester, self._wishes(request.body))

@@ -45,9 +45,19 @@ def test_a_rate_of_ones_own_is_for_sending_and_none_for_everything(clock: FakeCl
         with pytest.raises(LimitExceeded):
             limiter.check(limit, ALICE, "")
     limiter.own_rates["@alice:test"] = None
-    for _ in range(9):
-        limiter.count("login", "@alice:test")
-        limiter.check_left("login", "@alice:test")
+    asks(limiter, *[ALICE] * 9)
+    limiter.check("login", ALICE, "")
+
+
+def test_who_may_send_without_a_limit_is_guessed_at_no_more_often(clock: FakeClock) -> None:
+    limiter = BucketRateLimiter(clock)
+    limiter.own_rates["@alice:test"] = None
+    for _ in range(limiter.rates["password_guess"].burst):
+        limiter.check_left("password_guess", "@alice:test")
+        limiter.count("password_guess", "@alice:test")
+    for guess in (limiter.count, limiter.check_left):
+        with pytest.raises(LimitExceeded):
+            guess("password_guess", "@alice:test")
 
 
 @pytest.fixture
