@@ -87,18 +87,29 @@ class OrderDeletion:
             raise InvalidParam("This server does not know the room")
         if room_id in self.blocked.closing:
             raise Unknown("The room is being deleted already")
+        if number is not None:
+            # Before anything is awaited: of two orders at once the second is refused.
+            self.blocked.closing.add(room_id)
+        try:
+            task = await self._write_down(requester, room_id, wish, is_here=number is not None)
+        except BaseException:
+            self.blocked.closing.discard(room_id)
+            raise
+        if wish.block:
+            self.blocked.follow(requester.user_id, room_id, True)
+        if task is not None:
+            self.tasks.start(task)
+        return task
+
+    async def _write_down(
+        self, requester: Requester, room_id: str, wish: DeletionWish, *, is_here: bool
+    ) -> LongTask | None:
         async with self.database.transaction() as tx:
             if wish.block:
                 await self.blocked.block(tx, requester, room_id)
             details = {key: value for key, value in wish.as_json().items() if key != "message"}
             await self.audit.record(tx, requester, "room.delete", room_id, details)
-            task = None if number is None else await self.tasks.order(tx, requester, KIND, room_id, wish.as_json())
-        if wish.block:
-            self.blocked.follow(requester.user_id, room_id, True)
-        if task is not None:
-            self.blocked.closing.add(room_id)
-            self.tasks.start(task)
-        return task
+            return await self.tasks.order(tx, requester, KIND, room_id, wish.as_json()) if is_here else None
 
     async def _check(self, wish: DeletionWish) -> None:
         if len(wish.room_name or "") > MAX_NAME or len(wish.message or "") > MAX_MESSAGE:

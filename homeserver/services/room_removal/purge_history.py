@@ -1,4 +1,6 @@
-"""Messages older than an event or a time leave this server. State stays: what came later is understood by it."""
+"""What is older than an event or a time leaves the timeline. Messages are deleted; state stays outside of it: what came later
+is understood by it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from homeserver.services.long_tasks.long_tasks import LongTasks
 from homeserver.services.long_tasks.step import AGAIN, DONE, Step
 from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.room_cache import HIGHEST_POSITION, RoomCache
-from homeserver.services.rooms.timeline_event import TimelineEvent
+from homeserver.services.rooms.timeline_event import OUTLIER, TimelineEvent
 from homeserver.storage.room_purge import RoomPurge
 
 if TYPE_CHECKING:
@@ -38,9 +40,10 @@ class OrderPurge:
     async def __call__(
         self, requester: Requester, room_id: str, event_id: str | None, ts: int | None, *, local_too: bool
     ) -> LongTask:
-        """Everything before the event, or before the last one that is older than `ts`.
+        """Everything before the event, or before the first one that is not older than `ts`.
 
-        `local_too`: messages of users of this server, too, of which there may be no other copy.
+        `local_too`: messages of users of this server are deleted, too. Without it they stay in the database, where nobody
+        reads them: there may be no other copy.
         Raises NotFound, InvalidParam, LimitExceeded.
         """
         room = await self.cache.get(room_id)
@@ -62,7 +65,7 @@ class OrderPurge:
             return int(records[0]["position"])
         if ts is None:
             raise InvalidParam("Up to which event, or which time?")
-        position = await self.purge.last_before(self.database, room.room_nid, ts)
+        position = await self.purge.first_not_older(self.database, room.room_nid, ts)
         if position is None:
             raise NotFound("There is nothing that old in this room")
         return position
@@ -83,13 +86,18 @@ class PurgeHistory:
             return DONE
         after, before = task.progress.get("after", -HIGHEST_POSITION), task.wish["before"]
         local_too = task.wish["delete_local_events"]
-        end = await self.purge.purge(self.database, number, after, before, local_too=local_too)
-        self._drop(task.target)
-        if end is None:
+        if not task.progress.get("timeline_done"):
+            end = await self.purge.purge(self.database, number, after, before, OUTLIER, local_too=local_too)
+            self._drop(task.target)
+            if end is not None:
+                task.progress["after"] = end
+                return AGAIN
             self.recent.forget_up_to(before)
-            return DONE
+            task.progress.update(timeline_done=True, after=-HIGHEST_POSITION)
+            return AGAIN if local_too else DONE
+        end = await self.purge.purge_aside(self.database, number, after, before, OUTLIER)
         task.progress["after"] = end
-        return AGAIN
+        return DONE if end is None else AGAIN
 
     def _drop(self, room_id: str) -> None:
         """What is gone is not to be shown from memory."""

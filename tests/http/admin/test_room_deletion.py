@@ -210,6 +210,17 @@ async def test_each_step_may_be_done_twice(server: Server, ada: Client) -> None:
     assert set(left) == {"events", "memberships", "state_changes"}
 
 
+async def test_of_two_orders_at_once_one_is_done(server: Server, ada: Client) -> None:
+    room_id = await ada.create_room()
+    orders = [ada.raw("DELETE", f"{V2}/rooms/{room_id}", data=b"{}") for _ in range(5)]
+    answers = await asyncio.gather(*orders)
+    await settled(server)
+    assert sorted(answer.status for answer in answers)[0] == 200
+    results = (await ada.get(f"{V2}/rooms/{room_id}/delete_status"))["results"]
+    assert len(results) == [answer.status for answer in answers].count(200)
+    assert all(result["status"] == "complete" for result in results)
+
+
 async def test_an_unknown_room_is_only_blocked(server: Server, ada: Client) -> None:
     room_id = "!evil:elsewhere.example"
     await ada.delete(f"{V1}/rooms/{room_id}", {}, expect=(400, "M_INVALID_PARAM"))
@@ -256,17 +267,19 @@ async def test_old_messages_go_and_state_stays(server: Server, ada: Client) -> N
     await settled(server)
     assert await ada.get(f"{V1}/purge_history_status/{purge_id}") == {"status": "complete"}
     found = [event["event_id"] for event in (await alice.messages(room_id, limit=100))["chunk"]]
-    assert found[:2] == [last, kept]
-    assert not set(old) & set(found)
+    assert found == [last, kept]
     await alice.get(("rooms", room_id, "event", old[0]), expect=404)
     fresh = await (await alice.login()).sync()
-    assert set(old).isdisjoint(fresh.event_ids(room_id))
+    assert fresh.event_ids(room_id) == [kept, last]
+    assert {"m.room.create", "m.room.member", "m.room.name", "m.room.topic"} <= {
+        event["type"] for event in fresh.room(room_id)["state"]["events"]
+    }
     assert (await alice.state(room_id, "m.room.name"))["name"] == "Tea"
     assert (await alice.state(room_id, "m.room.topic"))["topic"] == "leaves"
     await alice.send(room_id, "and on it goes")
 
 
-async def test_the_last_message_and_those_of_our_users_stay_where_nothing_else_is_said(
+async def test_the_last_message_stays_and_those_of_our_users_are_kept_where_nothing_else_is_said(
     server: Server, ada: Client
 ) -> None:
     alice = await server.register("alice")
@@ -274,13 +287,36 @@ async def test_the_last_message_and_those_of_our_users_stay_where_nothing_else_i
     first, last = await alice.send(room_id, "first"), await alice.send(room_id, "last")
     server.clock.advance(hours=1)
     now = server.clock.now_ms()
-    await ada.post(f"{V1}/purge_history/{room_id}", {"purge_up_to_ts": now})
-    await settled(server)
-    await alice.get(("rooms", room_id, "event", first))
+    database = server.application.base.database
+    for local_too, stored in ((False, 1), (True, 0)):
+        wish = {"purge_up_to_ts": now, "delete_local_events": local_too}
+        await ada.post(f"{V1}/purge_history/{room_id}", wish)
+        await settled(server)
+        await alice.get(("rooms", room_id, "event", first), expect=404)
+        assert await database.fetchval("SELECT count(*) FROM events WHERE event_id = $1", first) == stored
+        await alice.get(("rooms", room_id, "event", last))
+
+
+async def test_everything_that_is_older_goes_and_mallorys_clock_moves_nothing(
+    server: Server, ada: Client, clock: FakeClock
+) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    await alice.send(room_id, "old")
+    clock.advance(hours=1)
+    now = clock.now_ms()
+    kept = [await alice.send(room_id, "new"), await alice.send(room_id, "newer")]
+    database = server.application.base.database
+    await database.execute("UPDATE events SET origin_server_ts = 0 WHERE event_id = $1", kept[1])
     await ada.post(f"{V1}/purge_history/{room_id}", {"purge_up_to_ts": now, "delete_local_events": True})
     await settled(server)
-    await alice.get(("rooms", room_id, "event", first), expect=404)
-    await alice.get(("rooms", room_id, "event", last))
+    assert [event["event_id"] for event in (await alice.messages(room_id))["chunk"]] == kept[::-1]
+    # Whoever comes later learns who is in it, and may speak.
+    bob = await server.register("bob")
+    await alice.invite(room_id, bob.user_id)
+    await bob.join(room_id)
+    await bob.send(room_id, "hello")
+    assert set((await bob.get(("rooms", room_id, "joined_members")))["joined"]) == {alice.user_id, bob.user_id}
 
 
 @pytest.mark.parametrize(
