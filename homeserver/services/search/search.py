@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from homeserver.services.search.results import Hit, Results
 from homeserver.services.search.scope import FindScope, Scope
 from homeserver.services.search.showing import ShowHits, ShownHit
 from homeserver.services.search.terms import Term, parse_term
+from homeserver.services.search.turns import SearchTurns
 from homeserver.services.search.wishes import wish_for
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.search_entries import Found, SearchEntries, Wish
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 LOOK_AT_NEWEST: Final = 4_000
 """Entries that are looked at without the index: a word that is everywhere is found often enough among them."""
 TIME_LIMIT_MS: Final = 3_000
-AT_ONCE: Final = 3
-"""Searches; others wait, so that they do not take all connections."""
 
 CatchUp = Callable[[], Awaitable[None]]
 
@@ -65,13 +63,13 @@ class SearchMessages:
     ignored: IgnoredUsers
     catch_up: CatchUp
     stream: StreamPosition
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    turns: SearchTurns = field(default_factory=SearchTurns)
 
     async def __call__(self, reader: Requester, request: SearchRequest, token: str | None) -> SearchPage:
         """Raises InvalidParam for a token of another search, Unavailable where it takes too long."""
         term = parse_term(request.term)
         place = None if token is None else parse_place(token, request.identity, by_rank=request.by_rank)
-        async with self.turns:
+        async with self.turns.of(reader.user_id):
             await self.catch_up()
             up_to = self.stream.current if place is None else min(place.up_to, self.stream.current)
             room_id = place.group[1] if place is not None and place.group and place.group[0] == "room_id" else None
