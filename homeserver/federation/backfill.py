@@ -104,7 +104,8 @@ class Backfill:
     async def _fill(self, room: LiveRoom, high: int) -> bool:
         gap = next((gap for gap in room.gaps if gap.high == high), None)
         started = asyncio.get_running_loop().time()
-        for name in self.servers.likeliest(room) if gap is not None else ():
+        # Of what was purged nothing is missing.
+        for name in self.servers.likeliest(room) if gap is not None and gap.missing else ():
             assert gap is not None
             left = SECONDS - (asyncio.get_running_loop().time() - started)
             found = await self._ask(name, room, gap.missing, min(left, SECONDS_OF_A_SERVER))

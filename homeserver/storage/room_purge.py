@@ -6,6 +6,7 @@ never in: their clients, which may be away for weeks, have to be told that they 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -56,11 +57,20 @@ gone AS (DELETE FROM events e USING batch WHERE e.event_nid = batch.event_nid)
 SELECT count(*), max(place) FROM batch
 """
 
-OTHERS = ",\n".join(
-    f"g{number} AS (DELETE FROM {table} t USING batch WHERE t.{column} = batch.{of_event}"
-    + (" AND t.room_nid = $1)" if table != "forked_states" and table != "redacted_bodies" else ")")
-    for number, (table, column, of_event) in enumerate(BY_EVENT)
-)
+WITHOUT_ROOM: Final = frozenset({"forked_states", "redacted_bodies"})
+
+
+def _others(stays: Collection[str] = ()) -> str:
+    """What goes along with the events of a batch; of the tables `stays` only with those that are deleted."""
+    return ",\n".join(
+        f"g{number} AS (DELETE FROM {table} t USING batch WHERE t.{column} = batch.{of_event}"
+        + ("" if table in WITHOUT_ROOM else " AND t.room_nid = $1")
+        + (" AND batch.goes)" if table in stays else ")")
+        for number, (table, column, of_event) in enumerate(BY_EVENT)
+    )
+
+
+OTHERS = _others()
 
 # `$2`: a limit.
 EVENTS_OF_ROOM = EVENTS.format(
@@ -81,16 +91,50 @@ EVENTS_ASIDE = EVENTS.format(
     ) LIMIT $2""",
 )
 
-# A stretch of history, messages only: what is state is needed to understand what came later, and the tip to go on.
-# `$2` to `$3`: positions, exclusive; `$5`: the name of this server, whose users' events stay where not `$6`.
-PURGE = EVENTS.format(
-    others=OTHERS,
-    batch="""
-    SELECT e.event_nid, e.event_id, e.position, e.position AS place FROM (
+IS_OURS = "substring(e.sender FROM position(':' IN e.sender) + 1) = $5"
+
+# What is known about an event that only leaves the timeline stays true.
+STAYS_WITH_EVENT = frozenset({"redactions", "redacted_bodies"})
+
+# A stretch of history leaves the timeline, but for the tip, on which the room goes on. Messages are deleted; what is state is
+# needed to understand what came later, and stays as an event outside of the timeline (`$7`), as do events of users of this
+# server where not `$6`. `$2` to `$3`: positions, exclusive; `$5`: the name of this server.
+PURGE = f"""
+WITH batch AS (
+    SELECT e.event_nid, e.event_id, e.position, e.state_key IS NULL AND ($6 OR NOT {IS_OURS}) AS goes FROM (
         SELECT * FROM events WHERE room_nid = $1 AND position > $2 AND position < $3 ORDER BY position LIMIT $4
     ) e JOIN rooms r USING (room_nid)
-    WHERE e.state_key IS NULL AND NOT e.event_id = ANY(r.extremities)
-      AND ($6 OR substring(e.sender FROM position(':' IN e.sender) + 1) <> $5)""",
+    WHERE NOT e.event_id = ANY(r.extremities)
+),
+{_others(STAYS_WITH_EVENT)},
+aside AS (
+    UPDATE events e SET position = NULL, flags = e.flags | $7::smallint FROM batch
+    WHERE e.event_nid = batch.event_nid AND NOT batch.goes
+),
+gone AS (DELETE FROM events e USING batch WHERE e.event_nid = batch.event_nid AND batch.goes)
+SELECT count(*) FROM batch
+"""
+
+# Where the timeline begins now it has a hole, so that readers take the state there for what came before (decision 0017).
+MARK_HOLE = """
+WITH top AS (
+    SELECT position, type FROM events WHERE room_nid = $1 AND position IS NOT NULL ORDER BY position LIMIT 1
+), below AS (
+    DELETE FROM timeline_gaps g USING top WHERE g.room_nid = $1 AND g.high < top.position
+)
+INSERT INTO timeline_gaps (room_nid, low, high, missing)
+SELECT $1, position - 1, position, '{}' FROM top WHERE type <> 'm.room.create'
+ON CONFLICT DO NOTHING
+"""
+
+# Messages of our users that an earlier purge took out of the timeline. Their numbers are the positions that they had.
+PURGE_ASIDE = EVENTS.format(
+    others=OTHERS,
+    batch=f"""
+    SELECT e.event_nid, e.event_id, e.position, e.event_nid AS place FROM events e
+    WHERE e.room_nid = $1 AND e.position IS NULL AND e.event_nid > $2 AND e.event_nid < $3
+      AND e.state_key IS NULL AND e.flags & $6::smallint <> 0 AND {IS_OURS}
+    ORDER BY e.event_nid LIMIT $4""",
 )
 
 END_OF_STRETCH = """
@@ -104,9 +148,15 @@ DELETE FROM rooms r WHERE room_nid = $1 AND tip_version = 0
 AND NOT EXISTS (SELECT FROM memberships m WHERE m.room_nid = $1)
 """
 
-LAST_BEFORE = """
-SELECT position FROM events WHERE room_nid = $1 AND position IS NOT NULL AND origin_server_ts < $2
-ORDER BY position DESC LIMIT 1
+# By the clocks of many servers: where one of them is wrong, rather too little goes than too much.
+FIRST_NOT_OLDER = """
+SELECT o.position, n.position FROM (
+    SELECT position FROM events WHERE room_nid = $1 AND position IS NOT NULL AND origin_server_ts < $2
+    ORDER BY position DESC LIMIT 1
+) o LEFT JOIN (
+    SELECT position FROM events WHERE room_nid = $1 AND position IS NOT NULL AND origin_server_ts >= $2
+    ORDER BY position LIMIT 1
+) n ON true
 """
 
 ROOM_NUMBER = "SELECT room_nid FROM rooms WHERE room_id = $1"
@@ -165,19 +215,30 @@ class RoomPurge:
         return done != "DELETE 0"
 
     async def purge(
-        self, q: Queries, room_nid: int, after: int, before: int, *, local_too: bool
+        self, q: Queries, room_nid: int, after: int, before: int, outlier_flag: int, *, local_too: bool
     ) -> int | None:  # fmt: skip
-        """A stretch of messages between two positions; returns where to go on, None at the end. Two statements."""
+        """A stretch of history between two positions; returns where to go on, None at the end. Two statements."""
         end = await q.fetchval(END_OF_STRETCH, room_nid, after, before, EVENTS_AT_ONCE)
         if end is None:
             return None
-        await q.fetchval(PURGE, room_nid, after, before, EVENTS_AT_ONCE, self.server_name, local_too)
+        await q.fetchval(PURGE, room_nid, after, before, EVENTS_AT_ONCE, self.server_name, local_too, outlier_flag)
         return int(end)
 
-    async def last_before(self, q: Queries, room_nid: int, ts: int) -> int | None:
-        """The position of the last event with an earlier time."""
-        position = await q.fetchval(LAST_BEFORE, room_nid, ts)
-        return None if position is None else int(position)
+    async def mark_hole(self, q: Queries, room_nid: int) -> None:
+        """What was purged leaves a hole, into which nothing is fetched."""
+        await q.execute(MARK_HOLE, room_nid)
+
+    async def purge_aside(self, q: Queries, room_nid: int, after: int, before: int, outlier_flag: int) -> int | None:
+        """Messages of our users that were in this stretch and left the timeline before; otherwise as `purge`."""
+        row = await q.fetchrow(PURGE_ASIDE, room_nid, after, before, EVENTS_AT_ONCE, self.server_name, outlier_flag)
+        return None if row is None or row[1] is None else int(row[1])
+
+    async def first_not_older(self, q: Queries, room_nid: int, ts: int) -> int | None:
+        """The position up to which everything has an earlier time; None where nothing has."""
+        row = await q.fetchrow(FIRST_NOT_OLDER, room_nid, ts)
+        if row is None:
+            return None
+        return int(row[0]) + 1 if row[1] is None else int(row[1])
 
 
 STAGES: Final = len(BY_ROOM) + 2 + len(AFTER_EVENTS) + 1

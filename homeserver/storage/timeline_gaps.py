@@ -120,7 +120,9 @@ async def depths_at(q: Queries, room_nid: int, positions: Sequence[int]) -> dict
 
 
 class Gap(NamedTuple):
-    """Positions low < p < high are free for the past of the event at `high`, of whose prev_events `missing` are not here."""
+    """Positions low < p < high are free for the past of the event at `high`, of whose prev_events `missing` are not here;
+    nothing is missing of a past that was purged.
+    """
 
     low: int
     high: int

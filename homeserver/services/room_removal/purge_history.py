@@ -92,6 +92,8 @@ class PurgeHistory:
             if end is not None:
                 task.progress["after"] = end
                 return AGAIN
+            await self.purge.mark_hole(self.database, number)
+            self._drop(task.target)
             self.recent.forget_up_to(before)
             task.progress.update(timeline_done=True, after=-HIGHEST_POSITION)
             return AGAIN if local_too else DONE
