@@ -28,7 +28,7 @@ from homeserver.services.push.past_actions import INTERVAL_MS as FORGET_INTERVAL
 from homeserver.services.push.past_actions import PastActions
 from homeserver.services.push.progress import STORE_INTERVAL_MS, PushProgress
 from homeserver.services.push.pushers import Pushers
-from homeserver.services.push.reader_rooms import FindReaderRooms
+from homeserver.services.push.reader_rooms import FindNotifyingRooms, FindReaderRooms
 from homeserver.services.push.registry import PusherRegistry
 from homeserver.services.push.targets import Targets
 from homeserver.services.push.telling import Telling
@@ -122,7 +122,8 @@ def _build_notifications(
     past = PastActions(database, rows, base.clock, lambda: kernel.writer.position.current)
     base.life.on_start(past.load)
     base.life.every(FORGET_INTERVAL_MS, past.forget, "forget-push-actions")
-    rooms = FindReaderRooms(base.awake, unread.counter.loudness, readers.ignored)
+    notifying = FindNotifyingRooms(base.awake, readers.invite_filters)
+    rooms = FindReaderRooms(notifying, unread.counter.loudness, readers.ignored)
     return Notifications(
         database, rows, rooms, unread.counter.loudness, unread.rulesets, unread.own_reads, visibility, past, base.clock
     )

@@ -15,10 +15,12 @@ from homeserver.services.mail.letters import Letters
 from homeserver.services.push.mailboxes import VerifiedMailboxes
 from homeserver.services.push.past_actions import PastActions
 from homeserver.services.push.pushers import Pushers
+from homeserver.services.push.reader_rooms import FindNotifyingRooms
 from homeserver.services.push_mail.digest import MakeDigest
 from homeserver.services.push_mail.due import DueReaders
 from homeserver.services.push_mail.mailing import INTERVAL_MS, MailUnread
 from homeserver.services.push_mail.unsubscribing import Unsubscribing
+from homeserver.services.standing.standings import Standings
 from homeserver.storage.mailed_rooms import MailedRoomRows
 from homeserver.storage.notifications import NotificationRows
 from homeserver.storage.users import Users
@@ -43,13 +45,14 @@ def build_push_mail(
         mailboxes = VerifiedMailboxes(base.database, Users())
         pushers.mailboxes = mailboxes
         accounts.threepids.addresses.on_removed.append(pushers.address_removed)
-        _mail(base, readers, pushers, past, letters, unsubscribing, mailboxes)
+        _mail(base, readers, accounts.standings, pushers, past, letters, unsubscribing, mailboxes)
     return list(endpoints_of(UnsubscribeEndpoints(unsubscribing)))
 
 
 def _mail(
     base: Foundation,
     readers: ReaderServices,
+    standings: Standings,
     pushers: Pushers,
     past: PastActions,
     letters: Letters,
@@ -59,10 +62,10 @@ def _mail(
     database, rows, clock, unread = base.database, MailedRoomRows(), base.clock, readers.unread
     due = DueReaders(database, rows, pushers.registry, clock)
     digest = MakeDigest(
-        database, NotificationRows(), rows, base.awake, unread.rulesets, unread.counter.loudness, readers.ignored,
-        unread.own_reads, past, clock,
+        database, NotificationRows(), rows, FindNotifyingRooms(base.awake, readers.invite_filters), unread.rulesets,
+        unread.counter.loudness, readers.ignored, unread.own_reads, past, clock,
     )  # fmt: skip
-    mailing = MailUnread(database, rows, pushers, mailboxes, due, digest, letters, unsubscribing, clock)
+    mailing = MailUnread(database, rows, pushers, mailboxes, due, digest, letters, unsubscribing, standings, clock)
     base.announcer.on_events(due.events)
     base.announcer.on_outside(due.outside)
     base.life.on_started(due.begin)

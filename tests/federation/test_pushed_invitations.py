@@ -72,3 +72,14 @@ async def test_whoever_wants_no_invitations_or_ignores_mallory_is_left_alone(
     await invite(mallory, alpha, invitation(loud, alice.user_id), shown(loud))
     assert (await gateway.next())["room_id"] == loud.room_id
     assert gateway.unread == 0
+
+
+async def test_an_unseen_invitation_from_elsewhere_is_not_listed(
+    alpha: Home, mallory: ForeignServer, alice: Client
+) -> None:
+    room = lair(mallory)
+    await invite(mallory, alpha, invitation(room, alice.user_id), shown(room))
+    assert len((await alice.get("notifications"))["notifications"]) == 1
+    wanted = {"ignored_users": [MALLORY]}
+    await alice.put(("user", alice.user_id, "account_data", "org.matrix.msc4155.invite_permission_config"), wanted)
+    assert (await alice.get("notifications"))["notifications"] == []

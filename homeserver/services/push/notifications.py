@@ -110,7 +110,8 @@ class Notifications:
             membership = _membership_then(perspectives.get(event.room_id), event, requester.user_id)
             kind = kinds.get(event.room_id)
             action = _action(rules, kind, event, requester.user_id, highlight=record["highlight"])
-            if membership in ("join", "invite") and action.notify:
+            # Of rooms outside all invitations are found, also those that he does not see.
+            if event.room_id in places and membership in ("join", "invite") and action.notify:
                 body = render_event(event, reader=requester, now_ms=now_ms, room_id=None, membership=membership)
                 shown.append(Notified(event.room_id, body, action.actions, record["read"], event.origin_server_ts))
         return shown

@@ -14,9 +14,9 @@ from homeserver.storage.mailed_rooms import MailedRoom
 
 if TYPE_CHECKING:
     from homeserver.services.account_data.ignored import IgnoredUsers
-    from homeserver.services.awake import AwakeUsers
     from homeserver.services.clock import Clock
     from homeserver.services.push.past_actions import PastActions
+    from homeserver.services.push.reader_rooms import FindNotifyingRooms
     from homeserver.services.push_rules.rulesets import Rulesets
     from homeserver.services.rooms.timeline_event import TimelineEvent
     from homeserver.services.unread.loudness import Loudness
@@ -57,7 +57,7 @@ class MakeDigest:
     queries: Queries
     notifications: NotificationRows
     mailed: MailedRoomRows
-    awake: AwakeUsers
+    rooms: FindNotifyingRooms
     rulesets: Rulesets
     loudness: Loudness
     ignored: IgnoredUsers
@@ -69,8 +69,7 @@ class MakeDigest:
     async def __call__(self, pusher: Pusher) -> Digest:
         """Of the pusher's user."""
         user_id = pusher.user_id
-        memberships = await self.awake.memberships(user_id)
-        rooms = {room_id: each for room_id, each in memberships.items() if each.membership in ("join", "invite")}
+        rooms = await self.rooms.of_user(user_id)
         await self.own_reads.flush_user(user_id)
         mailed = await self.mailed.of_pusher(self.queries, pusher.pusher_nid, user_id)
         unread = await self._unread(user_id, rooms, mailed, pusher.behind or 0)
@@ -124,7 +123,7 @@ class MakeDigest:
         later: list[int] = []
         for room_id, events in unread.items():
             before = mailed.get(rooms[room_id].room_nid)
-            due_ms = _due_ms(events, before)
+            due_ms = _due_ms(events, before, now_ms)
             if due_ms > now_ms:
                 later.append(due_ms)
             else:
@@ -133,9 +132,11 @@ class MakeDigest:
         return Digest(ready, min(later, default=None))
 
 
-def _due_ms(events: Sequence[TimelineEvent], before: MailedRoom | None) -> int:
+def _due_ms(events: Sequence[TimelineEvent], before: MailedRoom | None, now_ms: int) -> int:
     """Ten minutes after the first of them, and not while the room is silent after an earlier mail that was not looked at."""
-    due_ms = events[0].origin_server_ts + DELAY_MS
+    sent_ms = events[0].origin_server_ts
+    # Its server has said when it was sent: a time to come would keep all that follows in the room from ever being told.
+    due_ms = sent_ms + DELAY_MS if sent_ms <= now_ms else now_ms
     return due_ms if before is None or before.read else max(due_ms, before.mailed_ms + before.pause_ms)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from homeserver.services.push_mail.digest import Digest, MakeDigest
     from homeserver.services.push_mail.due import DueReaders
     from homeserver.services.push_mail.unsubscribing import Unsubscribing
+    from homeserver.services.standing.standings import Standings
     from homeserver.storage.database import Queries
     from homeserver.storage.mailed_rooms import MailedRoomRows
     from homeserver.storage.pushers import Pusher
@@ -41,11 +42,14 @@ class MailUnread:
     digest: MakeDigest
     letters: Letters
     unsubscribing: Unsubscribing
+    standings: Standings
     clock: Clock
 
     async def look(self) -> None:
         """Called every INTERVAL_MS."""
         for user_id in await self.due.take(MAX_USERS_AT_ONCE):
+            if self.standings.is_locked(user_id):
+                continue
             for pusher in self.pushers.registry.enabled_of(user_id, EMAIL):
                 try:
                     await self._look_at(pusher)

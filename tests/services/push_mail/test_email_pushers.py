@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
+from homeserver.services.requester import on_behalf_of
 from tests.cast import Client, Server
 from tests.homeserver import server_settings
 from tests.mail import MailServer, mail_server
@@ -225,3 +226,43 @@ async def test_made_up_links(server: Server, mail: MailServer) -> None:
             assert answer.status in (200, 403)
     # None of them ended anything.
     assert len(server.application.push.pushers.registry.mailed) == 1
+
+
+async def test_nobody_writes_to_alice_by_invitations_that_she_does_not_see(server: Server, mail: MailServer) -> None:
+    alice, bob, _ = await _two(server)
+    mallory = await server.register("mallory")
+    wanted = {"ignored_users": [mallory.user_id]}
+    await alice.put(("user", alice.user_id, "account_data", "org.matrix.msc4155.invite_permission_config"), wanted)
+    await mallory.create_room(name="Cheap pills", invite=[alice.user_id])
+    await bob.create_room(name="Garden", invite=[alice.user_id])
+    await _pass(server, 11)
+    received = await mail.next()
+    assert received.subject == "Unread messages in Garden"
+    assert "pills" not in received.text + received.html
+    listed = (await alice.get("notifications"))["notifications"]
+    assert [each["event"]["sender"] for each in listed if each["event"]["type"] == "m.room.member"] == [bob.user_id]
+
+
+async def test_nothing_is_written_to_the_locked(server: Server, mail: MailServer) -> None:
+    alice, bob, room_id = await _two(server)
+    standings, ada = server.application.accounts.standings, on_behalf_of("@ada:test")
+    await standings.set_locked(ada, alice.user_id, True)
+    await bob.send(room_id, "secret")
+    await _pass(server, 12)
+    assert mail.unread == 0
+    await standings.set_locked(ada, alice.user_id, False)
+    await bob.send(room_id, "welcome back")
+    await _pass(server, 12)
+    assert "welcome back" in (await mail.next()).text
+
+
+async def test_a_time_to_come_keeps_no_mail_back(server: Server, mail: MailServer) -> None:
+    """Mallory's server says when her message was sent."""
+    _, bob, room_id = await _two(server)
+    event_id = await bob.send(room_id, "from the year 3000")
+    await server.application.base.database.execute(
+        "UPDATE events SET origin_server_ts = 32503680000000 WHERE event_id = $1", event_id
+    )
+    await bob.send(room_id, "dinner is ready")
+    await _pass(server, 12)
+    assert "dinner is ready" in (await mail.next()).text
