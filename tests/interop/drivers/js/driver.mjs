@@ -5,6 +5,7 @@ import { decodeRecoveryKey } from "matrix-js-sdk/lib/crypto-api/index.js";
 
 import { decryptAttachment, encryptAttachment } from "./attachments.mjs";
 import { everyday } from "./everyday.mjs";
+import { finding } from "./finding.mjs";
 import { Inbox, run, until } from "./lines.mjs";
 import { Network } from "./network.mjs";
 import { proposals, slidingSync } from "./proposals.mjs";
@@ -54,7 +55,7 @@ class JsDriver {
         };
         const asElement = { timelineSupport: true, fetchFn: this.#network.fetch };
         this.#client = sdk.createClient({ baseUrl, userId, deviceId, accessToken, cryptoCallbacks, ...asElement });
-        Object.assign(this, screens(this.#client), everyday(this.#client), proposals(this.#client));
+        Object.assign(this, screens(this.#client), everyday(this.#client), proposals(this.#client), finding(this.#client));
         await this.#client.initRustCrypto({ useIndexedDB: false });
         this.#verification = new Verification(this.#client);
         this.#listen();
