@@ -19,12 +19,21 @@ data, enabled, set_ms, behind"""
 ALL = f"SELECT {COLUMNS} FROM pushers"
 
 # $13: whether others may have the same app and key. $14: how many one user has; those that were set longest ago go.
+# $16: the device that asks, 0 for none. One that is logged out at this moment must leave nothing behind: the lock waits for
+# that, or that for it.
 SET = """
-WITH elsewhere AS (
-    DELETE FROM pushers WHERE NOT $13 AND app_id = $2 AND pushkey = $3 AND user_id <> $1 RETURNING pusher_nid
+WITH device AS (
+    SELECT FROM devices WHERE device_nid = $16 FOR KEY SHARE
+),
+allowed AS (
+    SELECT WHERE $16 = 0 OR EXISTS (SELECT FROM device)
+),
+elsewhere AS (
+    DELETE FROM pushers WHERE NOT $13 AND app_id = $2 AND pushkey = $3 AND user_id <> $1 AND EXISTS (SELECT FROM allowed)
+    RETURNING pusher_nid
 ),
 too_many AS (
-    DELETE FROM pushers WHERE pusher_nid IN (
+    DELETE FROM pushers WHERE EXISTS (SELECT FROM allowed) AND pusher_nid IN (
         SELECT pusher_nid FROM pushers WHERE user_id = $1 AND (app_id, pushkey) <> ($2, $3)
         ORDER BY set_ms DESC, pusher_nid DESC OFFSET $14::integer - 1
     )
@@ -33,7 +42,7 @@ too_many AS (
 stored AS (
     INSERT INTO pushers AS p (user_id, app_id, pushkey, kind, device_id, app_display_name, device_display_name, profile_tag,
                               lang, data, enabled, set_ms, behind)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $15)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $15 FROM allowed
     ON CONFLICT (user_id, app_id, pushkey) DO UPDATE
     SET kind = excluded.kind, device_id = excluded.device_id, app_display_name = excluded.app_display_name,
         device_display_name = excluded.device_display_name, profile_tag = excluded.profile_tag, lang = excluded.lang,
@@ -113,10 +122,12 @@ class PusherRows:
         """Everybody's."""
         return [_pusher(row) for row in await q.fetch(ALL)]
 
-    async def set(self, q: Queries, new: Pusher, *, append: bool, maximum: int) -> tuple[Pusher, list[int]]:
+    async def set(
+        self, q: Queries, new: Pusher, device_nid: int, *, append: bool, maximum: int
+    ) -> tuple[Pusher, list[int]] | None:
         """It as it is stored, and the numbers of those that go for it: of other users unless `append`, and beyond `maximum`.
 
-        One that was there keeps its number, and how far it was.
+        One that was there keeps its number, and how far it was. None where the device that asks is gone; 0: it is none.
         """
         row = await q.fetchrow(
             SET,
@@ -135,9 +146,10 @@ class PusherRows:
             append,
             maximum,
             new.behind,
+            device_nid,
         )
         assert row is not None
-        return replace(new, pusher_nid=row[0], behind=row[1]), row[2]
+        return (replace(new, pusher_nid=row[0], behind=row[1]), row[2]) if row[0] is not None else None
 
     async def delete(self, q: Queries, pusher_nids: Collection[int]) -> None:
         """These."""

@@ -54,7 +54,9 @@ class Pushers:
     _setting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def set(self, requester: Requester, kind: str, app_id: str, pushkey: str, body: PusherBody) -> None:
-        """Make a pusher, or change the one of that name. Raises InvalidParam, MissingParam."""
+        """Make a pusher, or change the one of that name. Raises InvalidParam, MissingParam; UnknownToken for a device that
+        was logged out meanwhile.
+        """
         check_kind(kind)
         check_key(app_id, pushkey)
         checked = check_body(body)
@@ -81,10 +83,13 @@ class Pushers:
         )
         # One after the other: the same key of two users at once must not stay with both.
         async with self._setting:
-            await self._store(new, append=body.append)
+            await self._store(new, requester.device_nid, append=body.append)
 
-    async def _store(self, new: Pusher, *, append: bool) -> None:
-        stored, gone = await self.rows.set(self.queries, new, append=append, maximum=MAX_PUSHERS_OF_USER)
+    async def _store(self, new: Pusher, device_nid: int, *, append: bool) -> None:
+        found = await self.rows.set(self.queries, new, device_nid, append=append, maximum=MAX_PUSHERS_OF_USER)
+        if found is None:
+            raise errors.UnknownToken
+        stored, gone = found
         self.registry.remove(gone)
         self.registry.put(stored)
 
@@ -119,7 +124,9 @@ class Pushers:
 
     async def devices_deleted(self, user_id: str, device_ids: Sequence[str]) -> None:
         """What these devices had set goes with them."""
-        await self.remove([each for each in self.registry.of_user(user_id) if each.device_id in device_ids])
+        # Also what is being set at this moment.
+        async with self._setting:
+            await self.remove([each for each in self.registry.of_user(user_id) if each.device_id in device_ids])
 
     async def user_deactivated(self, user_id: str, erase: bool) -> None:
         """Nobody is left to be notified."""
