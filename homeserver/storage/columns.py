@@ -18,6 +18,12 @@ RELATED_BIT = """CASE WHEN EXISTS (
 """The bit of `events.flags` that relations set (migration 0024), for an event that may come after what relates to it."""
 
 
+MEMBERSHIP_IN = r"replace(convert_from({0}, 'UTF8'), '\u0000', '\ufffd')::json #>> '{{content,membership}}'"
+"""The membership of the event whose body {0} is. Anybody may write NUL characters into what he says, with which PostgreSQL
+would read nothing of it at all.
+"""
+
+
 @dataclass(slots=True)
 class Columns:
     """Rows of `width` values each."""

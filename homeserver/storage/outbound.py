@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from homeserver.storage.columns import SERVER_OF
+from homeserver.storage.columns import MEMBERSHIP_IN, SERVER_OF
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -85,7 +85,7 @@ WITH RECURSIVE shared (room_nid) AS (
 ), spells AS (
     SELECT m.room_nid, c.position AS low,
            coalesce(lead(c.position) OVER (PARTITION BY m.room_nid, m.user_id ORDER BY c.position), $3) AS high,
-           convert_from(e.body, 'UTF8')::json #>> '{{content,membership}}' AS membership
+           {MEMBERSHIP_IN.format("e.body")} AS membership
     FROM rooms r
     JOIN memberships m ON {SERVER_OF.format("m.user_id")} = $1 AND m.room_nid = r.room_nid
     JOIN state_changes c ON c.room_nid = m.room_nid AND c.type = 'm.room.member' AND c.state_key = m.user_id

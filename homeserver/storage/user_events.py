@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.storage.columns import MEMBERSHIP_IN
 from homeserver.storage.events import COLUMNS
 
 if TYPE_CHECKING:
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 # Messages, and joins, which bear a name and a picture. `$3`: the flag of what is redacted already.
-_REDACTABLE = """
+_REDACTABLE = f"""
 e.sender = $2 AND e.flags & $3 = 0 AND (
     (e.state_key IS NULL AND e.type <> 'm.room.redaction')
     OR (e.type = 'm.room.member' AND e.state_key = e.sender
-        AND convert_from(e.body, 'UTF8')::json -> 'content' ->> 'membership' = 'join')
+        AND {MEMBERSHIP_IN.format("e.body")} = 'join')
 )
 """
 

@@ -57,6 +57,23 @@ async def test_who_was_only_invited_reads_nothing(alpha: Home, bobs: ForeignServ
     assert event_bodies(bobs) == ["open"]
 
 
+async def test_no_character_in_an_invitation_ends_what_is_told(alpha: Home, bobs: ForeignServer) -> None:
+    """PostgreSQL reads no JSON that has NUL characters in it; anybody may invite somebody with some."""
+    alice, open_room = await shared_room(alpha, bobs)
+    other_room = await alice.create_room()
+    invitation = member(CAROL, "invite", alice.user_id)
+    invitation.content["reason"] = "come\0in"
+    await stores(alpha.server, other_room, invitation)
+    come_back = goes_away(bobs)
+    await alice.send(open_room.room_id, "one")
+    await is_left_alone(alpha, bobs)
+    await alice.send(other_room, "among ourselves")
+    await alice.send(open_room.room_id, "two")
+    come_back()
+    await speaks(bobs, alpha)
+    await until(lambda: event_bodies(bobs) == ["one", "two"])
+
+
 async def test_who_joined_later_gets_what_came_later(alpha: Home, bobs: ForeignServer) -> None:
     alice, open_room = await shared_room(alpha, bobs)
     other_room = await alice.create_room()

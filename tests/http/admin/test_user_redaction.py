@@ -179,3 +179,24 @@ async def test_who_has_no_power_redacts_nothing(server: Server) -> None:
     await alice.post(f"{MSC4194}/rooms/{room_id}/redact/user/nonsense", {}, expect=400)
     await alice.post(path, {"reason": 5}, expect=400)
     await alice.post(path, {}, limit=0, expect=400)
+
+
+async def test_no_character_in_a_name_protects_mallory(server: Server, ada: Client) -> None:
+    """PostgreSQL reads no JSON that has NUL characters in it."""
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room_id = await alice.create_room(preset="public_chat")
+    await mallory.join(room_id)
+    for name in ("a\0b", "a\\u0000b", "a\\\0b"):
+        await mallory.set_state(
+            room_id, "m.room.member", {"membership": "join", "displayname": name}, mallory.user_id
+        )  # fmt: skip
+    await mallory.send(room_id, {"msgtype": "m.text", "body": "spam\0"})
+    path = f"{MSC4194}/rooms/{room_id}/redact/user/{mallory.user_id}"
+    answer = await alice.post(path, {}, expect=200)
+    # The messages and four joins.
+    assert answer == {"is_more_events": False, "redacted_events": {"total": 5, "soft_failed": 0}}
+    assert await what_is_said(alice, room_id, mallory) == []
+    await mallory.send(room_id, "more")
+    redact_id = (await ada.post(f"{USER}/{mallory.user_id}/redact", {"rooms": []}))["redact_id"]
+    await settled(server)
+    assert (await ada.get(f"{USER}/redact_status/{redact_id}")) == {"status": "complete", "failed_redactions": {}}
