@@ -144,8 +144,27 @@ async def test_a_gap_too_long_stays_one_and_its_state_is_asked_for(story: Story)
     assert all(not each.told for each in story.memory.arrived[0][1:])
 
 
+def refuses_missing_events(story: Story) -> None:
+    def refuse(asked: Asked) -> Any:
+        raise Refusal(403, "M_FORBIDDEN")
+
+    story.mallory.peer.serves("POST", f"{V1}/get_missing_events/{{room_id}}", refuse)
+
+
+async def test_who_sends_an_event_and_says_that_there_is_nothing_before_it_is_not_believed(story: Story) -> None:
+    path = f"{V1}/get_missing_events/{story.room.room_id}"
+    story.mallory.peer.says(path, {"events": []})
+    story.room.send(MALLORY, "withheld")
+    (verdict,) = await story.receive(story.room.send(MALLORY, "now"))
+    assert (verdict.outcome, story.asked("state_ids"), story.memory.arrived) == (Outcome.UNDECIDED, 0, [])
+    # What is built on it asks for it again, and is received with it once it is there.
+    del story.mallory.peer.answers[path]
+    assert outcomes(await story.receive(story.room.send(MALLORY, "later"))) == {Outcome.ACCEPTED}
+    assert len(story.memory.arrived[0]) == 3
+
+
 async def test_the_state_after_a_missing_state_event_has_that_event(story: Story) -> None:
-    story.mallory.peer.serves("POST", f"{V1}/get_missing_events/{{room_id}}", lambda asked: {"events": []})
+    refuses_missing_events(story)
     topic = story.room.set(MALLORY, "m.room.topic", {"topic": "missed"})
     await story.receive(story.room.send(MALLORY, "now"))
     (told,) = story.memory.arrived[0][0].told
@@ -153,7 +172,7 @@ async def test_the_state_after_a_missing_state_event_has_that_event(story: Story
 
 
 async def test_many_missing_state_events_come_in_one_request(story: Story) -> None:
-    story.mallory.peer.serves("POST", f"{V1}/get_missing_events/{{room_id}}", lambda asked: {"events": []})
+    refuses_missing_events(story)
     for number in range(60):
         story.room.set(MALLORY, "org.test", {}, str(number))
     assert outcomes(await story.receive(story.room.send(MALLORY, "now"))) == {Outcome.ACCEPTED}

@@ -27,11 +27,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Bridged:
-    """`events`: those that came and those between, by id. `known`: what is here of all that they name."""
+    """`events`: those that came and those between, by id. `known`: what is here of all that they name.
+
+    `withheld`: of what is missing, what events that came are built on themselves, and of which their server gave nothing.
+    """
 
     events: dict[str, Event]
     known: Known
     missing: list[str]
+    withheld: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,16 @@ class Gaps:
         """
         events, standings = dict(came), dict(known.standings)
         floor = await self.floor(room.room_nid)
+        withheld: frozenset[str] = frozenset()
         for _ in range(MAX_CALLS):
             missing = missing_prevs(events, Known(standings))
             if not missing or len(events) - len(came) >= MAX_EVENTS:
                 break
             latest = [each for each in ends(events, missing) if events[each].depth > floor][:MAX_NAMED]
-            found = await self._ask(origin, room, events, latest, floor) if latest else {}
+            given = await self._ask(origin, room, events, latest, floor) if latest else None
+            if given == []:
+                withheld = frozenset(prev for each in latest if each in came for prev in came[each].prev_event_ids)
+            found = {each.event_id: each for each in given or () if each.event_id not in events and each.depth >= floor}
             if not found:
                 break
             events |= found
@@ -63,20 +71,20 @@ class Gaps:
             for event_id in found:
                 if Known(standings).is_placed(event_id):
                     del events[event_id]
-        return Bridged(events, Known(standings), missing_prevs(events, Known(standings)))
+        missing = missing_prevs(events, Known(standings))
+        return Bridged(events, Known(standings), missing, withheld.intersection(missing))
 
     async def _ask(
         self, origin: str, room: LiveRoom, events: Collection[str], latest: Sequence[str], floor: int
-    ) -> dict[str, Event]:
-        """Nothing where the other server gives nothing: there is the state still, which is another question."""
+    ) -> list[Event] | None:
+        """None where the other server does not answer that: there is the state still, which is another question."""
         # Where several people talk, what came is woven into what is missing: only that is worth a place in the answer.
         in_hand = [each for each in events if each not in latest]
         try:
-            found = await self.remote.missing_events(
+            return await self.remote.missing_events(
                 origin, room.room_id, room.version,
                 earliest=[*room.tip.extremities, *in_hand], latest=latest, min_depth=floor,
             )  # fmt: skip
         except MatrixError as error:
             log.info("%s did not give what is missing in %s: %s", origin, room.room_id, error)
-            return {}
-        return {each.event_id: each for each in found if each.event_id not in events and each.depth >= floor}
+            return None

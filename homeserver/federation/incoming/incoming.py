@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from homeserver.federation.incoming.gaps import Bridged, Gaps
@@ -98,7 +98,9 @@ class Incoming:
         self, origin: str, room: LiveRoom, rest: Mapping[str, Event]
     ) -> tuple[Receivable, Mapping[str, ToldState]]:
         bridged = await self._bridge(origin, room, rest)
-        told = await self._told(origin, room, bridged.missing)
+        # Who sends an event has what it is built on, and no reason to say that there is nothing: else anybody could make an
+        # event the only one that a room goes on from, and then tell its state.
+        told = await self._told(origin, room, [each for each in bridged.missing if each not in bridged.withheld])
         bridged = await self._authorised(origin, room, bridged)
         return receivable(bridged.events, bridged.known, told), told
 
@@ -140,7 +142,7 @@ class Incoming:
         lacking = [each for each in bridged.events.values() if not wanted.isdisjoint(each.auth_event_ids)]
         await self.supplies.auth_events(origin, room, lacking)
         known = Known({**bridged.known.standings, **await self.standings(missing)})
-        return Bridged(bridged.events, known, bridged.missing)
+        return replace(bridged, known=known)
 
     async def _accept(
         self, room: LiveRoom, receivable: Receivable, told: Mapping[str, ToldState]
