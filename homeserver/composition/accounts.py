@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from config.settings import Settings
 from homeserver.composition.account_validity import build_account_validity
 from homeserver.composition.foundation import Foundation
-from homeserver.composition.identity import HOUR_MS, build_identity
+from homeserver.composition.identity import HOUR_MS, Identity, build_identity
 from homeserver.composition.identity_servers import IdentityServers
 from homeserver.composition.registration import build_registration
 from homeserver.composition.threepids import ThreepidServices, build_threepids
@@ -59,6 +59,7 @@ from homeserver.storage.profiles import ProfileRows
 class AccountServices:
     """What other groups need of accounts."""
 
+    identity: Identity
     authenticator: Authenticator
     devices: Devices
     new_accounts: NewAccounts
@@ -108,7 +109,8 @@ def build_accounts(
     accounts.on_deactivated.extend((identity.masquerades.user_deactivated, borrowed.user_deactivated))
     base.life.every(HOUR_MS, borrowed.tidy, "forget-expired-borrowed-tokens")
     accounts.on_deactivated.append(identity_servers.bindings.account_ended)
-    accounts.on_password_changed.append(threepids.notices.password_changed)
+    # Whoever changes his password may fear that somebody else was signed in, and took such tokens.
+    accounts.on_password_changed.extend((borrowed.end_of_admin, threepids.notices.password_changed))
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
     base.life.every(FINISH_INTERVAL_MS, accounts.finish_deactivations, "finish-deactivations")
@@ -138,6 +140,7 @@ def build_accounts(
     )
     validity = build_account_validity(base, settings, public_baseurl, identity, letters)
     return AccountServices(
+        identity=identity,
         authenticator=identity.authenticator,
         devices=identity.devices,
         new_accounts=registration.new_accounts,

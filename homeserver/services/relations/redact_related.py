@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.protocol.errors import BadJson, Forbidden, InvalidParam
+from homeserver.protocol.relations import MAX_REL_TYPE_BYTES
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.room_cache import RoomCache
+from homeserver.services.text_limits import is_storable
 from homeserver.storage.relations import Relations
 
 if TYPE_CHECKING:
@@ -74,4 +76,5 @@ def rel_types_of(content: Mapping[str, Any]) -> Collection[str]:
         raise BadJson(f"'{STABLE}' must be a list of relation types")
     if len(kinds) > MAX_KINDS:
         raise InvalidParam(f"'{STABLE}' may have {MAX_KINDS} entries at most")
-    return frozenset(kinds)
+    # No event relates in a way that cannot be stored.
+    return frozenset(kind for kind in kinds if is_storable(kind, MAX_REL_TYPE_BYTES))

@@ -18,6 +18,8 @@ from homeserver.services.search.request import GROUP_KEYS
 
 MAX_TOKEN_CHARACTERS: Final = 1_024
 MAX_POSITION: Final = 2**62
+MAX_RANK: Final = 1e6
+"""Far beyond what PostgreSQL ranks anything, and within its short floating point numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,11 @@ def parse_place(token: str, identity: str, *, by_rank: bool) -> SearchPlace:
     if len(parts) != 7 or parts[0] != identity:
         raise InvalidParam("'next_batch' is not a token of this search")
     _, up_to, position, rank, count, key, value = parts
-    is_number = all(type(each) is int and abs(each) < MAX_POSITION for each in (up_to, position, count or 0))
+    counts = [up_to, position] if count is None else [up_to, position, count]
+    is_number = all(type(each) is int and abs(each) < MAX_POSITION for each in counts)
     is_group = (key is None and value is None) or (key in GROUP_KEYS and isinstance(value, str))
-    if not is_number or not is_group or (type(rank) is float) != by_rank:
+    is_rank = type(rank) is float and abs(rank) <= MAX_RANK if by_rank else rank is None
+    if not is_number or not is_group or not is_rank:
         raise InvalidParam("'next_batch' is not a token of this search")
     return SearchPlace(up_to, position, rank, count, None if key is None else (key, value))
 

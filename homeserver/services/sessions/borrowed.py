@@ -1,7 +1,7 @@
 """Administrators act as somebody else: with a token, but without a device, so that the user sees no new one of his.
 
 Such a token carries no role, and opens nothing that asks for the user's password. It ends by logging out with it, with
-the administrator's `logout/all`, with his role, and with either account.
+the administrator's `logout/all`, with his password, with his role, and with either account.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class BorrowedSessions:
         self.authenticator.forget([token_hash])
 
     async def end_of_admin(self, admin_id: str) -> None:
-        """Log out everywhere."""
+        """Log out everywhere; also a hook of services/accounts for a new password."""
         with self.authenticator.revoking(admin_id):
             await self.rows.end_of_admin(self.database, admin_id)
         self.authenticator.forget_user(admin_id)

@@ -149,3 +149,17 @@ async def test_only_administrators_may(server: Server) -> None:
     await mallory.post(login_of(alice.user_id), expect=(403, "M_FORBIDDEN"))
     guess = Client(mallory.session, mallory.base_url, access_token="vcbt_guess")
     await guess.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+
+
+async def test_a_new_password_of_the_administrator_ends_it(server: Server, ada: Client) -> None:
+    """Ada finds out that Mallory was signed in as her. Who resets her password for her has the same effect."""
+    alice = await server.register("alice")
+    puppet = await acting_as(ada, alice)
+    await puppet.get("account/whoami")
+    await ada.post("account/password", {"new_password": "quite another phrase", "auth": ada.password_auth()})
+    await puppet.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+    puppet = await acting_as(ada, alice)
+    await server.application.accounts.new_accounts.create_account("eve", PASSWORD, admin=True)
+    eve = await server.anonymous().login("eve", PASSWORD)
+    await eve.post(f"/_synapse/admin/v1/reset_password/{ada.user_id}", {"new_password": "and one more phrase"})
+    await puppet.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))

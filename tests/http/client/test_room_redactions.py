@@ -269,3 +269,11 @@ async def test_kinds_to_redact_are_a_list_of_texts(server: Server, kinds: object
     body = {"with_rel_types": kinds}
     await alice.put(("rooms", room_id, "redact", said, "t"), body, expect=(400, "M_BAD_JSON"))
     assert (await alice.get(("rooms", room_id, "event", said)))["content"]["body"] == "mine"
+
+
+async def test_nothing_relates_by_what_cannot_be_stored(server: Server) -> None:
+    alice = await server.register("alice")
+    room_id = await alice.create_room()
+    said = await alice.send(room_id, "mine")
+    for key in ("with_rel_types", "org.matrix.msc3912.with_relations"):
+        await alice.put(("rooms", room_id, "redact", said, key), {key: ["m.thr\0ead", "x" * 10_000]})

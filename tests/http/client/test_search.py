@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from homeserver.services.search import search as searching
@@ -330,6 +332,11 @@ async def test_tokens_of_nothing_and_of_other_searches(server: Server) -> None:
     await search(alice, "kiwi", token=token, filter={"limit": 2})
     for bad in ("x", "", "W10", "bnVsbA", token[:-4], token + "AAAA", "A" * 2000, "%00", "ü", "e30", "WzEsMiwzXQ"):
         await search(alice, "kiwi", token=bad, expect=refused, **one)
+    identity, *_ = orjson.loads(urlsafe_b64decode(token + "=="))
+    for place in ((9, 9, 1e300, 1), (9, 9, -1e300, None), (9, 9, None, 1), (9, 9, 0.5, "3"), (9, 9, 0.5, {}), (9, 9, 0.5, ""),
+                  (9, 2**62, 0.5, 1), (9, True, 0.5, 1), (9, 9, 0.5, True)):  # fmt: skip
+        made_up = urlsafe_b64encode(orjson.dumps([identity, *place, None, None])).decode().rstrip("=")
+        await search(alice, "kiwi", token=made_up, expect=refused, **one)
 
 
 async def test_bad_input(server: Server) -> None:
