@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
-# An attempt that is not newer than the last one does nothing. A session that has expired begins anew, with a new id.
+# An attempt that is not newer than the last one does nothing. A session that has expired begins anew, with a new id. One that
+# is validated ends when it would have ended: another mail keeps no proof for later.
 BEGIN = """
 INSERT INTO threepid_sessions AS s
     (session_id, secret_hash, purpose, medium, address, send_attempt, token_hashes, next_link, expires_ms)
@@ -18,7 +19,9 @@ ON CONFLICT (secret_hash, medium, address, purpose) DO UPDATE SET
     validated_ms = CASE WHEN s.expires_ms > $10 THEN s.validated_ms END,
     token_hashes = CASE WHEN s.expires_ms > $10 THEN (excluded.token_hashes || s.token_hashes)[1:$11]
                         ELSE excluded.token_hashes END,
-    send_attempt = excluded.send_attempt, next_link = excluded.next_link, expires_ms = excluded.expires_ms
+    expires_ms = CASE WHEN s.validated_ms IS NOT NULL AND s.expires_ms > $10 THEN s.expires_ms
+                      ELSE excluded.expires_ms END,
+    send_attempt = excluded.send_attempt, next_link = excluded.next_link
     WHERE s.send_attempt < excluded.send_attempt OR s.expires_ms <= $10
 RETURNING session_id
 """

@@ -1,6 +1,7 @@
 """The page behind the link of a mail. What looks at links in mail opens it as browsers do: only its button confirms.
 
-Programs that do not ask for a page have no button to press: their GET confirms at once.
+Programs that do not ask for a page have no button to press: their GET confirms at once. Only a new password wants the
+button of everybody: anybody may have the mail sent, and whatever opens its link would give him the account.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ BUTTONS: Mapping[str, str] = {ADD: "Add the address", REGISTER: "Go on", RESET: 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmAddressEndpoints:
-    """The token is the only way in. `with_button` False: opening the page is enough, in browsers, too."""
+    """The token is the only way in. `with_button` False: opening the page is enough, in browsers, too, but for passwords."""
 
     proofs: Proofs
     server_name: str
@@ -45,12 +46,12 @@ class ConfirmAddressEndpoints:
     @endpoint("GET", LINK_PATH, auth=Auth.NONE, limit="login")
     async def show(self, request: Request[None]) -> Response:
         session_id, token = request.query.string("sid", ""), request.query.string("token", "")
-        if not self.with_button or not _shows_page(request):
-            return await self._confirm(session_id, token)
         try:
             link = await self.proofs.look_at(session_id, token)
         except errors.NotFound as error:
             return page(TITLE, message(error.message), error.status)
+        if link.purpose != RESET and not (self.with_button and _shows_page(request)):
+            return await self._confirm(session_id, token)
         return page(TITLE, self._form(link, session_id, token))
 
     @endpoint("POST", LINK_PATH, auth=Auth.NONE, limit="login", max_body_bytes=MAX_FORM_BYTES)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -15,7 +16,7 @@ from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import server_settings
 from tests.mail import MailServer, mail_server
-from tests.people_with_mail import ADDRESS, SECRET, add_address, ask, email_auth, press
+from tests.people_with_mail import ADDRESS, BROWSER, SECRET, add_address, ask, email_auth, press
 
 NEW = "a quite different password"
 
@@ -27,8 +28,13 @@ async def mail() -> AsyncIterator[MailServer]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, mail: MailServer) -> Settings:
-    return server_settings(tmp_path, email=mail.settings())
+def email(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return dict(getattr(request, "param", {}))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, mail: MailServer, email: dict[str, Any]) -> Settings:
+    return server_settings(tmp_path, email=mail.settings(**email))
 
 
 async def test_alice_gets_a_new_password_and_everybody_else_is_signed_out(server: Server, mail: MailServer) -> None:
@@ -64,6 +70,37 @@ async def test_devices_stay_if_alice_says_so_and_the_proof_is_used_once(server: 
         await nobody.post("account/password", body, expect=expect)
     await alice.get("account/whoami")
     await alice.login(password=NEW)
+
+
+@pytest.mark.parametrize("email", [{}, {"confirm_with_button": False}], indirect=True)
+@pytest.mark.parametrize("accept", [{}, {"Accept": "application/json"}, BROWSER], ids=["anything", "json", "browser"])
+async def test_mallory_asks_for_the_mail_and_what_looks_at_its_link_gives_him_nothing(
+    server: Server, mail: MailServer, accept: dict[str, str]
+) -> None:
+    alice, mallory = await server.register("alice"), server.anonymous()
+    rows = server.application.accounts.threepids.addresses.rows
+    assert await rows.add(server.application.base.database, "email", ADDRESS, alice.user_id, 1, 1)
+    sid = await ask(mallory, "account/password")
+    target = urlsplit((await mail.next(ADDRESS)).link)
+    opened = await server.anonymous().raw("GET", f"{target.path}?{target.query}", headers=accept, encoded=True)
+    assert b"<button>" in opened.body
+    session = (await mallory.post("account/password", {"new_password": NEW}, expect=401))["session"]
+    wanted = {"new_password": NEW, "auth": email_auth(session, sid)}
+    await mallory.post("account/password", wanted, expect=(401, "M_UNAUTHORIZED"))
+
+
+async def test_a_confirmation_cannot_be_kept_for_later(server: Server, mail: MailServer, clock: FakeClock) -> None:
+    """Mallory had Alice's mail open for a minute, and asks for more mail ever since."""
+    await add_address(await server.register("alice"), mail)
+    mallory = server.anonymous()
+    sid = await ask(mallory, "account/password")
+    await press(mallory, (await mail.next(ADDRESS)).link)
+    for attempt in range(2, 5):
+        clock.advance(minutes=25)
+        await ask(mallory, "account/password", attempt=attempt)
+    session = (await mallory.post("account/password", {"new_password": NEW}, expect=401))["session"]
+    wanted = {"new_password": NEW, "auth": email_auth(session, sid)}
+    await mallory.post("account/password", wanted, expect=(401, "M_UNAUTHORIZED"))
 
 
 async def test_one_request_is_enough_for_who_has_confirmed_already(server: Server, mail: MailServer) -> None:
