@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-
-from homeserver.http.client.event_json import json_list, limit_of, room_event_filter
+from homeserver.http.client.event_json import context_json, json_list, limit_of, messages_json, room_event_filter
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
@@ -48,28 +45,15 @@ class RoomReadingEndpoints:
             filter=event_filter,
         )
         page = await self.rooms.messages(request.requester, request.path["room_id"], wanted)
-        answer: dict[str, Any] = {"chunk": json_list(page.chunk), "start": page.start}
-        if page.end is not None:
-            answer["end"] = page.end
-        if page.state is not None:
-            answer["state"] = json_list(page.state)
-        return answer
+        return messages_json(page)
 
     @endpoint("GET", f"{ROOM}/context/{{event_id}}", auth=Auth.ADMIN, limit="administration")
     async def context(self, request: Request[None]) -> Response:
         path, event_filter = request.path, room_event_filter(request.query)
         limit = limit_of(request.query, event_filter)
-        context = await self.rooms.context(
-            request.requester, path["room_id"], path["event_id"], limit, event_filter
-        )  # fmt: skip
-        return {
-            "event": orjson.Fragment(context.event),
-            "events_before": json_list(context.before),
-            "events_after": json_list(context.after),
-            "state": json_list(context.state),
-            "start": context.start,
-            "end": context.end,
-        }
+        return context_json(
+            await self.rooms.context(request.requester, path["room_id"], path["event_id"], limit, event_filter)
+        )
 
     @endpoint("GET", f"{ROOM}/timestamp_to_event", auth=Auth.ADMIN)
     async def timestamp_to_event(self, request: Request[None]) -> Response:

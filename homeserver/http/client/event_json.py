@@ -1,8 +1,9 @@
-"""What the endpoints that read rooms have in common: filters in queries, events that are JSON already."""
+"""What the endpoints that read rooms have in common: filters in queries, events that are JSON already, whole answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import orjson
 
@@ -10,6 +11,8 @@ from homeserver.http.query import Query
 from homeserver.protocol.canonical_json import decode_json
 from homeserver.protocol.errors import InvalidParam
 from homeserver.protocol.filters import RoomEventFilter, parse_room_event_filter
+from homeserver.services.timeline.context import EventContext
+from homeserver.services.timeline.messages import MessagesPage
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
@@ -19,6 +22,28 @@ MAX_FILTER_CHARACTERS = 65_536
 def json_list(parts: Iterable[bytes]) -> orjson.Fragment:
     """An array of values that are JSON already."""
     return orjson.Fragment(b"[" + b",".join(parts) + b"]")
+
+
+def messages_json(page: MessagesPage) -> dict[str, Any]:
+    """The answer of /messages."""
+    answer: dict[str, Any] = {"chunk": json_list(page.chunk), "start": page.start}
+    if page.end is not None:
+        answer["end"] = page.end
+    if page.state is not None:
+        answer["state"] = json_list(page.state)
+    return answer
+
+
+def context_json(context: EventContext) -> dict[str, Any]:
+    """The answer of /context."""
+    return {
+        "event": orjson.Fragment(context.event),
+        "events_before": json_list(context.before),
+        "events_after": json_list(context.after),
+        "state": json_list(context.state),
+        "start": context.start,
+        "end": context.end,
+    }
 
 
 def room_event_filter(query: Query) -> RoomEventFilter:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
-from homeserver.http.client.event_json import json_list, limit_of, room_event_filter
+from homeserver.http.client.event_json import context_json, limit_of, room_event_filter
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.responses import Response
@@ -24,11 +22,4 @@ class RoomContextEndpoints:
         path, event_filter = request.path, room_event_filter(request.query)
         limit = limit_of(request.query, event_filter)
         context = await self.read(request.requester, path["room_id"], path["event_id"], limit, event_filter)
-        return {
-            "event": orjson.Fragment(context.event),
-            "events_before": json_list(context.before),
-            "events_after": json_list(context.after),
-            "state": json_list(context.state),
-            "start": context.start,
-            "end": context.end,
-        }
+        return context_json(context)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from homeserver.http.client.event_json import json_list, limit_of, room_event_filter
+from homeserver.http.client.event_json import limit_of, messages_json, room_event_filter
 from homeserver.http.endpoint import endpoint
 from homeserver.http.query import Query
 from homeserver.http.request import Request
@@ -22,13 +21,7 @@ class RoomMessagesEndpoints:
 
     @endpoint("GET", "/_matrix/client/v3/rooms/{room_id}/messages", guests=True)
     async def messages(self, request: Request[None]) -> Response:
-        page = await self.read(request.requester, request.path["room_id"], _parse(request.query))
-        answer: dict[str, Any] = {"chunk": json_list(page.chunk), "start": page.start}
-        if page.end is not None:
-            answer["end"] = page.end
-        if page.state is not None:
-            answer["state"] = json_list(page.state)
-        return answer
+        return messages_json(await self.read(request.requester, request.path["room_id"], _parse(request.query)))
 
 
 def _parse(query: Query) -> MessagesQuery:

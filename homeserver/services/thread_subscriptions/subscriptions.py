@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -80,25 +81,28 @@ class ThreadSubscriptions:
         """Nothing happens where he is not subscribed. Raises NotFound."""
         opened = await self._open(requester, room_id, root_id)
         user_id, room_nid = requester.user_id, opened.room.room_nid
-        async with self.stream.position.writing() as (position,):
-            try:
-                changed = await self.rows.unsubscribe(
-                    self.queries, user_id, room_nid, root_id, newest_event=self.events.current, position=position
-                )
-            except OUTCOME_UNKNOWN:
-                self.index.changed(user_id, room_nid, root_id, position)
-                raise
-            if changed:
-                self.index.changed(user_id, room_nid, root_id, position)
-        if changed:
-            self.stream.announcer.wake(users=[user_id])
+        await self._change(
+            user_id, room_nid, root_id,
+            lambda position: self.rows.unsubscribe(
+                self.queries, user_id, room_nid, root_id, newest_event=self.events.current, position=position
+            ),
+        )  # fmt: skip
 
     async def _subscribe(self, user_id: str, room_nid: int, root_id: str, cause: int | None) -> bool:
+        return await self._change(
+            user_id, room_nid, root_id,
+            lambda position: self.rows.subscribe(
+                self.queries, user_id, room_nid, root_id, cause=cause, position=position, maximum=MAX_THREADS
+            ),
+        )  # fmt: skip
+
+    async def _change(
+        self, user_id: str, room_nid: int, root_id: str, write: Callable[[int], Awaitable[bool]]
+    ) -> bool:  # fmt: skip
+        """`write` takes a position of the stream and says whether it wrote; then the user's devices are woken."""
         async with self.stream.position.writing() as (position,):
             try:
-                changed = await self.rows.subscribe(
-                    self.queries, user_id, room_nid, root_id, cause=cause, position=position, maximum=MAX_THREADS
-                )
+                changed = await write(position)
             except OUTCOME_UNKNOWN:
                 self.index.changed(user_id, room_nid, root_id, position)
                 raise
