@@ -108,6 +108,20 @@ def _result(host: str, ip: str, port: int) -> ResolveResult:
     return ResolveResult(hostname=host, host=ip, port=port, family=family, proto=socket.IPPROTO_TCP, flags=flags)
 
 
+def bare_session(
+    connector: aiohttp.TCPConnector, headers: Mapping[str, str], connect_timeout_s: float
+) -> aiohttp.ClientSession:  # fmt: skip
+    """Keeps nothing that strangers send (cookies), unpacks nothing, and takes nothing from the environment (proxies)."""
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
+        headers=headers,
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
 @dataclass(slots=True)
 class Connections:
     """From the first request to `close()`. Redirects, cookies and proxies of the environment are not followed."""
@@ -153,14 +167,7 @@ class Connections:
             keepalive_timeout=KEEPALIVE_S,
             socket_factory=self.guard.open_socket,
         )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-            headers=HEADERS,
-            auto_decompress=False,
-            trust_env=False,
-        )
+        return bare_session(connector, HEADERS, CONNECT_TIMEOUT_S)
 
     async def close(self) -> None:
         """Close all connections; there are no new ones."""

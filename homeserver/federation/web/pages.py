@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from homeserver.federation.addresses import AddressGuard
-from homeserver.federation.connections import Names, tls_context
+from homeserver.federation.connections import Names, bare_session, tls_context
 from homeserver.federation.dns import Dns
 from homeserver.federation.web.unpacking import ACCEPTED, unpacked
 from homeserver.protocol.errors import BadGateway, MatrixError
@@ -135,16 +135,8 @@ class WebPages:
             force_close=True,
             socket_factory=self.guard.open_socket,
         )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-            headers={
-                "User-Agent": self.user_agent, "Accept-Language": self.languages, "Accept-Encoding": ACCEPTED,
-            },
-            auto_decompress=False,
-            trust_env=False,
-        )  # fmt: skip
+        headers = {"User-Agent": self.user_agent, "Accept-Language": self.languages, "Accept-Encoding": ACCEPTED}
+        return bare_session(connector, headers, CONNECT_TIMEOUT_S)
 
     async def close(self) -> None:
         """No pages afterwards."""
