@@ -25,6 +25,10 @@ class SingleFlight(Generic[Answer]):
             task.add_done_callback(lambda done: self._done(key, done))
         return await asyncio.shield(task)
 
+    def is_running(self, key: str) -> bool:
+        """Whether somebody who asks now waits for work that has begun."""
+        return key in self._running
+
     def _done(self, key: str, task: asyncio.Task[Answer]) -> None:
         self._running.pop(key, None)
         if not task.cancelled():

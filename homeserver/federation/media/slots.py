@@ -28,6 +28,16 @@ class Slots:
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.in_all)
 
+    @property
+    def people(self) -> int:
+        """How many wait, or have a slot."""
+        return sum(line.people for line in self._lines.values())
+
+    def people_of(self, server_name: str) -> int:
+        """The same for one server."""
+        line = self._lines.get(server_name)
+        return 0 if line is None else line.people
+
     @asynccontextmanager
     async def take(self, server_name: str) -> AsyncIterator[None]:
         """Wait for a slot, and keep it until the block ends."""

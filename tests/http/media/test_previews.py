@@ -17,6 +17,7 @@ from aiohttp import web
 from PIL import Image
 
 from config.settings import PRIVATE_NETWORKS, Settings, UrlPreviewSettings
+from homeserver.federation.web.previews import MAX_WAITING_OF_USER, PAGES_PER_USER
 from tests.cast import PASSWORD, Client, Expected, Server
 from tests.clock import FakeClock
 from tests.dns import FakeDns
@@ -495,18 +496,25 @@ async def test_one_user_with_slow_pages_holds_up_nobody_else(world: Web) -> None
         return web.Response(status=500)
 
     mallory = await world.server.register("mallory")
-    for number in range(40):
+    for number in range(MAX_WAITING_OF_USER):
         world.site.says(f"/slow/{number}", never)
     world.site.page("/", "<title>quick</title>")
-    waiting = [
-        asyncio.create_task(world.preview(f"http://news.example/slow/{number}", by=mallory, expect=502))
-        for number in range(40)
-    ]
+    wanted = [f"http://news.example/slow/{number}" for number in range(MAX_WAITING_OF_USER - 1)]
+    waiting = [asyncio.create_task(world.preview(url, by=mallory, expect=502)) for url in wanted]
+    while len(world.site.asked) < PAGES_PER_USER:
+        await asyncio.sleep(0.01)
+    people = world.server.application.base.life.memory["url_previews"]
+    # What everybody wants to see comes last in his line.
+    waiting.append(asyncio.create_task(world.preview("http://other.example/", by=mallory)))
     try:
-        while not world.site.asked:
+        while people()["waiting"] < MAX_WAITING_OF_USER:
             await asyncio.sleep(0.01)
+        one_more = await world.preview("http://news.example/slow/63", by=mallory, expect=(429, "M_LIMIT_EXCEEDED"))
+        assert one_more["retry_after_ms"] > 0
         assert (await world.preview("http://other.example/"))["og:title"] == "quick"
-        assert len(world.site.asked) <= 5
+        assert len(world.site.asked) == PAGES_PER_USER + 1
     finally:
         over.set()
-    await asyncio.gather(*waiting)
+    answers = await asyncio.gather(*waiting)
+    assert answers[-1]["og:title"] == "quick"
+    assert len(world.site.asked) == MAX_WAITING_OF_USER
