@@ -9,6 +9,7 @@ from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
 from homeserver.composition.administration import build_administration
 from homeserver.composition.appservices import build_appservices
+from homeserver.composition.browser_sessions import BrowserServices, build_browser_sessions
 from homeserver.composition.call_page import build_call_page
 from homeserver.composition.call_probe import build_call_probe
 from homeserver.composition.calls import CallServices, build_calls
@@ -64,6 +65,7 @@ class Application:
     settings: Settings
     base: Foundation
     accounts: AccountServices
+    web: BrowserServices
     readers: ReaderServices
     kernel: Kernel
     foreign: ForeignServices
@@ -119,6 +121,7 @@ def build_application(
     identity_servers = build_identity_servers(base, settings, signing_key, dns)
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters, identity_servers)
+    web = build_browser_sessions(base, accounts, public_baseurl)
     readers = build_readers(base, settings)
     kernel = build_kernel(
         base, readers.rules, signing_key, keeps_redacted=settings.rooms.keep_redacted > 0,
@@ -161,7 +164,7 @@ def build_application(
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        *pages, accounts, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search, voice,
+        *pages, accounts, web, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search, voice,
         delayed, federation, intake, users, history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports,
         rendezvous, administration, moderation,
     )  # fmt: skip
@@ -170,6 +173,6 @@ def build_application(
     observer = observer or observability.observer
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
-        settings, base, accounts, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media, moderation,
-        voice, delayed, federation, calls, rosters, sync, sliding_sync, push, reports, edge,
+        settings, base, accounts, web, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media,
+        moderation, voice, delayed, federation, calls, rosters, sync, sliding_sync, push, reports, edge,
     )  # fmt: skip

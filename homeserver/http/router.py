@@ -35,6 +35,9 @@ RESOURCES: Final = (
     ("/.well-known/", "well_known"),
     ("/_synapse/admin/", "admin"),
     ("/_voicechat/admin/", "admin"),
+    ("/_voicechat/sign-in", "client"),
+    ("/_voicechat/account", "client"),
+    ("/_voicechat/oauth2/", "client"),
 )
 EVERYWHERE: Final = "everywhere"
 

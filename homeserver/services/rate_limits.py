@@ -107,6 +107,9 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     "voice_probe": Rate(burst=10, interval_ms=6_000),
     # By address, from nobody we know. Two devices that wait for each other ask once a second each.
     "rendezvous": Rate(burst=200, interval_ms=200),
+    # By address: pages of ours in people's browsers, and what is written into their forms; passwords are class "login".
+    "web_page": Rate(burst=100, interval_ms=500),
+    "web_form": Rate(burst=30, interval_ms=2_000),
     "rendezvous_begin": Rate(burst=20, interval_ms=5_000),
     # Somebody reads each of them.
     "report": Rate(burst=10, interval_ms=20_000),

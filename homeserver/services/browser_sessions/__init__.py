@@ -1,0 +1,1 @@
+"""People in browsers: who is signed in, and what they came for."""
