@@ -81,7 +81,7 @@ def build_encryption(
         device_lists,
         clock,
     )
-    queries = KeyQueries(database, device_keys, cross_signing_keys, server_name, others)
+    queries = KeyQueries(database, device_keys, cross_signing_keys, server_name, others, device_lists)
     claims = KeyClaims(database, one_time_keys, key_counts, server_name, others)
     endpoints = endpoints_of(
         KeyEndpoints(

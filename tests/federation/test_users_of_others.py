@@ -186,6 +186,21 @@ async def test_while_nobody_of_ours_was_in_the_room_bob_may_have_changed(alpha: 
     assert asked == ["devices"]
 
 
+async def test_alices_other_devices_learn_that_bobs_keys_are_to_be_had(alpha: Home, bobs: ForeignServer) -> None:
+    alice, _ = await shared_room(alpha, bobs)
+    phone = await alice.login()
+    await phone.sync()
+    bobs.peer.says(f"{V1}/user/devices/{BOB}", {"errcode": "M_UNKNOWN"}, 400)
+    assert list((await phone.post("keys/query", {"device_keys": {BOB: []}}))["failures"]) == [bobs.name]
+    assert BOB not in (await phone.sync()).get("device_lists", {}).get("changed", [])
+    del bobs.peer.answers[f"{V1}/user/devices/{BOB}"]
+    has_devices(bobs, PHONE)
+    await keys_of_bob(alice)
+    assert (await phone.sync())["device_lists"]["changed"] == [BOB]
+    await keys_of_bob(phone)
+    assert "device_lists" not in await phone.sync()
+
+
 async def test_many_users_of_a_server_are_one_question(alpha: Home, bobs: ForeignServer) -> None:
     alice, _ = await shared_room(alpha, bobs)
     asked = has_devices(bobs, PHONE)

@@ -78,6 +78,8 @@ class RemoteDeviceKeys:
             told, keys, found.failures = await self._ask(asked, tracked, timeout_ms)
             kept |= told
             found.cross_signing += keys
+            if len(asked) <= MAX_LISTS:
+                found.followed = [user_id for user_id in told if user_id in tracked]
         for user_id, devices in kept.items():
             named = set(wanted[user_id])
             found.device_keys[user_id] = {

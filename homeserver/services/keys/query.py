@@ -15,6 +15,7 @@ from homeserver.storage.cross_signing import CrossSigningKey, CrossSigningKeys, 
 from homeserver.storage.device_keys import DeviceKeys, StoredDeviceKeys
 
 if TYPE_CHECKING:
+    from homeserver.services.device_lists.changes import DeviceLists
     from homeserver.services.requester import Requester
     from homeserver.storage.database import Queries
 
@@ -44,11 +45,13 @@ class KeyQueries:
     cross_signing: CrossSigningKeys
     server_name: str
     others: OtherServersKeys
+    device_lists: DeviceLists
 
     async def query(
         self, requester: Requester, wanted: Mapping[str, Collection[str]], timeout_ms: int | None = None
     ) -> QueriedKeys:
-        """Keys of these users' devices, of all devices where none is named. Three statements for any number of users.
+        """Keys of these users' devices, of all devices where none is named. Three statements for any number of users, and one
+        more where lists of other servers' users are kept from now on.
 
         Whoever or whatever is unknown is missing from the answer; servers that do not answer within `timeout_ms` are
         among the failures.
@@ -62,11 +65,18 @@ class KeyQueries:
         if elsewhere:
             told = await self.others.query({user_id: wanted[user_id] for user_id in elsewhere}, timeout_ms)
             found.device_keys, found.failures, keys = told.device_keys, told.failures, told.cross_signing
+            await self._tell(requester.user_id, told.followed)
         if user_ids:
             await self._add_device_keys(found, user_ids, wanted)
             keys = [*keys, *await self.cross_signing.of_users(self.queries, user_ids)]
         await self._add_cross_signing_keys(found, keys, requester.user_id)
         return found
+
+    async def _tell(self, asker: str, followed: Sequence[str]) -> None:
+        """His other devices may have asked in vain before, while that server was away."""
+        if followed:
+            async with self.device_lists.changing(*followed, observer=asker) as change:
+                await change.record(self.queries)
 
     async def of_our_users(self, wanted: Mapping[str, Collection[str]]) -> QueriedKeys:
         """The same for another server: of our own users only, without names of devices and without what one user sees.

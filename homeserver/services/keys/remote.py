@@ -20,10 +20,11 @@ DeviceKeysByUser = dict[str, dict[str, orjson.Fragment]]
 
 @dataclass(slots=True)
 class RemoteKeys:
-    """What other servers told."""
+    """What other servers told. `followed`: users whose whole lists are kept from now on."""
 
     device_keys: DeviceKeysByUser = field(default_factory=dict)
     cross_signing: list[CrossSigningKey] = field(default_factory=list)
+    followed: list[str] = field(default_factory=list)
     failures: Failures = field(default_factory=dict)
 
 
