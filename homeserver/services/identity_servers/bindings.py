@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_BINDINGS: Final = 100
 AT_ONCE: Final = 20
 """Identity servers: each may take its full time."""
+MAX_SECONDS_AT_THE_END: Final = 20.0
+"""For all bindings of an account that ends: whoever ends it waits, and so do the rooms that it has to leave."""
 # It has no such binding, or does not do this for homeservers at all.
 NOT_SUPPORTED: Final = frozenset({400, 404, 501})
 
@@ -49,6 +51,7 @@ class Bindings:
     users: Users
     identity: AskIdentityServer
     clock: Clock
+    max_seconds_at_the_end: float = MAX_SECONDS_AT_THE_END
 
     async def bind(self, requester: Requester, request: BindRequest) -> None:
         """Tell an identity server that an address, which it has proved itself, is the requester's.
@@ -105,13 +108,21 @@ class Bindings:
             held = await self.users.threepids(self.queries, user_id)
             elsewhere = [Binding(each.medium, each.address, id_server) for each in held]
             bindings = list(dict.fromkeys([*bindings, *elsewhere]))
-        results = await self._at_all_servers(user_id, bindings)
+        are_unbound = await self._in_time(user_id, bindings)
         await self.rows.remove_all(self.queries, user_id)
-        return all(results)
+        return are_unbound
 
     async def account_ended(self, user_id: str, erase: bool) -> None:
         """The account was deactivated, by whomever: what was not taken back yet."""
         await self.unbind_all(user_id)
+
+    async def _in_time(self, user_id: str, bindings: Iterable[Binding]) -> bool:
+        try:
+            async with asyncio.timeout(self.max_seconds_at_the_end):
+                return all(await self._at_all_servers(user_id, bindings))
+        except TimeoutError:
+            log.info("addresses of %s could not all be unbound: it takes too long", user_id)
+            return False
 
     async def _at_all_servers(self, user_id: str, bindings: Iterable[Binding]) -> list[bool]:
         by_server: dict[str, list[Binding]] = {}

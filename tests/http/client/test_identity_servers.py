@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,24 @@ async def test_a_deactivation_waits_once_for_each_identity_server(server: Server
     )
     answer = await bob.post("account/deactivate", {"auth": bob.password_auth(), "id_server": ids.name})
     assert (answer, ids.asked) == ({"id_server_unbind_result": "no-support"}, ["/3pid/unbind"])
+
+
+async def test_the_end_of_mallory_does_not_wait_for_his_identity_server(server: Server, ids: IdentityServer) -> None:
+    mallory, over = await server.register("mallory"), asyncio.Event()
+    await bind(mallory, ids)
+
+    async def never(request: web.Request) -> web.StreamResponse:
+        await over.wait()
+        return web.Response(status=500)
+
+    ids.answers["/3pid/unbind"] = never
+    bindings = replace(server.application.accounts.identity_servers.bindings, max_seconds_at_the_end=0.05)
+    try:
+        async with asyncio.timeout(5):
+            await bindings.account_ended(mallory.user_id, False)
+    finally:
+        over.set()
+    assert await server.application.base.database.fetchval("SELECT count(*) FROM threepid_bindings") == 0
 
 
 async def test_errors_of_the_identity_server_are_passed_on(server: Server, ids: IdentityServer) -> None:
