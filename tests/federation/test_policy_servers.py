@@ -14,6 +14,7 @@ from homeserver.protocol.hashing import encode_base64
 from homeserver.protocol.policy_server import KEY_ID
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.protocol.signing import SigningKey, sign_event
+from homeserver.services.rooms.appender import MAX_ASKING
 from tests.cast import Client, Server
 from tests.federation.conftest import Home
 from tests.federation.foreign_rooms import ForeignRoom
@@ -243,14 +244,42 @@ async def test_sends_of_one_room_wait_for_each_other_and_those_of_others_do_not(
         return service.signature(asked.body)
 
     service.answer = slowly
-    sends = [asyncio.create_task(alice.send(room.room_id, f"number {number}")) for number in range(5)]
+    sends = [asyncio.create_task(alice.send(room.room_id, f"number {number}")) for number in range(20)]
     await until(lambda: service.asked)
     await alice.send(elsewhere, "not guarded")
     may_go.set()
     await asyncio.gather(*sends)
-    assert sorted(await said(alice, room.room_id)) == [f"number {number}" for number in range(5)]
+    assert set(await said(alice, room.room_id)) == {f"number {number}" for number in range(20)}
     # None was built twice.
-    assert len(service.asked) == 5
+    assert len(service.asked) == 20
+
+
+async def test_a_slow_one_does_not_keep_the_room_from_being_rid_of_it(
+    alpha: Home, foreign: ForeignServer, service: PolicyService
+) -> None:
+    alice, room = await guarded_room(alpha, foreign, service)
+    may_go = asyncio.Event()
+
+    async def slowly(asked: Asked) -> Any:
+        await may_go.wait()
+        return service.signature(asked.body)
+
+    service.answer = slowly
+    sends = [
+        asyncio.create_task(
+            alice.raw("PUT", f"rooms/{room.room_id}/send/m.room.message/{number}", data=b'{"body":"x"}')
+        )
+        for number in range(MAX_ASKING + 10)
+    ]
+    await until(lambda: service.asked)
+    answers, _ = await asyncio.wait(sends, return_when=asyncio.FIRST_COMPLETED)
+    assert {task.result().status for task in answers} == {429}
+    await alice.set_state(room.room_id, "m.room.policy", {})
+    may_go.set()
+    statuses = [answer.status for answer in await asyncio.gather(*sends)]
+    assert statuses.count(200) == MAX_ASKING
+    # One of them was signed, the others found nobody to ask any more.
+    assert len(service.asked) == 1
 
 
 async def test_what_came_meanwhile_is_built_upon(alpha: Home, foreign: ForeignServer, service: PolicyService) -> None:

@@ -20,6 +20,11 @@ class RoomLocks:
 
     _locks: dict[str, _Lock] = field(default_factory=dict)
 
+    def held_or_awaited(self, room_id: str) -> int:
+        """How many hold or await the room's."""
+        held = self._locks.get(room_id)
+        return 0 if held is None else held.users
+
     @asynccontextmanager
     async def of(self, room_id: str) -> AsyncIterator[None]:
         """`async with locks.of(room_id):`; first come, first served."""

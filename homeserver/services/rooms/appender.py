@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from homeserver.protocol.auth import PowerLevels, auth_types_for_event, check_state_dependent
 from homeserver.protocol.builder import EventDraft, build_event
 from homeserver.protocol.client_event import split
-from homeserver.protocol.errors import MatrixError, Unavailable
+from homeserver.protocol.errors import LimitExceeded, MatrixError, Unavailable
 from homeserver.protocol.event_format import MAX_PREV_EVENTS
 from homeserver.protocol.events import Event, StateKey
 from homeserver.protocol.policy_server import PolicyServer, is_checked, is_departure
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MAX_ATTEMPTS = 8
+# Own events of one room that its policy server is asked about, one after the other.
+MAX_ASKING = 100
+RETRY_AFTER_MS = 10_000
 
 ClaimRoomId = Callable[[str], Awaitable[int | None]]
 """Takes a room id for a new room; gives the room's number in the database, None where the id is taken."""
@@ -116,12 +119,16 @@ class Appender:
         """
         for _ in range(MAX_ATTEMPTS):
             room = await self._cache.get(room_id)
-            planned = plan(room)
             try:
-                if not planned.drafts:
+                planned = plan(room)
+                if self._policy_servers is not None and _needs_recommendation(room, planned):
+                    append = await self._recommended(room_id, plan)
+                else:
+                    append = self._submit(room, planned)
+                if append is None:
                     await self._settled(room)
                     return []
-                return await self.append(room, planned)
+                return await asyncio.shield(append.done)
             except TipMoved:
                 continue
         raise Unavailable("The room is too busy, try again")
@@ -131,40 +138,39 @@ class Appender:
         if room.committing is not None and room.pending:
             await asyncio.shield(room.committing)
 
-    async def append(self, room: LiveRoom, plan: Plan) -> list[TimelineEvent]:
-        """Build onto this very room. Raises TipMoved where it is no longer the current one, and what its policy server says
-        against the events.
-        """
+    def _submit(self, room: LiveRoom, plan: Plan) -> Append | None:
+        """Build onto this very room; None where nothing is planned. Raises TipMoved where it is no longer the current one."""
+        if not plan.drafts:
+            return None
         if room.retired:
             raise TipMoved
-        policy_server = self._policy_server_of(room, plan.drafts)
-        append = (
-            self._build(room, plan) if policy_server is None else await self._recommended(room, plan, policy_server)
-        )
+        append = self._build(room, plan)
         self._writer.submit(append)
-        return await asyncio.shield(append.done)
+        return append
 
-    def _policy_server_of(self, room: LiveRoom, drafts: Sequence[EventDraft]) -> PolicyServer | None:
-        """Who has to be asked about these events."""
-        if self._policy_servers is None:
-            return None
-        policy_server = policy_server_in(room)
-        return policy_server if any(is_checked(each.type, each.state_key) for each in drafts) else None
+    async def _recommended(self, room_id: str, plan: Callable[[LiveRoom], Plan]) -> Append | None:
+        """The same with the signatures of the room's policy server; one at a time in each room, from the planning on.
 
-    async def _recommended(self, room: LiveRoom, plan: Plan, policy_server: PolicyServer) -> Append:
-        """Build, and have the policy server sign; one plan at a time in each room, so that own ones do not overtake each
-        other. Raises TipMoved where the room has moved meanwhile.
+        Raises TipMoved where others were faster, and what the policy server says against the events; LimitExceeded.
         """
-        async with self._asking.of(room.room_id):
+        if self._asking.held_or_awaited(room_id) >= MAX_ASKING:
+            raise LimitExceeded("The room's policy server is slow", retry_after_ms=RETRY_AFTER_MS)
+        async with self._asking.of(room_id):
+            room = await self._cache.get(room_id)
+            policy_server, planned = policy_server_in(room), plan(room)
+            if policy_server is None or not _needs_recommendation(room, planned):
+                return self._submit(room, planned)
             if room.retired:
                 raise TipMoved
             built_on = room.tip.version
             speculation = _Speculation(room, room.tip)
-            events = [self._build_one(speculation, draft) for draft in plan.drafts]
+            events = [self._build_one(speculation, draft) for draft in planned.drafts]
             events = [await self._signed(policy_server, each) for each in events]
             if room.retired or room.tip.version != built_on:
                 raise TipMoved
-            return self._take_place(room, plan, speculation, events)
+            append = self._take_place(room, planned, speculation, events)
+            self._writer.submit(append)
+            return append
 
     async def _signed(self, policy_server: PolicyServer, new: NewEvent) -> NewEvent:
         assert self._policy_servers is not None
@@ -188,7 +194,7 @@ class Appender:
         room = await self._cache.get(room_id)
         await self._settled(room)
         new = self._build_one(_Speculation(room, room.tip), draft)
-        policy_server = self._policy_server_of(room, [draft])
+        policy_server = None if self._policy_servers is None else policy_server_in(room)
         return (new if policy_server is None else await self._signed(policy_server, new)).event
 
     async def found(self, founding: Founding, claim: ClaimRoomId) -> LiveRoom:
@@ -295,3 +301,8 @@ class Appender:
             unsigned=unsigned_for_state(replaced) if replaced is not None else None,
             relation=relation_of(event.content),
         )
+
+
+def _needs_recommendation(room: LiveRoom, plan: Plan) -> bool:
+    """Whether a policy server has to be asked. What changes the policy server itself waits for none."""
+    return policy_server_in(room) is not None and any(is_checked(each.type, each.state_key) for each in plan.drafts)
