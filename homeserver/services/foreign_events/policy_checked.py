@@ -10,12 +10,14 @@ from typing import Final
 
 from homeserver.protocol.errors import MatrixError
 from homeserver.protocol.policy_server import PolicyServer, is_checked, is_recommended
+from homeserver.services.fair_turns import FairTurns
 from homeserver.services.foreign_events.outcomes import Arrival, Verdict
 from homeserver.services.rooms.policy_servers import PolicyServers, policy_server_in
 from homeserver.services.rooms.room_cache import RoomCache
 
-ASKED_AT_ONCE: Final = 8
-"""Of all rooms together: a room whose policy server is slow takes them for some seconds, then that server is left alone."""
+ASKED_AT_ONCE: Final = 32
+ASKED_OF_ONE: Final = 4
+"""Of one policy server: the rooms of one that takes its time wait for it, and other rooms do not."""
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class ReceivePolicyChecked:
     cache: RoomCache
     receive: Receive
     policy_servers: PolicyServers
-    _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ASKED_AT_ONCE))
+    _turns: FairTurns = field(default_factory=lambda: FairTurns(ASKED_AT_ONCE, ASKED_OF_ONE))
 
     async def __call__(self, room_id: str, arrivals: Sequence[Arrival]) -> list[Verdict]:
         """Raises as `ReceiveEvents`."""
@@ -45,7 +47,7 @@ class ReceivePolicyChecked:
         if not checked or is_recommended(event.pdu, event.room_version, policy_server):
             return arrival
         try:
-            async with self._at_once:
+            async with self._turns.of(policy_server.name):
                 return replace(arrival, event=await self.policy_servers.sign(policy_server, event))
         except MatrixError as error:
             log.info("%s does not recommend %s: %s", policy_server.name, event.event_id, error)

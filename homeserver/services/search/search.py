@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.protocol.errors import Unavailable
 from homeserver.protocol.room_versions import ROOM_VERSIONS
+from homeserver.services.fair_turns import FairTurns
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.stored import to_timeline_event
 from homeserver.services.rooms.timeline_event import REDACTED, TimelineEvent
@@ -19,7 +20,6 @@ from homeserver.services.search.results import Hit, Results
 from homeserver.services.search.scope import FindScope, Scope
 from homeserver.services.search.showing import ShowHits, ShownHit
 from homeserver.services.search.terms import Term, parse_term
-from homeserver.services.search.turns import SearchTurns
 from homeserver.services.search.wishes import wish_for
 from homeserver.storage.positions import StreamPosition
 from homeserver.storage.search_entries import Found, SearchEntries, Wish
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LOOK_AT_NEWEST: Final = 4_000
 """Entries that are looked at without the index: a word that is everywhere is found often enough among them."""
 TIME_LIMIT_MS: Final = 3_000
+AT_ONCE: Final = 3
+"""Searches, one of each user; others wait, so that they do not take all connections."""
 
 CatchUp = Callable[[], Awaitable[None]]
 
@@ -63,7 +65,7 @@ class SearchMessages:
     ignored: IgnoredUsers
     catch_up: CatchUp
     stream: StreamPosition
-    turns: SearchTurns = field(default_factory=SearchTurns)
+    turns: FairTurns = field(default_factory=lambda: FairTurns(AT_ONCE))
 
     async def __call__(self, reader: Requester, request: SearchRequest, token: str | None) -> SearchPage:
         """Raises InvalidParam for a token of another search, Unavailable where it takes too long."""
