@@ -232,6 +232,26 @@ class Connections:
         except (aiohttp.ClientError, BadAnswer, ValueError) as error:
             raise OSError(f"{type(error).__name__}") from error
 
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        max_bytes: int,
+        timeout_s: float,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Page:
+        """The answer of any HTTP server. Raises OSError, ValueError or TimeoutError."""
+        session, limit = await self._open(), aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with session.request(
+                method, URL(url, encoded=True), data=body, headers=headers, allow_redirects=False, timeout=limit
+            ) as response:
+                return Page(response.status, response.headers, await _body(response, max_bytes))
+        except (aiohttp.ClientError, BadAnswer) as error:
+            raise OSError(f"{type(error).__name__}") from error
+
     async def page(self, url: str, max_bytes: int) -> Page:
         """A page of any https server, as `well_known.Fetch` wants it."""
         session = await self._open()

@@ -1,0 +1,1 @@
+"""Sign-in by somebody else: OpenID Connect and CAS."""
