@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from homeserver.federation.keyring import WantedKey
 from homeserver.federation.partners import EVERYBODY, Partners
@@ -16,7 +16,7 @@ from homeserver.protocol.canonical_json import decode_lenient
 from homeserver.protocol.errors import InvalidSignature, Unauthorized
 from homeserver.protocol.signing import verify_bytes
 from homeserver.protocol.x_matrix import XMatrix, is_x_matrix, parse_x_matrix, signed_bytes
-from homeserver.services.rate_limits import network_of
+from homeserver.services.rate_limits import AnyRateLimiter, network_of
 
 if TYPE_CHECKING:
     from homeserver.federation.keyring import Keyring
@@ -28,18 +28,6 @@ MAX_QUICK_BYTES: Final = 64 * 1024
 """Larger bodies take long to read, and anybody can send them: that holds up nobody, and is counted before."""
 
 
-class GuessLimiter(Protocol):
-    """services/rate_limits.py."""
-
-    def count(self, limit: str, key: str) -> None:
-        """Raises LimitExceeded."""
-        ...
-
-    def check_left(self, limit: str, key: str) -> None:
-        """Raises LimitExceeded where the next `count` would."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class RequestAuthenticator:
     """`http.auth.ServerAuthenticator`."""
@@ -47,7 +35,7 @@ class RequestAuthenticator:
     server_name: str
     keyring: Keyring
     pauses: Pauses
-    limiter: GuessLimiter
+    limiter: AnyRateLimiter
     partners: Partners = EVERYBODY
 
     async def authenticate(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -22,6 +22,7 @@ from homeserver.protocol.identifiers import is_user_id
 from homeserver.protocol.room_versions import ROOM_VERSIONS
 from homeserver.protocol.signing import SigningKey, sign_event
 from homeserver.services.membership.invitable import InviteBlocks
+from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.rooms.blocked_rooms import BlockedRooms
 from homeserver.services.rooms.outside import OutsideMemberships
 from homeserver.storage.users import Users
@@ -33,14 +34,6 @@ FROM_SERVER: Final = "invite_received"
 FROM_ALL: Final = "invites_received"
 
 
-class Counter(Protocol):
-    """services/rate_limits.py."""
-
-    def count(self, limit: str, key: str) -> None:
-        """Raises LimitExceeded."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class InvitedUsers:
     """Whom another server can invite here, and who wants that."""
@@ -49,7 +42,7 @@ class InvitedUsers:
     queries: Queries
     users: Users
     blocks: InviteBlocks
-    limits: Counter
+    limits: AnyRateLimiter
 
     async def check(self, origin: str, user_id: object, inviter: object) -> None:
         """Raises InvalidParam, Forbidden, InviteBlocked, LimitExceeded. Two statements."""

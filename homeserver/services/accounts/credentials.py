@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol import errors, identifiers
 from homeserver.protocol.third_party_ids import MAX_ADDRESS_CHARACTERS, canonical_address
 from homeserver.services.accounts.passwords import PasswordHasher, check_password_size
+from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.text_limits import is_storable
 from homeserver.storage.users import User, Users
 
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 WRONG = "The user name or the password is not correct"
 
 
-class AttemptLimiter(Protocol):
-    """services/rate_limits.py."""
-
-    def count(self, limit: str, key: str) -> None:
-        """Raises LimitExceeded."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Finds the account an identifier means, and checks its password."""
@@ -33,7 +26,7 @@ class Credentials:
     queries: Queries
     users: Users
     hasher: PasswordHasher
-    limiter: AttemptLimiter
+    limiter: AnyRateLimiter
     server_name: str
 
     async def check_password(self, identifier: Mapping[str, Any], password: str) -> User:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from homeserver.protocol import errors
-from homeserver.services.rate_limits import network_of
+from homeserver.services.rate_limits import AnyRateLimiter, network_of
 from homeserver.services.requester import Requester
 from homeserver.services.sessions.last_seen import LastSeen
 from homeserver.services.sessions.tokens import BORROWED_PREFIX, MAX_TOKEN_CHARACTERS, hash_token
@@ -37,18 +37,6 @@ class Standing(Protocol):
     """Who is locked or suspended: services/standing/standings.py."""
 
     def marked(self, requester: Requester) -> Requester: ...
-
-
-class GuessLimiter(Protocol):
-    """services/rate_limits.py."""
-
-    def count(self, limit: str, key: str) -> None:
-        """Raises LimitExceeded."""
-        ...
-
-    def check_left(self, limit: str, key: str) -> None:
-        """Raises LimitExceeded where the next `count` would."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +73,7 @@ class Authenticator:
         tokens: SessionTokens,
         last_seen: LastSeen,
         clock: Clock,
-        limiter: GuessLimiter,
+        limiter: AnyRateLimiter,
         standing: Standing,
         accounts_end: bool = False,
         capacity: int = 20_000,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
 from homeserver.protocol import errors
 from homeserver.protocol.third_party_ids import EMAIL, canonical_email, is_opaque
 from homeserver.services.mail.letters import Letters
+from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.threepids.proofs import ADD, REGISTER, RESET, Asked, Proofs
 from homeserver.storage.users import Users
 
@@ -25,14 +26,6 @@ KINDS: Final[Mapping[str, str]] = {
 MAX_NEXT_LINK_CHARACTERS: Final = 2_000
 MAX_SEND_ATTEMPT: Final = 2**53 - 1
 MINUTE_MS: Final = 60_000
-
-
-class TargetLimiter(Protocol):
-    """services/rate_limits.py."""
-
-    def count(self, limit: str, key: str) -> None:
-        """Raises LimitExceeded."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ class RequestMail:
     users: Users
     proofs: Proofs
     letters: Letters | None
-    limiter: TargetLimiter
+    limiter: AnyRateLimiter
     rules: MailRules
 
     async def __call__(self, purpose: str, request: MailRequest) -> str:
