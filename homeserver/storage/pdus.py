@@ -32,8 +32,10 @@ WITH RECURSIVE chain(event_nid, auth_nids) AS (
 AUTH_CHAIN_IDS = (
     AUTH_CHAIN
     + """
-SELECT DISTINCT e.event_id FROM chain c CROSS JOIN LATERAL unnest(c.auth_nids) AS cited(event_nid)
-JOIN events e ON e.event_nid = cited.event_nid
+SELECT e.event_id FROM (
+    SELECT DISTINCT cited.event_nid FROM chain c CROSS JOIN LATERAL unnest(c.auth_nids) AS cited(event_nid)
+) cited JOIN events e USING (event_nid)
+ORDER BY e.depth, e.event_nid
 """
 )
 AUTH_LINKS = (
@@ -67,7 +69,7 @@ class Pdus:
         return await q.fetch(PDUS, list(event_ids))
 
     async def auth_chain(self, q: Queries, event_ids: Collection[str]) -> list[str]:
-        """Ids of all that is reached from these state events along auth events."""
+        """Ids of all that is reached from these state events along auth events, what others are authorised by first."""
         return [row[0] for row in await q.fetch(AUTH_CHAIN_IDS, list(event_ids))]
 
     async def auth_links(self, q: Queries, event_ids: Collection[str]) -> list[Record]:

@@ -76,6 +76,9 @@ async def test_all_that_allowed_the_state_is_told(alpha: Home, bob: ForeignServe
     join = await made(bob, alpha, "join", room_id, BOB)
     answer = await hand_in(bob, alpha, join, query=query)
     pdus = [*answer["state"], *answer["auth_chain"], answer["event"]]
+    # Whoever takes them one by one knows what each is authorised by, and ends with what is in force.
+    depths = [pdu["depth"] for pdu in answer["auth_chain"]]
+    assert depths == sorted(depths)
     events = {event.event_id: event for event in (Event.from_pdu(each, join.room_version) for each in pdus)}
     cited = {event_id for event in events.values() for event_id in event.auth_event_ids}
     assert cited <= set(events)

@@ -49,5 +49,5 @@ class AuthChains:
     rows: Pdus
 
     async def of(self, event_ids: Collection[str]) -> list[str]:
-        """All that is reached from these state events along auth events, each once, in no order. One statement."""
+        """All that is reached from these state events along auth events, each once, oldest first. One statement."""
         return await self.rows.auth_chain(self.queries, event_ids)
