@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from config.errors import ConfigError
 from config.settings import ListenerSettings, Settings
 from homeserver.app import Application, build_application
 from homeserver.commands.config import without_effect
@@ -88,10 +89,10 @@ async def running_server(settings: Settings) -> AsyncIterator[RunningServer]:
 
 
 async def _start(application: Application) -> None:
-    """Raises CommandError where its own sockets, those of voice, cannot be opened."""
+    """Raises CommandError where its own sockets, those of voice, cannot be opened, or settings do not fit the database."""
     try:
         await application.start()
-    except CannotStart as error:
+    except (CannotStart, ConfigError) as error:
         raise CommandError(str(error)) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from config.errors import ConfigError
 from config.settings import ServerNoticesSettings, Settings
 from homeserver.composition.accounts import AccountServices
 from homeserver.composition.foundation import Foundation
@@ -14,6 +15,7 @@ from homeserver.composition.readers import ReaderServices
 from homeserver.composition.rooms import RoomServices
 from homeserver.http.admin.server_notices import ServerNoticeEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.services.administration.account_wish import SPEAKER_TYPE
 from homeserver.services.server_notices.notice_rooms import NoticeRooms
 from homeserver.services.server_notices.notices import SendNotice
 from homeserver.services.tags import RoomTags
@@ -52,11 +54,17 @@ def _rooms(
     rooms: RoomServices,
 ) -> NoticeRooms:
     async def make_speaker() -> None:
-        """Without a password: nobody signs in as him."""
+        """Without a password: nobody signs in as him. Raises ConfigError where somebody had the name before."""
         users, profiles = Users(), ProfileRows()
-        if await users.get(base.database, speaker) is None:
-            await accounts.new_accounts.add(base.database, speaker, None, user_type="server_notices")
+        user = await users.get(base.database, speaker)
+        if user is None:
+            await accounts.new_accounts.add(base.database, speaker, None, user_type=SPEAKER_TYPE)
             log.info("made %s, who speaks for the server", speaker)
+        elif user.user_type != SPEAKER_TYPE:
+            raise ConfigError(
+                f"server_notices.localpart: {speaker} is the account of somebody, who would speak for the server. "
+                "Please choose a name that nobody has."
+            )
         profile = await profiles.get(base.database, speaker)
         if profile is not None and profile.displayname != settings.display_name:
             await profiles.update(base.database, speaker, replace(profile, displayname=settings.display_name))

@@ -61,7 +61,11 @@ ON CONFLICT (position, room_nid) DO NOTHING
 WRITE_NEXT = WRITE.format(moved="UPDATE search_progress SET position = $6 WHERE position = $5 RETURNING position")
 WRITE_MORE = WRITE.format(moved="SELECT 1")
 
-FORGET = "DELETE FROM search_entries WHERE words @@ $1::tsquery"
+# Marks of senders are short: somebody can choose a name that has another one's.
+FORGET = """
+DELETE FROM search_entries s USING events e
+WHERE s.words @@ $1::tsquery AND e.room_nid = s.room_nid AND e.position = s.position AND e.sender = $2
+"""
 
 # What an entry has to be: it matches ($1) and does not match ($2), is below a place ($3) and within what the reader may see:
 # rooms that he sees whole ($4), and others ($5) of which he sees stretches ($6 to $8). $9: it has to match this as well, which
@@ -228,9 +232,9 @@ class SearchEntries:
         """The same of what came into the past."""
         await q.execute(WRITE_MORE, *_columns(entries), redacted)
 
-    async def forget(self, q: Queries, matching: str) -> None:
-        """Take away all entries that match a text query."""
-        await q.execute(FORGET, matching)
+    async def forget(self, q: Queries, matching: str, sender: str) -> None:
+        """Take away all entries of a sender. `matching`: a text query that finds them, and few others."""
+        await q.execute(FORGET, matching, sender)
 
     async def next_past(self, q: Queries) -> Past | None:
         """A stretch of history that came later, and has no entries yet."""

@@ -15,6 +15,8 @@ MAX_THREEPIDS: Final = 100
 # E.164 has 15; some networks have longer ones of their own.
 MAX_PHONE_DIGITS: Final = 32
 USER_TYPES: Final = frozenset({"bot", "support"})
+SPEAKER_TYPE: Final = "server_notices"
+"""Of the user who speaks for the server; by it he is known, so nobody else gets it, and he keeps it."""
 MEDIA: Final = frozenset({EMAIL, MSISDN})
 
 

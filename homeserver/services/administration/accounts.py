@@ -9,7 +9,7 @@ from homeserver.protocol import errors
 from homeserver.protocol.identifiers import is_user_id, server_name_of
 from homeserver.services.accounts.account import Accounts
 from homeserver.services.accounts.passwords import check_password_size
-from homeserver.services.administration.account_wish import AccountWish
+from homeserver.services.administration.account_wish import SPEAKER_TYPE, AccountWish
 from homeserver.services.audit.audit_log import AuditLog
 from homeserver.services.devices import Devices
 from homeserver.services.profiles.profiles import Profiles
@@ -69,8 +69,8 @@ class AccountAdministration:
     async def put(self, requester: Requester, user_id: str, wish: AccountWish) -> bool:
         """Make the account, or change it. Whether it was made.
 
-        Raises InvalidParam, BadJson, InvalidUsername, ThreepidInUse; Forbidden for oneself's own role, and for locking an
-        administrator; Conflict for an account whose deactivation is not finished.
+        Raises InvalidParam, BadJson, InvalidUsername, ThreepidInUse; Forbidden for oneself's own role, for locking an
+        administrator, and for the type of who speaks for the server; Conflict for an account whose deactivation is not finished.
         """
         wish.check()
         addresses = wish.addresses()
@@ -102,6 +102,8 @@ class AccountAdministration:
         user_id = user.user_id
         if wish.is_admin is False and user_id == requester.user_id:
             raise errors.Forbidden("You may not take your own administration away")
+        if wish.sets_type and user.user_type == SPEAKER_TYPE:
+            raise errors.Forbidden("This user speaks for the server: his type stays")
         change = AccountChange(
             None if wish.password is None else await self._hash(wish.password),
             wish.is_admin,

@@ -64,7 +64,7 @@ class Indexer:
         """A hook of accounts: who is erased is found by his words no more, not even by those who may still read them."""
         if erase:
             await self.catch_up()
-            await self.entries.forget(self.database, f"'{sender_mark(user_id)}'")
+            await self.entries.forget(self.database, f"'{sender_mark(user_id)}'", user_id)
 
     async def catch_up(self) -> None:
         """For somebody who is about to search: as far as it is quickly done."""

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from config.errors import ConfigError
 from config.settings import ServerNoticesSettings, Settings
 from tests.cast import PASSWORD, Client, Server
-from tests.homeserver import server_settings
+from tests.clock import FakeClock
+from tests.homeserver import running_homeserver, server_settings
 
 PATH = "/_synapse/admin/v1/send_server_notice"
 SPEAKER = "@notices:test"
@@ -20,12 +22,6 @@ SPEAKER = "@notices:test"
 def settings(tmp_path: Path) -> Settings:
     notices = ServerNoticesSettings(localpart="notices", display_name="The House", room_name="News of the house")
     return server_settings(tmp_path, server_notices=notices)
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 def notice(user: Client | str, text: str = "The house is painted.", **more: Any) -> dict[str, Any]:
@@ -165,3 +161,26 @@ async def test_a_suspended_user_hears_the_server(server: Server, ada: Client) ->
     assert "You were suspended." in [event["content"].get("body") for event in (await bob.sync()).timeline(room_id)]
     other = await ada.create_room(invite=[bob.user_id])
     await bob.join(other, expect=(403, "M_USER_SUSPENDED"))
+
+
+async def test_nobody_who_had_the_name_before_speaks_for_the_server(
+    tmp_path: Path, settings: Settings, database_dsn: str, clock: FakeClock
+) -> None:
+    """Mallory guesses what the user will be called once there are notices."""
+    async with running_homeserver(server_settings(tmp_path), database_dsn, clock) as server:
+        mallory = await server.register("notices")
+        assert mallory.user_id == SPEAKER
+    with pytest.raises(ConfigError, match="@notices:test"):
+        async with running_homeserver(settings, database_dsn, clock):
+            raise AssertionError("this server must not start")
+
+
+async def test_the_speaker_is_known_by_his_type(server: Server, ada: Client) -> None:
+    path = f"/_synapse/admin/v2/users/{SPEAKER}"
+    assert (await ada.get(path))["user_type"] == "server_notices"
+    for user_type in (None, "bot"):
+        await ada.put(path, {"user_type": user_type}, expect=(403, "M_FORBIDDEN"))
+    bob = await server.register("bob")
+    await ada.put(
+        f"/_synapse/admin/v2/users/{bob.user_id}", {"user_type": "server_notices"}, expect=(400, "M_INVALID_PARAM")
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from homeserver.services.search import entries, indexer
 from homeserver.services.search import search as searching
 from homeserver.storage.search_entries import Found, SearchEntries, Wish
 from tests.cast import Client, Expected, Server
@@ -293,6 +294,19 @@ async def test_who_is_erased_is_found_no_more(server: Server) -> None:
     assert not [each for each in context["events_before"] if "body" in each["content"]]
     context = (await search(bob, "cherry", event_context=wish))["results"][0]["context"]
     assert [each["content"]["body"] for each in context["events_before"] if "body" in each["content"]]
+
+
+async def test_who_is_erased_takes_no_words_of_others_along(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks of senders have 40 bits: Mallory has found a name that has Alice's."""
+    for module in (entries, indexer):
+        monkeypatch.setattr(module, "sender_mark", lambda user_id: "@aaaaaaaa")
+    alice, mallory = await server.register("alice"), await server.register("mallory")
+    room = await alice.create_room(preset="public_chat")
+    await mallory.join(room)
+    await alice.send(room, "cherry of alice")
+    await mallory.send(room, "cherry of mallory")
+    await mallory.post("account/deactivate", {"auth": mallory.password_auth(), "erase": True})
+    assert bodies(await search(alice, "cherry")) == ["cherry of alice"]
 
 
 INJECTIONS = (
