@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol import errors, identifiers
-from homeserver.protocol.third_party_ids import MAX_ADDRESS_CHARACTERS, canonical_address
+from homeserver.protocol.third_party_ids import MAX_ADDRESS_CHARACTERS, MSISDN, canonical_address
 from homeserver.services.accounts.passwords import PasswordHasher, check_password_size
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.text_limits import is_storable
@@ -16,6 +16,7 @@ from homeserver.storage.users import User, Users
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
+USER = "m.id.user"
 WRONG = "The user name or the password is not correct"
 
 
@@ -39,6 +40,9 @@ class Credentials:
         user_id = await self.resolve(identifier)
         if user_id is not None:
             self.limiter.count("password_guess", user_id)
+        elif identifier["type"] != USER:
+            # Else an address that nobody has could be told from others: one might go on guessing.
+            self.limiter.count("password_guess", " ".join(_address_of(identifier))[:MAX_ADDRESS_CHARACTERS])
         user = await self.users.get(self.queries, user_id) if user_id is not None else None
         fits = await self.hasher.verify(user.password_hash if user else None, password)
         if user is not None and user.is_deactivated:
@@ -59,16 +63,9 @@ class Credentials:
 
         Raises MissingParam or InvalidParam where it is no identifier.
         """
-        kind = _text(identifier, "type")
-        if kind == "m.id.user":
+        if _text(identifier, "type") == USER:
             return self.local_user_id(_text(identifier, "user"))
-        if kind == "m.id.thirdparty":
-            return await self._owner(_text(identifier, "medium"), _text(identifier, "address"))
-        if kind == "m.id.phone":
-            _text(identifier, "country")
-            number = identifier.get("phone", identifier.get("number"))
-            return await self._owner("msisdn", _international(_text({"phone": number}, "phone")))
-        raise errors.InvalidParam("Unknown type of identifier")
+        return await self._owner(*_address_of(identifier))
 
     def local_user_id(self, user: str) -> str | None:
         """Full user id of a local user given by full id or localpart. Capitals are forgiven."""
@@ -83,7 +80,7 @@ class Credentials:
     async def _owner(self, medium: str, address: str) -> str | None:
         if not address or not is_storable(medium + address, MAX_ADDRESS_CHARACTERS):
             return None
-        return await self.users.owner_of_threepid(self.queries, medium, canonical_address(medium, address))
+        return await self.users.owner_of_threepid(self.queries, medium, address)
 
 
 def identifier_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -101,6 +98,19 @@ def identifier_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(identifier, dict):
         raise errors.BadJson("'identifier' must be an object")
     return identifier
+
+
+def _address_of(identifier: Mapping[str, Any]) -> tuple[str, str]:
+    """Medium and address, in their canonical form. Raises MissingParam or InvalidParam where it has none."""
+    kind = _text(identifier, "type")
+    if kind == "m.id.thirdparty":
+        medium = _text(identifier, "medium")
+        return medium, canonical_address(medium, _text(identifier, "address"))
+    if kind == "m.id.phone":
+        _text(identifier, "country")
+        number = identifier.get("phone", identifier.get("number"))
+        return MSISDN, _international(_text({"phone": number}, "phone"))
+    raise errors.InvalidParam("Unknown type of identifier")
 
 
 def _text(identifier: Mapping[str, Any], name: str) -> str:

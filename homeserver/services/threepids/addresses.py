@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from homeserver.services.requester import Requester
     from homeserver.storage.database import Database, Queries
 
-MAX_ADDRESSES: Final = 50
+MAX_ADDRESSES: Final = 10
+"""Each is written to whenever something happens to the account, and all accounts share one queue of mail."""
 NOT_CONFIRMED: Final = "This address has not been confirmed: open the link in the mail, then try again"
 
 

@@ -181,3 +181,19 @@ async def test_guessing_a_password_is_slowed_down(run: Any, clock: FakeClock) ->
         assert answer["retry_after_ms"] > 0
         clock.advance(ms=answer["retry_after_ms"])
         await alice.login()
+
+
+async def test_guessing_does_not_tell_who_has_an_address(run: Any, clock: FakeClock) -> None:
+    settings = RegistrationSettings(enabled=True, require_verification=False)
+    async with run(settings, rate_limits=RateLimitSettings(enabled=True)) as server:
+        alice = await server.register("alice")
+        addresses = server.application.accounts.threepids.addresses
+        assert await addresses.rows.add(addresses.database, "email", "alice@example.org", alice.user_id, 1, 1)
+        for address in ("alice@example.org", "nobody@example.org"):
+            clock.advance(minutes=5)
+            spellings = (address, f" {address}", address.upper())
+            for attempt in range(11):
+                identifier = {"type": "m.id.thirdparty", "medium": "email", "address": spellings[attempt % 3]}
+                guess = {"type": "m.login.password", "password": "guess", "identifier": {**identifier, "n": attempt}}
+                expect: Any = 403 if attempt < 10 else (429, "M_LIMIT_EXCEEDED")
+                await server.anonymous().post("login", guess, expect=expect)
