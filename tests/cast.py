@@ -282,6 +282,11 @@ class Server:
         )
         return anonymous._logged_in(answer, password)
 
+    async def administrator(self, name: str = "ada") -> Client:
+        """An account that may administer the server, and a device."""
+        await self.application.accounts.new_accounts.create_account(name, PASSWORD, admin=True)
+        return await self.anonymous().login(name, PASSWORD)
+
     async def guest(self) -> Client:
         """A guest account."""
         anonymous = self.anonymous()

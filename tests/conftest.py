@@ -10,7 +10,7 @@ import pytest
 from config.settings import Settings
 from homeserver.storage.database import Database
 from homeserver.storage.pool import PoolLimits
-from tests.cast import Server
+from tests.cast import Client, Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
 from tests.postgres import TestServer, running_server
@@ -64,3 +64,9 @@ async def server(
     """The whole homeserver, listening, with a fresh database and a clock that stands still."""
     async with running_homeserver(settings, database_dsn, clock, sfu) as server:
         yield server
+
+
+@pytest.fixture
+async def ada(server: Server) -> Client:
+    """The administrator."""
+    return await server.administrator()

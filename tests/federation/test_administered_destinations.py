@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cast import PASSWORD, Client
+from tests.cast import Client
 from tests.federation.conftest import ALPHA, BETA, Home
 
 DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
@@ -13,8 +13,7 @@ AUDIT = "/_voicechat/admin/v1/audit"
 
 @pytest.fixture
 async def ada(alpha: Home) -> Client:
-    await alpha.server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await alpha.server.anonymous().login("ada", PASSWORD)
+    return await alpha.server.administrator()
 
 
 async def test_a_server_is_listed_with_the_rooms_it_is_in(alpha: Home, beta: Home, ada: Client) -> None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from homeserver.services.room_removal.delete_room import TELLING_MS
-from tests.cast import PASSWORD, Client
+from tests.cast import Client
 from tests.clock import FakeClock
 from tests.federation.conftest import ALPHA, Home
 from tests.voice.waiting import until
 
 ROOMS = "/_synapse/admin/v2/rooms"
-
-
-async def administrator(home: Home, name: str) -> Client:
-    await home.server.application.accounts.new_accounts.create_account(name, PASSWORD, admin=True)
-    return await home.server.anonymous().login(name, PASSWORD)
 
 
 async def join_elsewhere(bob: Client, room_id: str) -> None:
@@ -37,7 +32,7 @@ async def deleted(ada: Client, home: Home, room_id: str, clock: FakeClock, **bod
 
 async def test_the_others_are_told_and_bob_can_come_back(alpha: Home, beta: Home, clock: FakeClock) -> None:
     alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
-    ada = await administrator(beta, "ada")
+    ada = await beta.server.administrator()
     room_id = await alice.create_room(preset="public_chat", name="Tea")
     await alice.send(room_id, "before")
     await join_elsewhere(bob, room_id)
@@ -67,7 +62,7 @@ async def test_the_others_are_told_and_bob_can_come_back(alpha: Home, beta: Home
 
 async def test_a_blocked_room_invites_nobody_of_ours(alpha: Home, beta: Home, clock: FakeClock) -> None:
     alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
-    ada = await administrator(beta, "ada")
+    ada = await beta.server.administrator()
     room_id = await alice.create_room(preset="public_chat")
     await join_elsewhere(bob, room_id)
     await deleted(ada, beta, room_id, clock, block=True)
@@ -79,7 +74,7 @@ async def test_a_blocked_room_invites_nobody_of_ours(alpha: Home, beta: Home, cl
 
 async def test_an_invitation_that_waits_is_declined_with_the_room(alpha: Home, beta: Home, clock: FakeClock) -> None:
     alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
-    ada = await administrator(beta, "ada")
+    ada = await beta.server.administrator()
     room_id = await alice.create_room()
     await alice.invite(room_id, bob)
     assert room_id in (await bob.sync())["rooms"]["invite"]

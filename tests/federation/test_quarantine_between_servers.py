@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from tests.cast import PASSWORD, Answer, Client
+from tests.cast import Answer, Client
 from tests.federation.conftest import BETA, Home, World
 
 V1 = "/_synapse/admin/v1"
 UPLOAD, DOWNLOAD = "/_matrix/media/v3/upload", "/_matrix/client/v1/media/download"
 THUMBNAIL = "/_matrix/client/v1/media/thumbnail"
-
-
-async def administrator(home: Home, name: str) -> Client:
-    await home.server.application.accounts.new_accounts.create_account(name, PASSWORD, admin=True)
-    return await home.server.anonymous().login(name, PASSWORD)
 
 
 async def upload(client: Client, content: bytes) -> str:
@@ -29,7 +24,7 @@ async def test_a_file_of_another_server_goes_into_quarantine_with_all_that_has_i
     alpha: Home, beta: Home
 ) -> None:
     mallory, bob = await alpha.server.register("mallory"), await beta.server.register("bob")
-    ada = await administrator(beta, "ada")
+    ada = await beta.server.administrator()
     path = await upload(mallory, b"nasty")
     assert (await download(bob, path)).status == 200
     await ada.post(f"{V1}/media/quarantine/{path}")
@@ -44,7 +39,7 @@ async def test_a_file_of_another_server_goes_into_quarantine_with_all_that_has_i
 
 async def test_what_is_in_quarantine_by_name_is_not_fetched(alpha: Home, beta: Home, world: World) -> None:
     mallory, bob = await alpha.server.register("mallory"), await beta.server.register("bob")
-    ada = await administrator(beta, "ada")
+    ada = await beta.server.administrator()
     path = await upload(mallory, b"nasty")
     await ada.post(f"{V1}/media/quarantine/{path}")
     assert (await download(bob, path)).status == 404
@@ -53,7 +48,7 @@ async def test_what_is_in_quarantine_by_name_is_not_fetched(alpha: Home, beta: H
 
 async def test_other_servers_do_not_get_what_is_in_quarantine_here(alpha: Home, beta: Home) -> None:
     mallory, bob = await alpha.server.register("mallory"), await beta.server.register("bob")
-    olga = await administrator(alpha, "olga")
+    olga = await alpha.server.administrator("olga")
     path = await upload(mallory, b"nasty")
     await olga.post(f"{V1}/media/quarantine/{path}")
     assert (await download(bob, path)).status == 404
@@ -64,7 +59,7 @@ async def test_files_of_others_that_nobody_wants_are_purged_and_can_be_fetched_a
     alpha: Home, beta: Home, world: World
 ) -> None:
     alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
-    ada = await administrator(beta, "ada")
+    ada = await beta.server.administrator()
     old, new = await upload(alice, b"old"), await upload(alice, b"new")
     await download(bob, old)
     beta.server.clock.advance(hours=1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from tests.cast import PASSWORD, Client, Server
+from tests.cast import Client, Server
 from tests.fuzz.own_operations import DELAYED, STICKY, own_operations, with_unstable_queries
 from tests.fuzz.requests import HostileRequest, make_request
 from tests.spec import validator
@@ -67,7 +67,8 @@ async def lay_siege(server: Server, *, rounds: int, seed: int) -> list[str]:
     """Complaints, each with the request that leads to it."""
     random = Random(seed)
     mallory, bob = await server.register("mallory"), await server.register("bob")
-    ada, victim = await _administrator(server), await server.register("victim")
+    # Who may everything meets other code than who is refused everywhere.
+    ada, victim = await server.administrator(), await server.register("victim")
     operations = list(served_operations(server))
     complaints: list[str] = []
     known: dict[str, Any] = {}
@@ -82,12 +83,6 @@ async def lay_siege(server: Server, *, rounds: int, seed: int) -> list[str]:
             about = {**known, **dict.fromkeys(("user_id", "userId"), victim.user_id)} if of_administrators else known
             complaints += await _complaints(client, operation, make_request(operation, random, about))
     return complaints
-
-
-async def _administrator(server: Server) -> Client:
-    """Who may everything meets other code than who is refused everywhere."""
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 async def _prepare(mallory: Client, bob: Client, number: int) -> dict[str, Any]:

@@ -9,25 +9,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from config.settings import Settings
 from homeserver.services.media.removal import GIVEN_UP_MS
-from tests.cast import PASSWORD, Answer, Client, Server
-from tests.homeserver import server_settings
+from tests.cast import Answer, Client, Server
 
 V1 = "/_synapse/admin/v1"
 UPLOAD = "/_matrix/media/v3/upload"
 NEW, LEGACY = "/_matrix/client/v1/media", "/_matrix/media/v3"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return server_settings(tmp_path)
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 async def upload(client: Client, content: bytes, content_type: str = "text/plain") -> str:

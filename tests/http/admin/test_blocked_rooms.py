@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.settings import Settings
-from tests.cast import PASSWORD, Client, Server
-from tests.homeserver import server_settings
+from tests.cast import Client, Server
 
 ROOMS = "/_synapse/admin/v1/rooms"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return server_settings(tmp_path)
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 async def test_nobody_comes_into_a_blocked_room(server: Server, ada: Client) -> None:

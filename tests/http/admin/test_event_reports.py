@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from tests.cast import PASSWORD, Client, Server
+from tests.cast import Client, Server
 
 REPORTS = "/_synapse/admin/v1/event_reports"
 OURS = "/_voicechat/admin/v1/reports"
 AUDIT = "/_voicechat/admin/v1/audit"
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 async def quarrel(server: Server) -> tuple[Client, Client, str, list[str]]:

@@ -11,12 +11,6 @@ from tests.cast import PASSWORD, Client, Server
 AUDIT = "/_voicechat/admin/v1/audit"
 
 
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
-
-
 def login_of(user_id: str) -> tuple[str, ...]:
     return ("", "_synapse", "admin", "v1", "users", user_id, "login")
 

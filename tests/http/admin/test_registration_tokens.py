@@ -19,12 +19,6 @@ def settings(tmp_path: Path) -> Settings:
     return server_settings(tmp_path, registration=RegistrationSettings(enabled=True, require_verification=True))
 
 
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
-
-
 async def register(server: Server, name: str, token: str, expect: int = 200) -> Any:
     auth = {"type": "m.login.registration_token", "token": token}
     return await server.anonymous().post(

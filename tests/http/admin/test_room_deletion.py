@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,26 +10,11 @@ import pytest
 from config.settings import Settings
 from homeserver.storage.database import Database
 from homeserver.storage.room_tables import AFTER_EVENTS, BY_ROOM
-from tests.cast import PASSWORD, Client, Server
+from tests.cast import Client, Server
 from tests.clock import FakeClock
-from tests.homeserver import running_homeserver, server_settings
+from tests.homeserver import running_homeserver
 
 V1, V2 = "/_synapse/admin/v1", "/_synapse/admin/v2"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return server_settings(tmp_path)
-
-
-async def make_ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    return await make_ada(server)
 
 
 async def settled(server: Server) -> None:
@@ -169,7 +153,7 @@ async def test_nobody_comes_in_while_a_room_is_deleted_and_a_restart_goes_on(
     database_dsn: str, clock: FakeClock, settings: Settings
 ) -> None:
     async with running_homeserver(settings, database_dsn, clock) as server:
-        ada = await make_ada(server)
+        ada = await server.administrator()
         mallory, bob = await server.register("mallory"), await server.register("bob")
         room_id = await mallory.create_room(preset="public_chat")
         tasks = server.application.moderation.tasks
@@ -268,6 +252,9 @@ async def test_old_messages_go_and_state_stays(server: Server, ada: Client) -> N
     assert await ada.get(f"{V1}/purge_history_status/{purge_id}") == {"status": "complete"}
     found = [event["event_id"] for event in (await alice.messages(room_id, limit=100))["chunk"]]
     assert found == [last, kept]
+    top = (await alice.messages(room_id, limit=100))["end"]
+    before = await alice.messages(room_id, **{"from": top})
+    assert (before["chunk"], "end" in before) == ([], False)
     await alice.get(("rooms", room_id, "event", old[0]), expect=404)
     fresh = await (await alice.login()).sync()
     assert fresh.event_ids(room_id) == [kept, last]

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.cast import PASSWORD, Client, Server
 
 ROOMS = "/_synapse/admin/v1/rooms"
 AUDIT = "/_voicechat/admin/v1/audit"
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 def of(room_id: str, *parts: str) -> tuple[str, ...]:

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from tests.cast import PASSWORD, Client, Server
+from tests.cast import Client, Server
 
 AUDIT = "/_voicechat/admin/v1/audit"
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 def v1(*parts: str) -> tuple[str, ...]:

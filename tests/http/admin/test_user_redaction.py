@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,25 +10,10 @@ import pytest
 from config.settings import Settings
 from tests.cast import PASSWORD, Client, Server
 from tests.clock import FakeClock
-from tests.homeserver import running_homeserver, server_settings
+from tests.homeserver import running_homeserver
 
 USER = "/_synapse/admin/v1/user"
 MSC4194 = "/_matrix/client/unstable/org.matrix.msc4194"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return server_settings(tmp_path)
-
-
-async def make_ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    return await make_ada(server)
 
 
 async def settled(server: Server) -> None:
@@ -111,7 +95,7 @@ async def test_what_cannot_be_redacted_is_told(server: Server, ada: Client) -> N
 
 async def test_a_restart_goes_on(database_dsn: str, clock: FakeClock, settings: Settings) -> None:
     async with running_homeserver(settings, database_dsn, clock) as server:
-        ada, mallory = await make_ada(server), await server.register("mallory")
+        ada, mallory = await server.administrator(), await server.register("mallory")
         room_id = await mallory.create_room()
         for number in range(30):
             await mallory.send(room_id, f"spam {number}")

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from homeserver.storage.administration import ORDERS
 from tests.cast import PASSWORD, Client, Server
 
 USERS = "/_synapse/admin/v2/users"
 V1 = "/_synapse/admin/v1"
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 def of(user: Client | str) -> tuple[str, ...]:

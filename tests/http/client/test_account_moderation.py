@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from tests.cast import PASSWORD, Client, Server
 
 UNSTABLE = "/_matrix/client/unstable/uk.timedout.msc4323/admin"
 LOCKED = (401, "M_USER_LOCKED")
 SUSPENDED = (403, "M_USER_SUSPENDED")
-
-
-@pytest.fixture
-async def ada(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
 
 
 def path_of(verb: str, user: str) -> tuple[str, ...]:

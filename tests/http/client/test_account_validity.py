@@ -45,11 +45,6 @@ async def with_address(server: Server, name: str) -> Client:
     return user
 
 
-async def administrator(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    return await server.anonymous().login("ada", PASSWORD)
-
-
 async def open_link(server: Server, link: str, method: str = "GET") -> Answer:
     assert link.startswith("http://localhost:8008" + RENEW)
     token = parse_qs(urlsplit(link).query)["token"][0]
@@ -119,7 +114,7 @@ async def test_another_mail_can_be_asked_for(server: Server, mail: MailServer) -
 
 
 async def test_an_administrator_renews_and_ends(server: Server, mail: MailServer) -> None:
-    ada, bob = await administrator(server), await with_address(server, "bob")
+    ada, bob = await server.administrator(), await with_address(server, "bob")
     now_ms = server.clock.now_ms()
     assert await ada.post(ADMIN, {"user_id": bob.user_id, "expiration_ts": now_ms}) == {"expiration_ts": now_ms}
     await bob.get("account/whoami", expect=EXPIRED)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from config.settings import PRIVATE_NETWORKS, Settings, UrlPreviewSettings
 from homeserver.federation.web.previews import MAX_WAITING_OF_USER, PAGES_PER_USER
-from tests.cast import PASSWORD, Client, Expected, Server
+from tests.cast import Client, Expected, Server
 from tests.clock import FakeClock
 from tests.dns import FakeDns
 from tests.homeserver import running_homeserver, server_settings
@@ -454,8 +454,7 @@ async def test_texts_are_short_and_harmless(world: Web) -> None:
 
 
 async def test_pictures_of_pages_are_counted_as_nobodys(world: Web) -> None:
-    await world.server.application.accounts.new_accounts.create_account("ada", PASSWORD, admin=True)
-    ada = await world.server.anonymous().login("ada", PASSWORD)
+    ada = await world.server.administrator()
     world.site.page("/p.png", picture(), "image/png")
     await world.preview("http://news.example/p.png")
     for path in ("/_synapse/admin/v1/statistics/users/media", f"/_synapse/admin/v1/users/{world.alice.user_id}/media"):

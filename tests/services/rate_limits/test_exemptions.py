@@ -12,7 +12,7 @@ from config.settings import RateLimitSettings, RateSettings, Settings
 from homeserver.protocol.errors import LimitExceeded
 from homeserver.services.rate_limits import BucketRateLimiter, Exemptions, Rate
 from homeserver.services.requester import on_behalf_of
-from tests.cast import PASSWORD, Client, Server
+from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
 
@@ -66,16 +66,11 @@ def settings(tmp_path: Path) -> Settings:
     return server_settings(tmp_path, rate_limits=RateLimitSettings(rates=rates, exempt_admins=False))
 
 
-async def administrator(server: Server) -> Client:
-    await server.application.accounts.new_accounts.create_account("root", PASSWORD, admin=True)
-    return await server.anonymous().login("root", PASSWORD)
-
-
 PATH = "/_synapse/admin/v1/users/@alice:test/override_ratelimit"
 
 
 async def test_the_operators_rate_and_what_an_administrator_makes_of_it(server: Server) -> None:
-    alice, root = await server.register("alice"), await administrator(server)
+    alice, root = await server.register("alice"), await server.administrator()
     room_id = await alice.create_room()
     for _ in range(2):
         await alice.send(room_id, "hello")
@@ -96,7 +91,7 @@ async def test_it_outlives_a_restart_and_can_be_taken_back(
     settings: Settings, database_dsn: str, clock: FakeClock
 ) -> None:
     async with running_homeserver(settings, database_dsn, clock) as server:
-        alice, root = await server.register("alice"), await administrator(server)
+        alice, root = await server.register("alice"), await server.administrator()
         room_id = await alice.create_room()
         await root.post(PATH, {"messages_per_second": 0, "burst_count": 0})
     async with running_homeserver(settings, database_dsn, clock) as server:
@@ -111,7 +106,7 @@ async def test_it_outlives_a_restart_and_can_be_taken_back(
 
 
 async def test_questions_that_make_no_sense(server: Server) -> None:
-    alice, root = await server.register("alice"), await administrator(server)
+    alice, root = await server.register("alice"), await server.administrator()
     await alice.get(PATH, expect=(403, "M_FORBIDDEN"))
     await root.get(PATH.replace("alice", "nobody"), expect=(404, "M_NOT_FOUND"))
     await root.post(PATH.replace(":test", ":elsewhere"), {}, expect=400)
