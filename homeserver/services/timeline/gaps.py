@@ -48,13 +48,15 @@ class Pages:
             if page.gap is None or page.end is None:
                 break
             below = page.end
-            if await self.fill(opened.room, page.gap.high):
+            if page.gap.missing and await self.fill(opened.room, page.gap.high):
                 opened = await self.opener.open(opened.room.room_id, user_id)
             else:
                 below = page.gap.low
             limit = wish.limit - len(page.events)
             rest = await self.reader.read(opened.room, replace(wish, ranges=opened.ranges, up_to=below, limit=limit))
             if below != page.end and not rest.events:
+                # What was purged does not come back: there is no reason to ask again.
+                page = page if page.gap.missing or page.events else Page([], None)
                 break
             events = [*page.events, *rest.events]
             # A page that is not empty has a token, whether more follows or not.
