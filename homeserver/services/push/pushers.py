@@ -55,8 +55,10 @@ class Pushers:
 
     async def set(self, requester: Requester, kind: str, app_id: str, pushkey: str, body: PusherBody) -> None:
         """Make a pusher, or change the one of that name. Raises InvalidParam, MissingParam; UnknownToken for a device that
-        was logged out meanwhile.
+        was logged out meanwhile; Forbidden for an administrator who acts as the user: it would outlive that.
         """
+        if requester.impersonator is not None:
+            raise errors.Forbidden("Whoever acts as somebody else is not notified in his place")
         check_kind(kind)
         check_key(app_id, pushkey)
         checked = check_body(body)

@@ -45,8 +45,11 @@ class Addresses:
     async def add(self, requester: Requester, session_id: str, client_secret: str) -> None:
         """Add the address that was proved; once more is no mistake while the proof lasts.
 
-        Raises ThreepidAuthFailed, ThreepidInUse, Forbidden where there are too many, or the proof was used meanwhile.
+        Raises ThreepidAuthFailed, ThreepidInUse, Forbidden where there are too many, the proof was used meanwhile, or an
+        administrator acts as the user: whoever has an address of the account can set its password.
         """
+        if requester.impersonator is not None:
+            raise errors.Forbidden("Whoever acts as somebody else adds no address to his account")
         await self.check_addable(session_id, client_secret)
         held = await self.users.threepids(self.database, requester.user_id)
         if len(held) >= MAX_ADDRESSES:
