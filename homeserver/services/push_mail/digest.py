@@ -119,11 +119,13 @@ class MakeDigest:
         mailed: Mapping[int, MailedRoom],
     ) -> Digest:
         now_ms = self.clock.now_ms()
+        # Whatever happens in however many rooms: who makes new ones and invites fills nobody's mailbox.
+        quiet_until_ms = max((each.mailed_ms + DELAY_MS for each in mailed.values()), default=0)
         ready: list[UnreadRoom] = []
         later: list[int] = []
         for room_id, events in unread.items():
             before = mailed.get(rooms[room_id].room_nid)
-            due_ms = _due_ms(events, before, now_ms)
+            due_ms = max(_due_ms(events, before, now_ms), quiet_until_ms)
             if due_ms > now_ms:
                 later.append(due_ms)
             else:

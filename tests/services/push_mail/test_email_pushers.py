@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,10 @@ from config.settings import Settings
 from homeserver.services.requester import on_behalf_of
 from tests.cast import Client, Server
 from tests.homeserver import server_settings
-from tests.mail import MailServer, mail_server
+from tests.mail import MailServer
 
 ADDRESS = "alice@example.org"
 BASE_URL = "http://localhost:8008"
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    async with mail_server() as mail:
-        yield mail
 
 
 @pytest.fixture
@@ -266,3 +259,17 @@ async def test_a_time_to_come_keeps_no_mail_back(server: Server, mail: MailServe
     await bob.send(room_id, "dinner is ready")
     await _pass(server, 12)
     assert "dinner is ready" in (await mail.next()).text
+
+
+async def test_mallory_does_not_fill_the_mailbox_with_new_rooms(server: Server, mail: MailServer) -> None:
+    alice, _, _ = await _two(server)
+    mallory = await server.register("mallory")
+    for number in range(8):
+        await mallory.create_room(name=f"Pills {number}", invite=[alice.user_id])
+        await _pass(server, 1)
+    await _pass(server, 3)
+    assert (mail.unread, "Pills 0" in (await mail.next()).text) == (1, True)
+    await _pass(server, 5)
+    assert mail.unread == 0
+    await _pass(server, 6)
+    assert (mail.unread, "Pills 7" in (await mail.next()).text) == (1, True)
