@@ -12,7 +12,9 @@ from homeserver.storage.database import Database
 from homeserver.storage.pool import PoolLimits
 from tests.cast import Client, Server
 from tests.clock import FakeClock
+from tests.gateway import PushGateway, push_gateway
 from tests.homeserver import running_homeserver, server_settings
+from tests.mail import MailServer, mail_server
 from tests.postgres import TestServer, running_server
 from voice.sfu.backend import SfuBackend
 
@@ -70,3 +72,17 @@ async def server(
 async def ada(server: Server) -> Client:
     """The administrator."""
     return await server.administrator()
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[MailServer]:
+    """The operator's mail server; `server_settings(…, email=mail.settings())` has ours use it."""
+    async with mail_server() as mail:
+        yield mail
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[PushGateway]:
+    """A push gateway on 127.0.0.1, which `outgoing_http` has to allow."""
+    async with push_gateway() as gateway:
+        yield gateway

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from config.settings import OutgoingHttpSettings, Settings
 from tests.cast import Client, Server
-from tests.gateway import PushGateway, push_gateway
+from tests.gateway import PushGateway
 from tests.homeserver import server_settings
 
 READERS = 12
@@ -18,12 +17,6 @@ READERS = 12
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return server_settings(tmp_path, outgoing_http=OutgoingHttpSettings(verify_tls=False, ip_denylist=()))
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[PushGateway]:
-    async with push_gateway() as gateway:
-        yield gateway
 
 
 async def _room(server: Server, gateway: PushGateway, readers: int) -> tuple[Client, str]:

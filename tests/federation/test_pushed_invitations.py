@@ -13,13 +13,7 @@ from tests.federation.foreign_rooms import MALLORY
 from tests.federation.foreign_servers import ForeignServer
 from tests.federation.peers import Peer
 from tests.federation.test_invited_from_elsewhere import invitation, invite, lair, shown
-from tests.gateway import PushGateway, push_gateway
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[PushGateway]:
-    async with push_gateway() as gateway:
-        yield gateway
+from tests.gateway import PushGateway
 
 
 @pytest.fixture

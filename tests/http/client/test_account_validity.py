@@ -12,7 +12,7 @@ from config.settings import AccountSettings, ValiditySettings
 from tests.cast import PASSWORD, Answer, Client, Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
-from tests.mail import MailServer, mail_server
+from tests.mail import MailServer
 
 DAY_MS = 24 * 60 * 60_000
 YEAR_MS = 365 * DAY_MS
@@ -21,12 +21,6 @@ RENEW = "/_matrix/client/unstable/account_validity/renew"
 SEND = "/_matrix/client/unstable/account_validity/send_mail"
 ADMIN = "/_synapse/admin/v1/account_validity/validity"
 ACCOUNTS = AccountSettings(ValiditySettings(YEAR_MS, 7 * DAY_MS))
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    async with mail_server() as box:
-        yield box
 
 
 @pytest.fixture

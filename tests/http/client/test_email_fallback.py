@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -12,17 +11,11 @@ import pytest
 from config.settings import Settings
 from tests.cast import PASSWORD, Answer, Server
 from tests.homeserver import server_settings
-from tests.mail import MailServer, mail_server
+from tests.mail import MailServer
 from tests.people_with_mail import ADDRESS, add_address, press
 
 PATH = "/_matrix/client/v3/auth/m.login.email.identity/fallback/web"
 ALICE = {"username": "alice", "password": PASSWORD}
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    async with mail_server() as mail:
-        yield mail
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,8 @@ from config.settings import ListenerSettings, RateLimitSettings, Settings
 from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import server_settings
-from tests.mail import MailServer, mail_server
+from tests.mail import MailServer
 from tests.people_with_mail import ADDRESS, mail_request
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    async with mail_server() as mail:
-        yield mail
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,16 +14,10 @@ from config.settings import Settings
 from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import server_settings
-from tests.mail import MailServer, mail_server
+from tests.mail import MailServer
 from tests.people_with_mail import ADDRESS, BROWSER, SECRET, add_address, ask, email_auth, press
 
 NEW = "a quite different password"
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    async with mail_server() as mail:
-        yield mail
 
 
 @pytest.fixture

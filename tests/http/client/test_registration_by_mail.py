@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,11 @@ import pytest
 from config.settings import RegistrationSettings, Settings
 from tests.cast import Server
 from tests.homeserver import server_settings
-from tests.mail import MailServer, mail_server
+from tests.mail import MailServer
 from tests.people_with_mail import ADDRESS, BROWSER, add_address, ask, email_auth, press
 
 BOB: dict[str, Any] = {"username": "bob", "password": "correct horse battery staple"}
 DUMMY = {"type": "m.login.dummy"}
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    async with mail_server() as mail:
-        yield mail
 
 
 @pytest.fixture

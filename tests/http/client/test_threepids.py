@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,15 +12,9 @@ from config.settings import Settings
 from tests.cast import Server
 from tests.clock import FakeClock
 from tests.homeserver import server_settings
-from tests.mail import MailServer, mail_server
+from tests.mail import MailServer
 from tests.people_with_mail import ADDRESS as ALICE
 from tests.people_with_mail import BROWSER, SECRET, add_address, addresses, ask, mail_request, press
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailServer]:
-    async with mail_server() as mail:
-        yield mail
 
 
 @pytest.fixture

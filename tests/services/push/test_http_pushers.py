@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ OPEN = OutgoingHttpSettings(verify_tls=False, ip_denylist=())
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return server_settings(tmp_path, outgoing_http=OPEN)
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[PushGateway]:
-    async with push_gateway() as gateway:
-        yield gateway
 
 
 async def _two(server: Server, **room: Any) -> tuple[Client, Client, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from config.settings import OutgoingHttpSettings, Settings
 from homeserver.services.requester import on_behalf_of
 from tests.cast import Server
-from tests.gateway import PushGateway, push_gateway
+from tests.gateway import PushGateway
 from tests.homeserver import server_settings
 
 FILTER = "org.matrix.msc4155.invite_permission_config"
@@ -19,12 +18,6 @@ FILTER = "org.matrix.msc4155.invite_permission_config"
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return server_settings(tmp_path, outgoing_http=OutgoingHttpSettings(verify_tls=False, ip_denylist=()))
-
-
-@pytest.fixture
-async def gateway() -> AsyncIterator[PushGateway]:
-    async with push_gateway() as gateway:
-        yield gateway
 
 
 async def test_an_unseen_invitation_is_not_pushed_and_not_counted(server: Server, gateway: PushGateway) -> None:
