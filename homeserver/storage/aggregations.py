@@ -90,7 +90,8 @@ edited AS (
           AND (e.type = 'm.room.encrypted' OR position($11::bytea IN e.body) > 0)
         ORDER BY e.origin_server_ts DESC, e.event_id DESC LIMIT 1
     ) newest
-    WHERE NOT p.redacted AND p.own_type IS DISTINCT FROM 'm.replace'
+    -- The root of a thread by somebody who is ignored is shown without its words; so it stays.
+    WHERE NOT p.redacted AND p.own_type IS DISTINCT FROM 'm.replace' AND p.sender <> ALL($10)
 ),
 referred AS (
     SELECT p.event_id AS parent_id, array_agg(r.event_id ORDER BY r.position) AS event_ids

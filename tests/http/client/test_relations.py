@@ -144,6 +144,7 @@ async def test_messages_of_ignored_users_are_left_out(server: Server) -> None:
     said = await alice.send(room_id, "Cake?")
     await mallory.send(room_id, reply_to(said, "poison"))
     of_mallory = await mallory.send(room_id, "My thread")
+    await mallory.send(room_id, edit_of(of_mallory, "poison again"))
     answer = await alice.send(room_id, reply_to(of_mallory, "no"))
     ignored = {"ignored_users": {mallory.user_id: {}}}
     await bob.put(("user", bob.user_id, "account_data", "m.ignored_user_list"), ignored)
