@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,13 +10,24 @@ if TYPE_CHECKING:
 
 ADD = "INSERT INTO login_tokens (token_hash, device_nid, expires_ms) VALUES ($1, $2, $3)"
 
+ADD_OF_BROWSER = "INSERT INTO login_tokens (token_hash, browser_id, user_id, expires_ms) VALUES ($1, $2, $3, $4)"
+
 USE = """
-DELETE FROM login_tokens t USING devices d
-WHERE t.token_hash = $1 AND t.expires_ms > $2 AND d.device_nid = t.device_nid
-RETURNING d.user_id
+WITH used AS (
+    DELETE FROM login_tokens WHERE token_hash = $1 AND expires_ms > $2 RETURNING device_nid, browser_id, user_id
+)
+SELECT coalesce(d.user_id, u.user_id), u.browser_id FROM used u LEFT JOIN devices d USING (device_nid)
 """
 
 FORGET_EXPIRED = "DELETE FROM login_tokens WHERE expires_ms <= $1"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUser:
+    """Whose token it was. `browser_id`: where he got it, if it was in a browser."""
+
+    user_id: str
+    browser_id: int | None
 
 
 class LoginTokenRows:
@@ -25,10 +37,16 @@ class LoginTokenRows:
         """A token that ends with the device that asked for it."""
         await q.execute(ADD, token_hash, device_nid, expires_ms)
 
-    async def use(self, q: Queries, token_hash: bytes, now_ms: int) -> str | None:
+    async def add_of_browser(
+        self, q: Queries, token_hash: bytes, browser_id: int, user_id: str, expires_ms: int
+    ) -> None:
+        """A token of somebody who has signed in in a browser; it ends with the browser."""
+        await q.execute(ADD_OF_BROWSER, token_hash, browser_id, user_id, expires_ms)
+
+    async def use(self, q: Queries, token_hash: bytes, now_ms: int) -> TokenUser | None:
         """Use the token up and return whose it was; None where it is not valid."""
-        user_id: str | None = await q.fetchval(USE, token_hash, now_ms)
-        return user_id
+        row = await q.fetchrow(USE, token_hash, now_ms)
+        return None if row is None else TokenUser(row[0], row[1])
 
     async def forget_expired(self, q: Queries, now_ms: int) -> None:
         """Housekeeping."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from homeserver.protocol import errors
@@ -11,6 +11,7 @@ from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.login_tokens import LoginTokens
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 
+FromBrowser = Callable[[str, str, int], Awaitable[None]]
 IsCrossSigningKey = Callable[[str, str], Awaitable[bool]]
 # Unpadded base64 of 32 bytes. No other device id can be that of a key.
 KEY_CHARACTERS = 43
@@ -24,14 +25,19 @@ class Login:
     sessions: Sessions
     tokens: LoginTokens
     is_cross_signing_key: IsCrossSigningKey | None = None
+    more_flows: list[Mapping[str, Any]] = field(default_factory=list)
+    """Filled by other groups: ways that begin in a browser."""
+    on_from_browser: list[FromBrowser] = field(default_factory=list)
+    """Called after the commit with the user, his device, and the browser in which he had signed in."""
 
     @property
-    def flows(self) -> list[dict[str, Any]]:
+    def flows(self) -> list[Mapping[str, Any]]:
         """What GET /login offers."""
         return [
             {"type": "m.login.password"},
             {"type": "m.login.token", "get_login_token": True},
             {"type": "m.login.application_service"},
+            *self.more_flows,
         ]
 
     async def with_password(self, identifier: Mapping[str, Any], password: str, wish: SessionWish) -> OpenedSession:
@@ -41,7 +47,12 @@ class Login:
 
     async def with_token(self, token: str, wish: SessionWish) -> OpenedSession:
         """Raises Forbidden, UserDeactivated, InvalidParam."""
-        return await self._log_in(await self.tokens.redeem(token), wish)
+        found = await self.tokens.redeem(token)
+        opened = await self._log_in(found.user_id, wish)
+        if found.browser_id is not None:
+            for hook in self.on_from_browser:
+                await hook(found.user_id, opened.device_id, found.browser_id)
+        return opened
 
     async def _log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
         await self._check_device_id(user_id, wish.device_id)

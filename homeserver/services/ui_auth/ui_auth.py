@@ -7,9 +7,9 @@ password. Sessions that are finished by their first request are never stored.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from homeserver.protocol import errors
 from homeserver.storage.ui_auth_sessions import UiAuthSession, UiAuthSessionRows
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 Flows = Sequence[Sequence[str]]
+Ways = Callable[[str, Flows], Awaitable[Flows]]
 
-PASSWORD_FLOWS: Flows = (("m.login.password",),)
+PASSWORD: Final = "m.login.password"
+PASSWORD_FLOWS: Flows = ((PASSWORD,),)
 
 # Long enough for somebody who has to find his password; a browser tab left open overnight starts again.
 SESSION_LIFETIME_MS = 60 * 60 * 1000
@@ -66,6 +68,10 @@ class Proved:
     memory: Mapping[str, Any] = field(default_factory=dict)
 
 
+SecondStages = Callable[[str], Awaitable[Sequence[str]]]
+"""What a user has to prove beside his password."""
+
+
 @dataclass(frozen=True, slots=True)
 class UiAuth:
     """Checks that an operation has been authenticated; see `check`."""
@@ -76,6 +82,7 @@ class UiAuth:
     clock: Clock
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What clients have to know for a stage, by stage."""
+    second_stages: SecondStages | None = None
 
     async def check(
         self,
@@ -98,7 +105,7 @@ class UiAuth:
         Raises UserInteractiveAuthRequired (401) while something is missing or after a stage failed, Forbidden where the
         session belongs to another operation or requester, BadJson where `auth` is malformed.
         """
-        auth = auth or {}
+        auth, flows = auth or {}, await self._with_second_stages(flows, requester)
         bound_to = f"{operation} {requester.user_id if requester else ''}"
         session, is_stored, failure = await self._find(auth, bound_to, memory or {})
         allowed = {stage for flow in flows for stage in flow} | set(extra_stages)
@@ -109,6 +116,13 @@ class UiAuth:
             return await self._finish(session, is_stored, keep)
         await self._store(session, is_stored)
         raise self._required(session, flows, failure)
+
+    async def _with_second_stages(self, flows: Flows, requester: Requester | None) -> Flows:
+        """Where a password is enough by itself, the user's second factor comes behind it."""
+        if self.second_stages is None or requester is None or not any(PASSWORD in flow for flow in flows):
+            return flows
+        more = await self.second_stages(requester.user_id)
+        return [[*flow, *more] if PASSWORD in flow else flow for flow in flows]
 
     async def _find(
         self, auth: Mapping[str, Any], bound_to: str, memory: Mapping[str, Any]
@@ -192,6 +206,10 @@ class UiAuth:
             auth = {**auth, "identifier": {"type": "m.id.user", "user": user_id}}
         proof = await stage.attempt(auth, StageContext(user_id or None, ip, operation))
         await self.rows.complete(self.queries, session_id, {kind: proof})
+
+    async def prove(self, q: Queries, session_id: str, kind: str, proof: str) -> None:
+        """A stage was completed elsewhere: a browser came back from a provider."""
+        await self.rows.complete(q, session_id, {kind: proof})
 
     async def remember(self, q: Queries, session_id: str, memory: Mapping[str, Any]) -> None:
         """Replace what is remembered with a session that was kept."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from homeserver.protocol.errors import BadGateway, Forbidden, Unavailable
-from homeserver.services.upstream.claims import Person, person_of
+from homeserver.services.upstream.claims import person_of
+from homeserver.services.upstream.client import Proved
 from homeserver.services.upstream.discovery import Metadata, metadata_url, read_metadata
 from homeserver.services.upstream.jwt import Expected, UnknownKey, id_token_claims, logout_claims, subject_of
-from homeserver.services.upstream.provider import OidcProvider
+from homeserver.services.upstream.provider import OidcProvider, Provider
 from homeserver.services.upstream.secrets import FlowSecrets
 
 if TYPE_CHECKING:
@@ -33,14 +34,6 @@ SIGNED_ONLY: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Proved:
-    """Who somebody is. `sid`: the provider's session, where it names one."""
-
-    person: Person
-    sid: str | None
-
-
 @dataclass(slots=True)
 class OidcClient:
     """Metadata and keys are fetched when first needed, and again when they are old."""
@@ -53,6 +46,21 @@ class OidcClient:
     _metadata: tuple[int, Metadata] | None = None
     _keys: tuple[int, list[dict[str, Any]]] | None = None
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def provider(self) -> Provider:
+        return self.settings.provider
+
+    async def address(self, secrets: FlowSecrets) -> str:
+        """As services/upstream/client.py says."""
+        return await self.authorization_url(secrets)
+
+    async def proved(self, secrets: FlowSecrets, answer: Mapping[str, str]) -> Proved:
+        """As services/upstream/client.py says. RFC 6749 section 4.1.2."""
+        if "error" in answer:
+            cancelled = answer["error"] == "access_denied"
+            raise Forbidden("You were not signed in" if cancelled else "The provider could not sign you in")
+        return await self.redeem(secrets, answer.get("code", ""), answer.get("iss"))
 
     async def authorization_url(self, secrets: FlowSecrets) -> str:
         """Where the browser goes. Raises Unavailable, BadGateway where the provider cannot be used."""

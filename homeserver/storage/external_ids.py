@@ -1,0 +1,105 @@
+"""Table `external_ids`: which account is whose, as providers call people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from homeserver.storage.database import Queries
+
+OWNER = "SELECT user_id FROM external_ids WHERE provider = $1 AND external_id = $2"
+
+ADD = """
+INSERT INTO external_ids (provider, external_id, user_id, made_by, created_ms, last_ms, groups)
+VALUES ($1, $2, $3, $4, $5, $5, $6::jsonb) ON CONFLICT DO NOTHING RETURNING true
+"""
+
+SEEN = """
+UPDATE external_ids SET last_ms = $3, groups = $4::jsonb WHERE provider = $1 AND external_id = $2 RETURNING user_id
+"""
+
+OF_USER = """
+SELECT provider, external_id, made_by, created_ms, last_ms, groups FROM external_ids
+WHERE user_id = $1 ORDER BY created_ms, provider, external_id
+"""
+
+WITH_PROVIDER = """
+SELECT user_id, groups FROM external_ids WHERE provider = $1 AND user_id > $2 ORDER BY user_id LIMIT $3
+"""
+
+HAS_ANY = "SELECT EXISTS (SELECT FROM external_ids WHERE user_id = $1)"
+
+REMOVE = "DELETE FROM external_ids WHERE user_id = $1 AND provider = $2 AND external_id = $3 RETURNING true"
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalId:
+    """Of one account. `groups`: what the provider said last; None where it says nothing about groups."""
+
+    provider: str
+    external_id: str
+    made_by: str
+    created_ms: int
+    last_ms: int
+    groups: tuple[str, ...] | None
+
+
+class ExternalIdRows:
+    """Queries over external ids."""
+
+    async def owner(self, q: Queries, provider: str, external_id: str) -> str | None:
+        """The account of this person; None where he has none."""
+        user_id: str | None = await q.fetchval(OWNER, provider, external_id)
+        return user_id
+
+    async def add(
+        self,
+        q: Queries,
+        provider: str,
+        external_id: str,
+        user_id: str,
+        made_by: str,
+        now_ms: int,
+        groups: Sequence[str] | None,
+    ) -> bool:
+        """False where this person has an account already."""
+        added = await q.fetchval(ADD, provider, external_id, user_id, made_by, now_ms, _written(groups))
+        return added is not None
+
+    async def seen(
+        self, q: Queries, provider: str, external_id: str, now_ms: int, groups: Sequence[str] | None
+    ) -> str | None:
+        """He signed in: the account that is his, in one statement; None where he has none."""
+        user_id: str | None = await q.fetchval(SEEN, provider, external_id, now_ms, _written(groups))
+        return user_id
+
+    async def of_user(self, q: Queries, user_id: str) -> list[ExternalId]:
+        """Oldest first."""
+        rows = await q.fetch(OF_USER, user_id)
+        return [ExternalId(row[0], row[1], row[2], row[3], row[4], _read(row[5])) for row in rows]
+
+    async def with_provider(
+        self, q: Queries, provider: str, after: str, limit: int
+    ) -> list[tuple[str, tuple[str, ...] | None]]:
+        """Accounts and what the provider said last of their groups, page by page in the order of user ids."""
+        return [(row[0], _read(row[1])) for row in await q.fetch(WITH_PROVIDER, provider, after, limit)]
+
+    async def has_any(self, q: Queries, user_id: str) -> bool:
+        """Whether somebody signs in to this account with a provider."""
+        return bool(await q.fetchval(HAS_ANY, user_id))
+
+    async def remove(self, q: Queries, user_id: str, provider: str, external_id: str) -> bool:
+        """False where it was not there."""
+        return bool(await q.fetchval(REMOVE, user_id, provider, external_id))
+
+
+def _written(groups: Sequence[str] | None) -> str | None:
+    return None if groups is None else orjson.dumps(list(groups)).decode()
+
+
+def _read(groups: str | None) -> tuple[str, ...] | None:
+    return None if groups is None else tuple(orjson.loads(groups))
