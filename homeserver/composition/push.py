@@ -147,6 +147,7 @@ def _listen(
     settings_of_devices = DeviceSettings(base.database, AccountDataRows(), readers.account_data_stream)
     accounts.devices.hooks.deleted.append(settings_of_devices.devices_deleted)
     accounts.accounts.on_deactivated.append(pushers.user_deactivated)
+    accounts.standings.on_locked.append(delivery.user_locked)
 
 
 def _run(

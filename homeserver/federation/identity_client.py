@@ -72,9 +72,13 @@ class IdentityClient:
 
     def _route(self, id_server: str) -> Route:
         address = parse_server_name(id_server)
-        if self.allowed and id_server.lower() not in self.allowed:
-            raise ServerNotTrusted("This server does not talk to that identity server")
+        self._check_allowed(id_server.lower())
         return Route(id_server, address.host, [Target(address.host, address.port or HTTPS_PORT)])
+
+    def _check_allowed(self, *names: str) -> None:
+        """Raises ServerNotTrusted where it is under none of these names."""
+        if self.allowed and not any(name in self.allowed for name in names):
+            raise ServerNotTrusted("This server does not talk to that identity server")
 
     async def _send(self, id_server: str, route: Route, request: Outgoing) -> Page:
         try:
@@ -90,8 +94,12 @@ class IdentityClient:
     async def is_key_valid(self, url: str, public_key: str) -> bool:
         """As services/identity_servers/asking.py says."""
         try:
+            question = _with_key(url, public_key)
+            host = question.host_subcomponent or ""
+            # The room says where to ask; the operator, whom.
+            self._check_allowed(f"{host}:{question.port}", *([host] if question.port == HTTPS_PORT else []))
             async with asyncio.timeout(TIMEOUT_S):
-                page = await self.connections.page(str(_with_key(url, public_key)), MAX_BYTES)
+                page = await self.connections.page(str(question), MAX_BYTES)
             answer = decode_lenient(page.body)
         except (OSError, ValueError, TimeoutError, MatrixError) as error:
             log.info("whether a key of an invitation is valid could not be found out: %s", type(error).__name__)

@@ -65,6 +65,11 @@ class PushDelivery:
             waiting.entries.clear()
             waiting.badge = None
 
+    async def user_locked(self, user_id: str) -> None:
+        """What waits for him is not for whoever has his phone. A hook of services/standing."""
+        for pusher in self.pushers.registry.enabled_of(user_id, HTTP):
+            self.forget(pusher)
+
     def renewed(self, pusher: Pusher) -> None:
         """Its client has just set it again: what failed may go well now."""
         waiting = self.waiting.get(pusher.pusher_nid)

@@ -224,3 +224,14 @@ async def test_bindings_are_bounded(server: Server, ids: IdentityServer) -> None
     async with asyncio.timeout(20):
         answer = await bob.post("account/deactivate", {"auth": bob.password_auth()})
     assert answer == {"id_server_unbind_result": "no-support"}
+
+
+@pytest.mark.parametrize("allow", [("id.example.org",)])
+async def test_a_room_names_no_identity_server_that_the_administrator_does_not_ask(
+    server: Server, ids: IdentityServer
+) -> None:
+    client = server.application.accounts.identity_servers.client
+    key = ids.signed("@bob:test", "token")["signatures"][ids.name]
+    for url in (f"https://{ids.name}/_matrix/identity/v2/pubkey/isvalid", "https://id.example.org:1/", "https:///"):
+        assert not await client.is_key_valid(url, str(key))
+    assert ids.asked == []

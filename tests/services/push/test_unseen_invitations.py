@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,23 @@ async def test_nothing_is_pushed_to_the_locked(server: Server, gateway: PushGate
     told = [await gateway.next(), await gateway.next()]
     assert {each["content"]["body"] for each in told} == {"welcome back"}
     assert {each["devices"][0]["pushkey"] for each in told} == {alice.user_id, carol.user_id}
+
+
+async def test_what_waits_is_not_pushed_to_who_was_locked_meanwhile(server: Server, gateway: PushGateway) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await bob.create_room(preset="public_chat")
+    await alice.join(room_id)
+    await alice.post("pushers/set", gateway.pusher())
+    delivery = server.application.push.delivery
+    gateway.answers.append(503)
+    await bob.send(room_id, "secret")
+    await gateway.next()
+    async with asyncio.timeout(10):
+        while not any(waiting.failures for waiting in delivery.waiting.values()):
+            await asyncio.sleep(0.01)
+    standings, ada = server.application.accounts.standings, on_behalf_of("@ada:test")
+    await standings.set_locked(ada, alice.user_id, True)
+    server.clock.advance(minutes=5)
+    await standings.set_locked(ada, alice.user_id, False)
+    await bob.send(room_id, "welcome back")
+    assert (await gateway.next())["content"]["body"] == "welcome back"
