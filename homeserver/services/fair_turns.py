@@ -27,3 +27,18 @@ class FairTurns:
         own = self._by_party.setdefault(party, asyncio.Semaphore(self.of_one))
         async with own, self._all:
             yield
+
+
+@dataclass(slots=True)
+class Breath:
+    """Of work that holds the event loop: others run whenever so much of it was done."""
+
+    between: int
+    _done: int = 0
+
+    async def after(self, work: int) -> None:
+        """So much more has been done."""
+        self._done += work
+        if self._done > self.between:
+            self._done = 0
+            await asyncio.sleep(0)

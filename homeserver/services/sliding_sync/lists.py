@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from homeserver.services.fair_turns import Breath, FairTurns
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.sliding_sync.connections import Selection, SentRoom
 from homeserver.services.sliding_sync.departures import DepartureFacts
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from homeserver.storage.database import Queries
 
 MAX_PAST_STAYS = 50_000
+LOOKS_BETWEEN_BREATHS = 2_000
+"""At a room for a list: some milliseconds. Whoever needs more of them lets others run in between, and is one at a time."""
 UNKNOWN = Facts()
 GONE = ("leave", "ban")
 
@@ -80,6 +83,7 @@ class RoomLists:
     cache: RoomCache
     outside: StrippedStates
     account_data: AccountDataSource
+    turns: FairTurns = field(default_factory=lambda: FairTurns(1))
 
     async def select(
         self,
@@ -96,12 +100,11 @@ class RoomLists:
         listed.sort(key=lambda entry: _activity(entry, facts), reverse=True)
         candidates = Candidates(listed, facts, marks)
         await self._prepare_filters(user_id, rules.lists.values(), rooms, candidates)
-        windows, counts = {}, {}
-        for name, each in rules.lists.items():
-            matching = _filtered(each.filter, candidates)
-            counts[name] = len(matching)
-            windows[name] = matching if each.ranges is None else _within(each.ranges, matching)
-        relevant = _relevant(rules, windows, {entry.room_id for entry in listed})
+        if len(rules.lists) * len(listed) <= LOOKS_BETWEEN_BREATHS:
+            windows, counts, relevant = await chosen(rules, candidates)
+        else:
+            async with self.turns.of(user_id):
+                windows, counts, relevant = await chosen(rules, candidates)
         # Rooms that resolution took the user out of, without a membership left: there is nothing to sort or filter.
         relevant.update((room_id, known.config) for room_id, known in sent.items() if room_id not in rooms)
         dms = marks.direct & relevant.keys()
@@ -176,6 +179,19 @@ def _activity(entry: Membership, facts: Mapping[str, Facts]) -> int:
     return entry.position if known is None else known.latest
 
 
+async def chosen(
+    rules: Rules, candidates: Candidates
+) -> tuple[dict[str, Collection[str]], dict[str, int], dict[str, RoomConfig]]:
+    """Windows and counts by list, and all rooms of them and of the subscriptions."""
+    windows, counts, breath = dict[str, Collection[str]](), dict[str, int](), Breath(LOOKS_BETWEEN_BREATHS)
+    for name, each in rules.lists.items():
+        matching = _filtered(each.filter, candidates)
+        counts[name] = len(matching)
+        windows[name] = matching if each.ranges is None else _within(each.ranges, matching)
+        await breath.after(len(candidates.order))
+    return windows, counts, await _relevant(rules, windows, {entry.room_id for entry in candidates.order}, breath)
+
+
 def _filtered(wanted: RoomFilter | None, candidates: Candidates) -> list[str]:
     if wanted is None:
         return [entry.room_id for entry in candidates.order]
@@ -218,13 +234,18 @@ def _within(ranges: Iterable[Range], matching: Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def _relevant(rules: Rules, windows: Mapping[str, Collection[str]], listed: Collection[str]) -> dict[str, RoomConfig]:
-    asked: list[tuple[Iterable[str], RoomConfig]] = [(windows[name], each.config) for name, each in rules.lists.items()]
+async def _relevant(
+    rules: Rules, windows: Mapping[str, Collection[str]], listed: Collection[str], breath: Breath
+) -> dict[str, RoomConfig]:
+    asked: list[tuple[Collection[str], RoomConfig]] = [
+        (windows[name], each.config) for name, each in rules.lists.items()
+    ]
     # "Rooms that a user subscribes to that they do not have permission to see [...] should be ignored"
     asked += [((room_id,), config) for room_id, config in rules.subscriptions.items() if room_id in listed]
     relevant: dict[str, RoomConfig] = {}
     several: dict[str, list[RoomConfig]] = {}
     for room_ids, config in asked:
+        await breath.after(len(room_ids))
         for room_id in room_ids:
             first = relevant.setdefault(room_id, config)
             if first is not config:
@@ -234,6 +255,7 @@ def _relevant(rules: Rules, windows: Mapping[str, Collection[str]], listed: Coll
     for room_id, configs in several.items():
         key = tuple(map(id, configs))
         if key not in made:
+            await breath.after(len(configs))
             made[key] = reduce(RoomConfig.combined, configs)
         relevant[room_id] = made[key]
     return relevant
