@@ -91,6 +91,11 @@ class Mailer:
         except PostponedError as error:
             log.info("a mail (%s) has to wait: %s", waiting.mail.kind, _short(error))
             self._postpone(waiting)
+        except UnreachableError:
+            raise
+        except Exception:
+            # Whatever is wrong with it, those behind it are sent.
+            log.exception("a mail (%s) could not be sent", waiting.mail.kind)
         # Not before it is sent: it stays the first of those who wait where the connection breaks.
         self._fresh.popleft()
 

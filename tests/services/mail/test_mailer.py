@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from homeserver.protocol import errors
+from homeserver.services.mail import relay
 from homeserver.services.mail.letters import Letters
-from homeserver.services.mail.mail import Mail
+from homeserver.services.mail.mail import Mail, compose
 from homeserver.services.mail.mailer import Mailer
 from homeserver.services.mail.relay import MailServer, SmtpRelay
 from homeserver.services.mail.templates import Templates
@@ -230,3 +231,21 @@ def test_every_template_of_ours_renders_without_a_gap() -> None:
         assert isinstance(mail, Mail)
         known = {"$"} & set(mail.subject + mail.text + mail.html)
         assert not known, f"{kind} names what nobody fills in"
+
+
+async def test_a_mail_that_nobody_can_write_holds_up_no_other(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbling(mail: Mail, sender: str, now_ms: int) -> Any:
+        if mail.address == "mallory@example.org":
+            raise KeyError("something nobody thought of")
+        return compose(mail, sender, now_ms)
+
+    monkeypatch.setattr(relay, "compose", stumbling)
+    async with mail_server() as mail:
+        letters = letters_to(mail.port, clock)
+        greet(letters, "mallory@example.org")
+        greet(letters)
+        await mail.next(ALICE)
+        await until(lambda: letters.mailer.memory_usage() == {"waiting": 0, "later": 0})
+        await letters.mailer.stop()
