@@ -73,7 +73,14 @@ def build_doors(
         name, signing_key, residence, acl, invited, parts.checks, kernel.outside, rooms.memberships.blocked
     )
     bound = BoundInvites(
-        name, residence, invited, rooms.memberships.change, federation.client, rooms.memberships.blocked, check_keys
+        name,
+        residence,
+        invited,
+        rooms.memberships.change,
+        federation.client,
+        rooms.memberships.blocked,
+        check_keys,
+        forwarding,
     )
     rooms.memberships.proven.claims.append(bound.claim)
     endpoints = endpoints_of(

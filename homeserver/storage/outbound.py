@@ -73,7 +73,8 @@ WITH RECURSIVE shared (room_nid) AS (
         SELECT room_nid, event_id, position FROM events
         WHERE room_nid = s.room_nid AND position > $2 AND position <= $3
           AND (right(sender, length($4) + 1) = ':' || $4
-               OR (flags & {FORWARDED} <> 0 AND right(sender, length($1) + 1) <> ':' || $1))
+               OR (flags & {FORWARDED} <> 0
+                   AND (right(sender, length($1) + 1) <> ':' || $1 OR right(state_key, length($4) + 1) = ':' || $4)))
         ORDER BY position DESC LIMIT $5
     ) e
 ), rooms AS (

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from config.settings import OutgoingHttpSettings
-from tests.cast import Client
+from tests.cast import Client, SyncAnswer
 from tests.federation.conftest import ALPHA, BETA, Home, World, running_home
 from tests.identity_server import TOKEN, IdentityServer, identity_server
 
@@ -38,6 +38,10 @@ async def invite(alice: Client, room_id: str, ids: IdentityServer) -> None:
     await alice.post(("rooms", room_id, "invite"), body)
 
 
+def types(sync: SyncAnswer, room_id: str) -> set[str]:
+    return {event["type"] for event in sync.timeline(room_id)}
+
+
 async def test_bob_is_invited_when_he_proves_his_address(alpha: Home, beta: Home, ids: IdentityServer) -> None:
     alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
     room_id = await alice.create_room(name="The room")
@@ -49,6 +53,25 @@ async def test_bob_is_invited_when_he_proves_his_address(alpha: Home, beta: Home
     assert ids.asked.count("/pubkey/isvalid") == 1
     await bob.join(room_id)
     assert (await alice.state(room_id, "m.room.member", bob.user_id))["membership"] == "join"
+
+
+async def test_a_server_in_the_room_tells_alice_that_it_has_found_bob(
+    alpha: Home, beta: Home, ids: IdentityServer
+) -> None:
+    alice, bob = await alpha.server.register("alice"), await beta.server.register("bob")
+    carol = await beta.server.register("carol")
+    room_id = await alice.create_room(preset="public_chat")
+    await carol.post(("join", room_id), {}, via=ALPHA)
+    await carol.sync()
+    await invite(alice, room_id, ids)
+    await carol.sync_until(lambda sync: "m.room.third_party_invite" in types(sync, room_id))
+    await alice.sync()
+    await ids.tell(beta.server.anonymous(), "email", BOB, bob.user_id)
+    # Beta has made the event, with Alice as its sender: she hears of it from there.
+    heard = await alice.sync_until(lambda sync: "m.room.member" in types(sync, room_id))
+    (event,) = [each for each in heard.timeline(room_id) if each["type"] == "m.room.member"]
+    assert (event["sender"], event["state_key"]) == (alice.user_id, bob.user_id)
+    assert (await alice.state(room_id, "m.room.member", bob.user_id))["membership"] == "invite"
 
 
 async def test_bob_is_found_and_invited_over_federation(alpha: Home, beta: Home, ids: IdentityServer) -> None:

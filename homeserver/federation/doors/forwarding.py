@@ -1,4 +1,6 @@
-"""Events of other servers that came in through our doors are brought to the other servers in the room by us."""
+"""Events of other servers' users that came in through our doors, or that we made for them, are brought to the other servers in
+the room by us.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class Forwarding:
     _listeners: list[AdmittedListener] = field(default_factory=list)
 
     def on_admitted(self, listener: AdmittedListener) -> None:
-        """Called with each event that was accepted by send_join, send_leave or send_knock, after its commit."""
+        """Called with each event that was accepted by send_join, send_leave or send_knock, and each invitation of ours that was
+        sent to an address by somebody elsewhere; after its commit.
+        """
         self._listeners.append(listener)
 
     def __call__(self, event: TimelineEvent) -> None:

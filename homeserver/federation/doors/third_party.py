@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from homeserver.federation.client import Call, Limits, request_uri
+from homeserver.federation.doors.forwarding import Forwarding
 from homeserver.federation.doors.invitations import InvitedUsers
 from homeserver.federation.doors.residence import ResidentRooms, check_user_of
 from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError
-from homeserver.protocol.identifiers import is_room_id, is_server_name, is_user_id
+from homeserver.protocol.identifiers import is_room_id, is_server_name, is_user_id, server_name_of
 from homeserver.protocol.signing import signature_key_ids
 from homeserver.services.identity_servers.keys import CheckKeys
 from homeserver.services.membership.change import ChangeMembership
@@ -101,6 +102,7 @@ class BoundInvites:
     client: FederationClient
     blocked: BlockedRooms
     check_keys: CheckKeys
+    forwarding: Forwarding
 
     async def __call__(self, mxid: str, invites: Sequence[Any]) -> None:
         """Turn what is pending into invitations; one that fails harms no other.
@@ -142,7 +144,9 @@ class BoundInvites:
         elif draft_for(invite, room) is not None:
             await check_keys_of(invite, room, self.check_keys)
             # "If the invited homeserver is in the room the invite came from, it can auth the event and send it."
-            await self.change(room.room_id, invite.target, lambda room, _: draft_for(invite, room))
+            event = await self.change.made(room.room_id, invite.target, lambda room, _: draft_for(invite, room))
+            if event is not None and server_name_of(invite.sender) != self.server_name:
+                self.forwarding(event)
 
     async def _ask_inviting_server(self, invite: ThirdPartyInvite) -> None:
         server_name = invite.sender.partition(":")[2]

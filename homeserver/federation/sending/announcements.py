@@ -82,7 +82,7 @@ class Announcements:
         self._pass()
 
     def admitted(self, event: TimelineEvent) -> None:
-        """An event of another server that came in through our door: the others hear of it from us."""
+        """An event of another server's user that came in through our door, or was made here: the others hear of it from us."""
         self._admitted.append(event.event_id)
         self._distribute(event)
         self._put("look", None)
@@ -96,7 +96,10 @@ class Announcements:
             self._send_out(event, room)
 
     def _send_out(self, event: TimelineEvent, room: LiveRoom) -> None:
-        servers = {*room.servers, *_put_out(event)} - {self.server_name, server_name_of(event.sender)}
+        servers = {*room.servers, *_put_out(event)} - {self.server_name}
+        if not self._is_ours(event.state_key or ""):
+            # Who brought it has it. An invitation of a user of ours was made here, whoever sent it to his address.
+            servers.discard(server_name_of(event.sender))
         if not servers:
             return
         if self._is_ours(event.state_key or "") and came_in(event):

@@ -9,6 +9,7 @@ from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.events import Event
 from homeserver.services.rooms.appender import Appender, Plan
 from homeserver.services.rooms.live_room import LiveRoom
+from homeserver.services.rooms.timeline_event import TimelineEvent
 
 Change = Callable[[LiveRoom, Event | None], EventDraft | None]
 """From the room and the target's standing member event to the new one; None: leave it as it is."""
@@ -23,8 +24,20 @@ class ChangeMembership:
     async def __call__(self, room_id: str, target: str, change: Change) -> str:
         """Commit the change; returns the id of the new member event, or of the standing one where nothing changes.
 
+        Raises as `made`.
+        """
+        event, standing_id = await self._commit(room_id, target, change)
+        return standing_id if event is None else event.event_id
+
+    async def made(self, room_id: str, target: str, change: Change) -> TimelineEvent | None:
+        """Commit the change; returns the new member event, None where nothing changes.
+
         Raises what ``change`` raises, NotFound for unknown rooms, Forbidden where an auth rule refuses.
         """
+        event, _ = await self._commit(room_id, target, change)
+        return event
+
+    async def _commit(self, room_id: str, target: str, change: Change) -> tuple[TimelineEvent | None, str]:
         standing_id = ""
 
         def plan(room: LiveRoom) -> Plan:
@@ -37,4 +50,4 @@ class ChangeMembership:
             return Plan([] if draft is None else [draft])
 
         events = await self.appender.commit(room_id, plan)
-        return events[-1].event_id if events else standing_id
+        return (events[-1] if events else None), standing_id
