@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from yarl import URL
 
 from homeserver.federation.media.slots import Slots
@@ -30,7 +30,7 @@ SOON_MS: Final = 5_000
 FAILED_MS: Final = 5 * 60_000
 KEPT_FOR_HISTORY_MS: Final = 7 * 24 * 60 * 60_000
 """Who scrolls back gets the page as it was when the message was new, if somebody looked at it then."""
-MAX_PREVIEWS: Final = 100_000
+MAX_PREVIEWS: Final = 50_000
 
 
 def _slots() -> Slots:
@@ -80,7 +80,7 @@ class Previews:
         except BadGateway:
             await self._remember(url, FAILED_MS, None, None)
             raise
-        await self._remember(url, self.lifetime_ms, json.dumps(made.facts), made.picture)
+        await self._remember(url, self.lifetime_ms, orjson.dumps(made.facts).decode(), made.picture)
         return made.facts
 
     async def _remember(self, url: URL, lifetime_ms: int, facts: str | None, picture: str | None) -> None:
@@ -104,5 +104,5 @@ class Previews:
 def _facts(stored: str | None) -> dict[str, Any]:
     if stored is None:
         raise BadGateway("The page could not be had a short while ago")
-    facts: dict[str, Any] = json.loads(stored)
+    facts: dict[str, Any] = orjson.loads(stored)
     return facts

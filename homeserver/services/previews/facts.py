@@ -15,6 +15,9 @@ from homeserver.services.previews.urls import page_url_or_none
 MAX_PROPERTIES: Final = 40
 MAX_TITLE_CHARACTERS: Final = 300
 MAX_TEXT_CHARACTERS: Final = 1000
+MAX_OTHER_CHARACTERS: Final = 4000
+"""Of all properties but the two that everybody shows: previews are kept by the ten thousand."""
+_SHOWN: Final = ("og:title", "og:description")
 _PROPERTY: Final = re.compile(r"(og|article)(:[a-z_]{1,30}){1,3}")
 # Clients may make links of these.
 _ADDRESSES: Final = re.compile(r"og:(url|see_also|(video|audio)(:url|:secure_url)?)|article:(author|publisher)")
@@ -40,13 +43,17 @@ class PageFacts:
     properties: dict[str, str] = field(default_factory=dict)
     picture: URL | None = None
     oembed: URL | None = None
+    _left: int = field(default=MAX_OTHER_CHARACTERS, compare=False)
 
     def add(self, name: str, text: str) -> None:
         """Where there is no such property yet, and the text says something."""
-        if name not in self.properties and len(self.properties) < MAX_PROPERTIES:
-            text = tidy(text, MAX_TITLE_CHARACTERS if name == "og:title" else MAX_TEXT_CHARACTERS)
-            if text:
-                self.properties[name] = text
+        if name in self.properties or len(self.properties) >= MAX_PROPERTIES:
+            return
+        text = tidy(text, MAX_TITLE_CHARACTERS if name == "og:title" else MAX_TEXT_CHARACTERS)
+        size = 0 if name in _SHOWN else len(text)
+        if text and size <= self._left:
+            self.properties[name] = text
+            self._left -= size
 
 
 def facts_of(parts: PageParts, page: URL) -> PageFacts:

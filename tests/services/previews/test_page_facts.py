@@ -89,6 +89,15 @@ async def test_properties_are_not_without_number() -> None:
     assert len(facts.properties) == MAX_PROPERTIES
 
 
+async def test_what_a_page_says_of_itself_is_not_without_end() -> None:
+    """Mallory's pages are remembered for a week, as everybody's are."""
+    facts = await read(
+        "".join(f"<meta property=og:{'x' * (n + 1)} content='{chr(0x1F600 + n) * 1000}'>" for n in range(30))
+        + f"<meta property=og:description content='{'d' * 1000}'><title>T</title>"
+    )
+    assert facts.properties.keys() == {"og:x", "og:xx", "og:xxx", "og:xxxx", "og:title", "og:description"}
+
+
 def test_texts_are_cut_at_words() -> None:
     assert tidy("  a\n\tb\u2028c\u202e ", 100) == "a b c"
     assert tidy("one two three", 9) == "one two…"
