@@ -20,7 +20,15 @@ SELECT m.room_nid, m.position, m.mailed_ms, m.pause_ms, EXISTS (
 FROM mailed_rooms m WHERE m.pusher_nid = $1
 """
 
+# Rooms that its user has left are forgotten with that: else there would be more for ever of whoever is invited by everybody.
 PUT = """
+WITH gone AS (
+    DELETE FROM mailed_rooms m USING pushers p
+    WHERE m.pusher_nid = $1 AND p.pusher_nid = $1 AND m.room_nid <> ALL($3) AND NOT EXISTS (
+        SELECT FROM memberships s
+        WHERE s.user_id = p.user_id AND s.room_nid = m.room_nid AND s.membership IN ('join', 'invite')
+    )
+)
 INSERT INTO mailed_rooms (pusher_nid, room_nid, position, mailed_ms, pause_ms)
 SELECT p.pusher_nid, t.room_nid, t.position, $2, t.pause_ms
 FROM pushers p, unnest($3::int[], $4::bigint[], $5::bigint[]) AS t(room_nid, position, pause_ms)

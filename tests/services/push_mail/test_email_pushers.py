@@ -273,3 +273,17 @@ async def test_mallory_does_not_fill_the_mailbox_with_new_rooms(server: Server, 
     assert mail.unread == 0
     await _pass(server, 6)
     assert (mail.unread, "Pills 7" in (await mail.next()).text) == (1, True)
+
+
+async def test_rooms_that_alice_is_not_in_any_more_are_not_remembered(server: Server, mail: MailServer) -> None:
+    alice, bob, room_id = await _two(server)
+    mallory = await server.register("mallory")
+    pills = await mallory.create_room(name="Pills", invite=[alice.user_id])
+    await _pass(server, 11)
+    await mail.next()
+    await alice.leave(pills)
+    await bob.send(room_id, "dinner is ready")
+    await _pass(server, 11)
+    await mail.next()
+    told = "SELECT r.room_id FROM mailed_rooms m JOIN rooms r USING (room_nid)"
+    assert [row[0] for row in await server.application.base.database.fetch(told)] == [room_id]
