@@ -83,6 +83,8 @@ class UiAuth:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What clients have to know for a stage, by stage."""
     second_stages: SecondStages | None = None
+    ways: list[Ways] = field(default_factory=list)
+    """Asked with the user and the flows of an operation of his; each may offer others instead of the password."""
 
     async def check(
         self,
@@ -105,7 +107,7 @@ class UiAuth:
         Raises UserInteractiveAuthRequired (401) while something is missing or after a stage failed, Forbidden where the
         session belongs to another operation or requester, BadJson where `auth` is malformed.
         """
-        auth, flows = auth or {}, await self._with_second_stages(flows, requester)
+        auth, flows = auth or {}, await self._flows_for(requester, flows)
         bound_to = f"{operation} {requester.user_id if requester else ''}"
         session, is_stored, failure = await self._find(auth, bound_to, memory or {})
         allowed = {stage for flow in flows for stage in flow} | set(extra_stages)
@@ -116,6 +118,12 @@ class UiAuth:
             return await self._finish(session, is_stored, keep)
         await self._store(session, is_stored)
         raise self._required(session, flows, failure)
+
+    async def _flows_for(self, requester: Requester | None, flows: Flows) -> Flows:
+        if requester is not None:
+            for change in self.ways:
+                flows = await change(requester.user_id, flows)
+        return await self._with_second_stages(flows, requester)
 
     async def _with_second_stages(self, flows: Flows, requester: Requester | None) -> Flows:
         """Where a password is enough by itself, the user's second factor comes behind it."""
