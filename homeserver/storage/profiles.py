@@ -18,8 +18,13 @@ LOCK = BY_USER + " FOR UPDATE"
 
 BY_USERS = "SELECT user_id, displayname, avatar_url, fields FROM profiles WHERE user_id = ANY($1)"
 
+# Changes of fields under ever new names are forgotten, the oldest first: who was away for so long does not learn that one went.
 UPDATE = """
-WITH noted AS (
+WITH forgotten AS (
+    DELETE FROM profile_changes WHERE user_id = $1 AND field IN (
+        SELECT field FROM profile_changes WHERE user_id = $1 AND field <> ALL($5::text[]) ORDER BY position DESC OFFSET $7
+    )
+), noted AS (
     INSERT INTO profile_changes (user_id, field, position) SELECT $1, each, $6 FROM unnest($5::text[]) AS each
     ON CONFLICT (user_id, field) DO UPDATE SET position = excluded.position
 )
@@ -29,6 +34,8 @@ UPDATE profiles SET displayname = $2, avatar_url = $3, fields = $4 WHERE user_id
 CHANGED = """
 SELECT user_id, field FROM profile_changes WHERE position > $1 AND position <= $2 ORDER BY position DESC LIMIT $3
 """
+
+MAX_CHANGES_OF_USER = 1_000
 
 # $2: whether those count who have nothing but a name and an avatar.
 OF_MEMBERS = """
@@ -74,7 +81,7 @@ class ProfileRows:
         Without `changed` nobody hears of it but by member events.
         """
         values = (profile.displayname, profile.avatar_url, profile.fields)
-        await q.execute(UPDATE, user_id, *values, list(changed), position)
+        await q.execute(UPDATE, user_id, *values, list(changed), position, MAX_CHANGES_OF_USER)
 
     async def changed(self, q: Queries, since: int, to: int, limit: int) -> list[Record]:
         """(user_id, field) of what changed last in `(since, to]`, newest first."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from homeserver.services.profiles.updates import ProfileUpdates
+from homeserver.storage import profiles
 from homeserver.storage.recent import RecentChanges
 from tests.cast import Client, Server
 
@@ -197,3 +198,15 @@ async def test_extensions_that_are_none(server: Server, fields: Any) -> None:
     alice = await server.register("alice")
     body = {"extensions": {PROFILES: {"enabled": True, "fields": fields}}}
     await alice.post(SLIDING, body, expect=400)
+
+
+async def test_changes_under_ever_new_names_are_forgotten(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "MAX_CHANGES_OF_USER", 3)
+    mallory, alice = await server.register("mallory"), await server.register("alice")
+    await say(alice, "org.example.mood", "calm")
+    for number in range(8):
+        await say(mallory, f"org.example.n{number}", number)
+        await take_away(mallory, f"org.example.n{number}")
+    rows = await server.application.base.database.fetch("SELECT user_id, field FROM profile_changes ORDER BY position")
+    assert [row[0] for row in rows] == [alice.user_id, *[mallory.user_id] * 4]
+    assert rows[-1][1] == "org.example.n7"
