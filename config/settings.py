@@ -111,6 +111,13 @@ class PasswordSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondFactorSettings:
+    required_of: Literal["nobody", "admins", "everybody"] = key(
+        "nobody", "Who cannot sign in with a password alone; everybody may have a second factor."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSettings:
     access_token_lifetime_ms: int = key(15 * MINUTE_MS, "Of clients that can refresh.", unit="duration")
     refresh_token_lifetime_ms: int = key(7 * DAY_MS, "Of clients that can refresh.", unit="duration")
@@ -368,6 +375,7 @@ class Settings:
     listeners: tuple[ListenerSettings, ...] = key((ListenerSettings(),), "Where we listen.")
     registration: RegistrationSettings = key(RegistrationSettings, "Who may make an account.")
     passwords: PasswordSettings = key(PasswordSettings, "Passwords.")
+    second_factor: SecondFactorSettings = key(SecondFactorSettings, "Codes of authenticator apps beside passwords.")
     sessions: SessionSettings = key(SessionSettings, "Tokens.")
     accounts: AccountSettings = key(AccountSettings, "Accounts.")
     rooms: RoomSettings = key(RoomSettings, "Rooms.")

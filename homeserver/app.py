@@ -40,6 +40,7 @@ from homeserver.composition.reports import ReportServices, build_reports
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.search import build_search
+from homeserver.composition.second_factor import build_second_factor
 from homeserver.composition.sending import build_sending
 from homeserver.composition.sliding_sync import SlidingSyncServices, build_sliding_sync
 from homeserver.composition.spaces import build_spaces
@@ -122,6 +123,7 @@ def build_application(
     federation = build_federation(base, settings, signing_key, old_keys, limiter, dns)
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters, identity_servers)
     web = build_browser_sessions(base, accounts, public_baseurl)
+    web.endpoints.extend(build_second_factor(accounts, web))
     readers = build_readers(base, settings)
     kernel = build_kernel(
         base, readers.rules, signing_key, keeps_redacted=settings.rooms.keep_redacted > 0,

@@ -26,6 +26,7 @@ from homeserver.http.client.request_tokens import RequestTokenEndpoints
 from homeserver.http.client.threepids import ThreepidEndpoints
 from homeserver.http.client.whois import WhoIsEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.http.web.second_factor import PATH as SECOND_FACTOR_PAGE
 from homeserver.services.accounts.account import FINISH_INTERVAL_MS, Accounts
 from homeserver.services.accounts.login import IsCrossSigningKey, Login
 from homeserver.services.accounts.login_tokens import LoginTokens
@@ -42,6 +43,7 @@ from homeserver.services.profiles.updates import ProfileUpdates
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.registration.setup_link import SetupLinks
+from homeserver.services.second_factor.login import LoginFactor
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.borrowed import BorrowedSessions
 from homeserver.services.standing.moderation import AccountModeration
@@ -94,7 +96,13 @@ def build_accounts(
     identity = build_identity(base, settings, limiter, threepids)
     registration = build_registration(base, settings, identity, public_baseurl, threepids)
     login_tokens = LoginTokens(database, LoginTokenRows(), clock, base.audit)
-    login = Login(identity.credentials, identity.sessions, login_tokens, _cross_signing_lookup(base))
+    login = Login(
+        identity.credentials,
+        identity.sessions,
+        login_tokens,
+        LoginFactor(identity.second_factor, public_baseurl.rstrip("/") + SECOND_FACTOR_PAGE),
+        _cross_signing_lookup(base),
+    )
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)
     updates = ProfileUpdates(database, ProfileRows(), base.account_data, base.awake, base.announcer)
     profiles = Profiles(database, ProfileRows(), base.server_name, remote_profiles, updates)
@@ -108,7 +116,7 @@ def build_accounts(
     moderation = AccountModeration(database, identity.users, identity.standings, base.server_name)
     accounts.on_deactivated.extend((identity.masquerades.user_deactivated, borrowed.user_deactivated))
     base.life.every(HOUR_MS, borrowed.tidy, "forget-expired-borrowed-tokens")
-    accounts.on_deactivated.append(identity_servers.bindings.account_ended)
+    accounts.on_deactivated.extend((identity_servers.bindings.account_ended, identity.second_factor.user_deactivated))
     # Whoever changes his password may fear that somebody else was signed in, and took such tokens.
     accounts.on_password_changed.extend((borrowed.end_of_admin, threepids.notices.password_changed))
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")

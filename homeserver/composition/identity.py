@@ -20,6 +20,9 @@ from homeserver.services.devices import Devices
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.captcha import CaptchaVerifier
 from homeserver.services.registration.terms import TERMS, Terms
+from homeserver.services.second_factor.second_factor import STAGE as TOTP
+from homeserver.services.second_factor.second_factor import SecondFactor
+from homeserver.services.second_factor.stage import SecondFactorStage
 from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.sessions.last_seen import FLUSH_INTERVAL_MS, LastSeen
 from homeserver.services.sessions.sessions import SessionLifetimes, Sessions
@@ -38,6 +41,7 @@ from homeserver.services.ui_auth.stages import (
 from homeserver.services.ui_auth.ui_auth import Stage, UiAuth
 from homeserver.storage.devices import DeviceRows
 from homeserver.storage.registration_tokens import RegistrationTokens
+from homeserver.storage.second_factors import SecondFactorRows
 from homeserver.storage.sessions import SessionTokens
 from homeserver.storage.standings import StandingRows
 from homeserver.storage.ui_auth_sessions import UiAuthSessionRows
@@ -63,6 +67,7 @@ class Identity:
     masquerades: Masquerades
     standings: Standings
     terms: Terms
+    second_factor: SecondFactor
 
 
 def build_identity(
@@ -89,8 +94,8 @@ def build_identity(
     policy = PasswordPolicy(settings.passwords.minimum_length)
     credentials = Credentials(database, users, hasher, limiter, base.server_name)
     token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
-    terms = build_terms(base, settings.registration.policies)
-    ui_auth = _build_ui_auth(base, settings, credentials, token_stage, threepids.stage, terms)
+    terms, second_factor = build_terms(base, settings.registration.policies), _second_factor(base, settings, users)
+    ui_auth = _build_ui_auth(base, settings, credentials, token_stage, threepids.stage, terms, second_factor)
 
     base.life.on_start(standings.load)
     base.life.every(FLUSH_INTERVAL_MS, last_seen.flush, "flush-last-seen")
@@ -103,8 +108,15 @@ def build_identity(
     base.life.reports_memory("standings", standings.memory_usage)
     return Identity(
         users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth, appservices, masquerades,
-        standings, terms,
+        standings, terms, second_factor,
     )  # fmt: skip
+
+
+def _second_factor(base: Foundation, settings: Settings, users: Users) -> SecondFactor:
+    required_of = settings.second_factor.required_of
+    return SecondFactor(
+        base.database, SecondFactorRows(), users, base.clock, base.audit, settings.server_name, required_of
+    )
 
 
 def _build_ui_auth(
@@ -114,12 +126,14 @@ def _build_ui_auth(
     token_stage: RegistrationTokenStage,
     email_stage: EmailStage,
     terms: Terms,
+    second_factor: SecondFactor,
 ) -> UiAuth:
     stages: dict[str, Stage] = {
         DUMMY: DummyStage(),
         PASSWORD: PasswordStage(credentials),
         REGISTRATION_TOKEN: token_stage,
         EMAIL_IDENTITY: email_stage,
+        TOTP: SecondFactorStage(second_factor),
     }
     captcha, params = settings.registration.recaptcha, dict[str, Mapping[str, Any]]()
     if terms.policies:
@@ -128,7 +142,7 @@ def _build_ui_auth(
         verifier = CaptchaVerifier(captcha.siteverify_url, captcha.private_key, settings.outgoing_http.verify_tls)
         stages[RECAPTCHA] = RecaptchaStage(verifier.verify)
         params[RECAPTCHA] = {"public_key": captcha.public_key}
-    return UiAuth(base.database, UiAuthSessionRows(), stages, base.clock, params)
+    return UiAuth(base.database, UiAuthSessionRows(), stages, base.clock, params, second_factor.stages)
 
 
 def _closing(hasher: PasswordHasher) -> Step:

@@ -31,6 +31,8 @@ END = "DELETE FROM browsers WHERE browser_id = $1"
 
 END_OF_USER = "DELETE FROM browsers WHERE user_id = $1"
 
+END_OTHERS = "DELETE FROM browsers WHERE user_id = $1 AND browser_id <> $2"
+
 FORGET_EXPIRED = """
 WITH pendings AS (DELETE FROM browser_pendings WHERE expires_ms <= $1)
 DELETE FROM browsers WHERE expires_ms <= $1
@@ -112,6 +114,10 @@ class BrowserRows:
     async def end_of_user(self, q: Queries, user_id: str) -> None:
         """All browsers in which the user is signed in."""
         await q.execute(END_OF_USER, user_id)
+
+    async def end_others(self, q: Queries, user_id: str, browser_id: int) -> None:
+        """All browsers of the user but this one."""
+        await q.execute(END_OTHERS, user_id, browser_id)
 
     async def add_pending(self, q: Queries, pending: StoredPending, expires_ms: int, kept: int) -> None:
         """Beyond `kept` others of this browser, the oldest are forgotten."""

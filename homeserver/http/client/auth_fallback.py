@@ -13,6 +13,7 @@ from homeserver.http.request import Request
 from homeserver.http.responses import Raw, Response
 from homeserver.protocol import errors
 from homeserver.services.registration.terms import TERMS
+from homeserver.services.second_factor.second_factor import STAGE as TOTP
 from homeserver.services.ui_auth.stages import DUMMY, PASSWORD, RECAPTCHA, REGISTRATION_TOKEN
 from homeserver.services.ui_auth.ui_auth import UiAuth
 
@@ -35,6 +36,8 @@ FIELDS: Mapping[str, str] = {
     DUMMY: "",
     PASSWORD: '<label>Password\n<input name="password" type="password" autocomplete="current-password" required></label>',
     REGISTRATION_TOKEN: '<label>Registration token\n<input name="token" autocomplete="off" required></label>',
+    TOTP: '<label>Code from your authenticator app, or a recovery code\n<input name="code" autocomplete="one-time-code"'
+    ' autocapitalize="none" spellcheck="false" required></label>',
 }
 
 
@@ -57,7 +60,8 @@ class AuthFallbackEndpoints:
         session_id = form.get("session", "")
         if kind == TERMS and self._is_known(kind) and "accepted" not in form:
             return self._form(kind, session_id, "To go on, you have to agree.", 400)
-        auth = {"token": form.get("token"), "password": form.get("password"), "response": form.get(CAPTCHA_FIELD)}
+        auth = {name: form.get(name) for name in ("token", "password", "code")}
+        auth["response"] = form.get(CAPTCHA_FIELD)
         try:
             await self.ui_auth.complete_in_browser(session_id, kind, auth, request.remote_address)
         except errors.NotFound as error:

@@ -17,6 +17,7 @@ from homeserver.services.accounts.login import Login
 from homeserver.services.accounts.login_tokens import LoginTokens
 from homeserver.services.appservices.accounts import LOGIN_TYPE, BridgedAccounts
 from homeserver.services.devices import Devices
+from homeserver.services.second_factor.stage import code_of_login
 from homeserver.services.sessions.borrowed import BorrowedSessions
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 from homeserver.services.ui_auth.ui_auth import UiAuth
@@ -35,6 +36,8 @@ class LoginBody(msgspec.Struct):
     device_id: str | None = None
     initial_device_display_name: str | None = None
     refresh_token: bool | None = None
+    auth: dict[str, Any] | None = None
+    """A second factor, as in user-interactive authentication: {"type": "org.voicechat.totp", "code": "123456"}."""
 
 
 class RefreshBody(msgspec.Struct):
@@ -73,7 +76,8 @@ class LoginEndpoints:
         match body.type:
             case "m.login.password":
                 identifier = identifier_of(msgspec.structs.asdict(body))
-                return await self.login.with_password(identifier, _required("password", body.password), wish)
+                code = code_of_login(body.auth)
+                return await self.login.with_password(identifier, _required("password", body.password), wish, code)
             case "m.login.token":
                 return await self.login.with_token(_required("token", body.token), wish)
         raise errors.Unknown("This type of login is not known here")

@@ -9,6 +9,7 @@ from typing import Any
 from homeserver.protocol import errors
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.login_tokens import LoginTokens
+from homeserver.services.second_factor.login import LoginFactor
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 
 FromBrowser = Callable[[str, str, int], Awaitable[None]]
@@ -24,6 +25,7 @@ class Login:
     credentials: Credentials
     sessions: Sessions
     tokens: LoginTokens
+    second_factor: LoginFactor
     is_cross_signing_key: IsCrossSigningKey | None = None
     more_flows: list[Mapping[str, Any]] = field(default_factory=list)
     """Filled by other groups: ways that begin in a browser."""
@@ -40,9 +42,15 @@ class Login:
             *self.more_flows,
         ]
 
-    async def with_password(self, identifier: Mapping[str, Any], password: str, wish: SessionWish) -> OpenedSession:
-        """Raises Forbidden, UserDeactivated, InvalidParam, LimitExceeded."""
+    async def with_password(
+        self, identifier: Mapping[str, Any], password: str, wish: SessionWish, code: str | None = None
+    ) -> OpenedSession:
+        """`code`: of the account's second factor. Raises Forbidden, UserDeactivated, InvalidParam, LimitExceeded,
+        SecondFactorRequired.
+        """
+        password, code = await self.second_factor.split(await self.credentials.resolve(identifier), password, code)
         user = await self.credentials.check_password(identifier, password)
+        await self.second_factor.check(user.user_id, code)
         return await self._log_in(user.user_id, wish)
 
     async def with_token(self, token: str, wish: SessionWish) -> OpenedSession:

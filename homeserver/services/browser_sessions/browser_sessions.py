@@ -31,6 +31,7 @@ MAX_PENDINGS: Final = 20
 SIGN_IN_PATH: Final = "/_voicechat/sign-in"
 
 Continue = Callable[[Browser, Pending], Awaitable[str]]
+Gate = Callable[[Browser, Pending], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class BrowserSessions:
     audit: AuditLog
     continuations: dict[str, Continue] = field(default_factory=dict)
     """By kind of pending: where the browser goes once somebody is signed in."""
+    gates: list[Gate] = field(default_factory=list)
+    """Asked before that: where the browser has to go first, or None."""
 
     async def find(self, token: str | None) -> Browser | None:
         """The browser with this cookie; None where it is not known (any more)."""
@@ -122,6 +125,9 @@ class BrowserSessions:
         """Where the browser goes now: on with what it came for, or to the sign-in page."""
         if not pending.is_satisfied_by(browser):
             return f"{SIGN_IN_PATH}?pending={pending.pending_id}"
+        for gate in self.gates:
+            if (detour := await gate(browser, pending)) is not None:
+                return detour
         return await self.continuations[pending.kind](browser, pending)
 
     async def finish(self, q: Queries, pending: Pending) -> None:
@@ -136,6 +142,10 @@ class BrowserSessions:
     async def sign_out_user(self, user_id: str) -> None:
         """In all his browsers: hook of a changed password."""
         await self.rows.end_of_user(self.database, user_id)
+
+    async def sign_out_elsewhere(self, browser: Browser) -> None:
+        """In all other browsers of who is signed in in this one."""
+        await self.rows.end_others(self.database, browser.require_user(), browser.browser_id)
 
     async def user_deactivated(self, user_id: str, erase: bool) -> None:
         """Hook of services/accounts."""

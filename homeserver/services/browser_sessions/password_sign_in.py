@@ -18,8 +18,10 @@ SIGN_IN_FAILED = "browser.sign_in_failed"
 class SecondFactor(Protocol):
     """What an account may have beside its password, such as one-time codes."""
 
-    name: str
-    """How it is called among the methods, such as "totp"."""
+    @property
+    def name(self) -> str:
+        """How it is called among the methods, such as "totp"."""
+        ...
 
     async def is_required(self, user_id: str) -> bool: ...
 
