@@ -37,13 +37,17 @@ SELECT user_id, field FROM profile_changes WHERE position > $1 AND position <= $
 
 MAX_CHANGES_OF_USER = 1_000
 
-# $2: whether those count who have nothing but a name and an avatar.
+# $2: whether those count who have nothing but a name and an avatar. $4: bytes of fields in all.
 OF_MEMBERS = """
-SELECT p.user_id, p.displayname, p.avatar_url, p.fields FROM profiles p
-WHERE ($2 OR p.fields <> '{}') AND EXISTS (
-    SELECT FROM memberships m WHERE m.user_id = p.user_id AND m.room_nid = ANY($1) AND m.membership = 'join'
-)
-LIMIT $3
+SELECT user_id, displayname, avatar_url, fields FROM (
+    SELECT p.user_id, p.displayname, p.avatar_url, p.fields,
+           sum(octet_length(p.fields)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
+    FROM profiles p
+    WHERE ($2 OR p.fields <> '{}') AND EXISTS (
+        SELECT FROM memberships m WHERE m.user_id = p.user_id AND m.room_nid = ANY($1) AND m.membership = 'join'
+    )
+    LIMIT $3
+) AS members WHERE bytes <= $4
 """
 
 
@@ -88,8 +92,8 @@ class ProfileRows:
         return await q.fetch(CHANGED, since, to, limit)
 
     async def of_members(
-        self, q: Queries, room_nids: Collection[int], *, named: bool, limit: int
+        self, q: Queries, room_nids: Collection[int], *, named: bool, limit: int, max_bytes: int
     ) -> dict[str, StoredProfile]:
         """Profiles of this server's members of any of the rooms; `named`: also those with no more than name and avatar."""
-        rows = await q.fetch(OF_MEMBERS, list(room_nids), named, limit)
+        rows = await q.fetch(OF_MEMBERS, list(room_nids), named, limit, max_bytes)
         return {row[0]: StoredProfile(*row[1:]) for row in rows}

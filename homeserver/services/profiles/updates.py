@@ -25,6 +25,8 @@ Fields = Collection[str] | None
 
 # In one answer. Whoever is in rooms with more people than this gets the rest as they change.
 MAX_PROFILES: Final = 2_000
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of their fields in one answer: each profile may have 64 KiB."""
 MAX_CHANGES: Final = 10_000
 
 
@@ -115,7 +117,9 @@ class ProfileUpdates:
         if not room_nids:
             return {}
         named = wanted is None or not {DISPLAYNAME, AVATAR_URL}.isdisjoint(wanted)
-        stored = await self.rows.of_members(self.queries, room_nids, named=named, limit=MAX_PROFILES)
+        stored = await self.rows.of_members(
+            self.queries, room_nids, named=named, limit=MAX_PROFILES, max_bytes=MAX_BYTES
+        )
         return _all(stored, wanted)
 
     async def of_users(self, user_ids: Collection[str], wanted: Fields) -> dict[str, ProfileNews]:

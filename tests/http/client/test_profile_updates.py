@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from homeserver.services.profiles import updates
 from homeserver.services.profiles.updates import ProfileUpdates
 from homeserver.storage import profiles
 from homeserver.storage.recent import RecentChanges
@@ -210,3 +211,17 @@ async def test_changes_under_ever_new_names_are_forgotten(server: Server, monkey
     rows = await server.application.base.database.fetch("SELECT user_id, field FROM profile_changes ORDER BY position")
     assert [row[0] for row in rows] == [alice.user_id, *[mallory.user_id] * 4]
     assert rows[-1][1] == "org.example.n7"
+
+
+async def test_whole_profiles_are_told_up_to_a_size(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mallory and his friends have as much in theirs as there may be, each."""
+    monkeypatch.setattr(updates, "MAX_BYTES", 3_000)
+    _, bob, room_id = await sharing(server)
+    for name in ("mallory", "malfoy", "malvolio"):
+        friend = await server.register(name)
+        await friend.join(room_id)
+        await say(friend, STATUS, "x" * 200)
+        await say(friend, "org.example.more", "x" * 1_000)
+    found = await Sliding(bob)()
+    assert sum("org.example.more" in each["updated"] for each in found.values()) <= 2
+    assert 0 < len(found) < 5
