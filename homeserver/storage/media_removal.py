@@ -31,15 +31,15 @@ UNUSED = CONDEMN.format(
 )"""
 )
 
-# Pictures of people and of rooms. `$1`: mxc:// and this server's name, as a prefix.
+# Pictures of people and of rooms; a room's may come with a smaller one. `$1`: mxc:// and this server's name, as a prefix.
 PICTURES = r"""
 SELECT substr(avatar_url, length($1) + 1) FROM profiles WHERE starts_with(avatar_url, $1)
 UNION
-SELECT substr(uri, length($1) + 1) FROM (
-    SELECT substring(convert_from(e.body, 'UTF8') FROM 'mxc://[^/"\\\s]+/[A-Za-z0-9_-]+') AS uri
+SELECT substr(uri[1], length($1) + 1) FROM (
+    SELECT regexp_matches(convert_from(e.body, 'UTF8'), 'mxc://[^/"\\\s]+/[A-Za-z0-9_-]+', 'g') AS uri
     FROM current_state s JOIN events e USING (event_nid)
     WHERE s.type = 'm.room.avatar' AND s.state_key = '' AND s.room_nid IN (SELECT room_nid FROM rooms)
-) AS rooms WHERE starts_with(uri, $1)
+) AS rooms WHERE starts_with(uri[1], $1)
 """
 
 LEFT_OVER = "SELECT blob FROM condemned_blobs WHERE condemned_ms < $1 ORDER BY condemned_ms LIMIT $2"
