@@ -18,7 +18,7 @@ requests_log = logging.getLogger("requests")
 
 _MAX_PATH = 300
 # Parameters of declared paths whose value lets its holder do something.
-_SECRET_PARAMETER = re.compile(r"\{[^}]*(token|secret|nonce|code|password|delay_id)[^}]*\}", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(r"\{[^}]*(token|secret|nonce|code|password|delay_id|meeting_id)[^}]*\}", re.IGNORECASE)
 # Libraries that tell every detail of their work at INFO.
 _TALKATIVE = ("asyncio", "PIL")
 

@@ -46,8 +46,9 @@ def test_the_line_of_a_request() -> None:
     assert " 403 M_FORBIDDEN 3.2ms - 192.0.2.1 " in refused
 
 
-def test_a_secret_in_a_path_is_not_written() -> None:
-    line = line_of(finished(raw_path="/x/hunter2", endpoint="/x/{registration_token}"))
+@pytest.mark.parametrize("name", ["registration_token", "delay_id", "meeting_id"])
+def test_a_secret_in_a_path_is_not_written(name: str) -> None:
+    line = line_of(finished(raw_path="/x/hunter2", endpoint=f"/x/{{{name}}}"))
     assert "hunter2" not in line
 
 
