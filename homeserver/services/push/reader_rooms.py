@@ -38,8 +38,8 @@ class FindNotifyingRooms:
     async def of_user(self, user_id: str) -> dict[str, Membership]:
         """Those that he is in, and those to which he is invited, where he sees that."""
         memberships = await self.awake.memberships(user_id)
-        invitations = [each.sender for each in memberships.values() if each.membership == "invite"]
-        hidden = await self.invites.hidden(user_id, invitations)
+        inviters = {each.sender for each in memberships.values() if each.membership == "invite"}
+        hidden = await self.invites.hidden(user_id, inviters)
         return {
             room_id: each
             for room_id, each in memberships.items()
