@@ -509,8 +509,9 @@ async def test_hundred_leaves_at_once_are_few_statements(server: Server, clock: 
     entries = server.application.delayed.delayed.timetable
     while len(entries):
         await asyncio.sleep(0.005)
-    # Each user's earlier transactions are read once; the events share commits.
-    assert database.statements - before <= len(people) + 12
+    # Each user's earlier transactions are read once; the events share commits. What follows behind the events (search, the
+    # directory, counts) takes its statements meanwhile, as many for one event.
+    assert database.statements - before <= len(people) + 24
     for person, delay_id in zip(people, delay_ids, strict=True):
         assert "event_id" in await finalised(person, delay_id)
         assert not await is_in_call(person, room_id)
