@@ -13,6 +13,7 @@ from homeserver.composition.readers import ReaderServices
 from homeserver.federation.addresses import AddressGuard
 from homeserver.federation.connections import Connections
 from homeserver.federation.dns import Dns, SystemDns
+from homeserver.federation.push_gateways import GuardedGateways
 from homeserver.http.client.pushers import NotificationEndpoints, PusherEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.protocol.signing import SigningKey
@@ -22,7 +23,6 @@ from homeserver.services.push import badges as badge_times
 from homeserver.services.push.badges import Badges
 from homeserver.services.push.delivery import PushDelivery
 from homeserver.services.push.feed import PushFeed
-from homeserver.services.push.gateways import GatewayAnswer
 from homeserver.services.push.notifications import Notifications
 from homeserver.services.push.past_actions import INTERVAL_MS as FORGET_INTERVAL_MS
 from homeserver.services.push.past_actions import PastActions
@@ -41,8 +41,6 @@ from homeserver.storage.pushers import PusherRows
 from homeserver.storage.stripped_states import StrippedStates
 
 SECOND_MS = 1_000
-GATEWAY_TIMEOUT_S = 30.0
-MAX_ANSWER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +52,6 @@ class PushServices:
     delivery: PushDelivery
     past: PastActions
     endpoints: list[Endpoint] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedGateways:
-    """Implements `Gateways`. Users choose their addresses: only what the settings allow is contacted."""
-
-    connections: Connections
-
-    async def notify(self, url: str, body: bytes) -> GatewayAnswer:
-        """Raises OSError or TimeoutError where there is no answer, or one that is too large."""
-        page = await self.connections.post(url, body, "application/json", MAX_ANSWER_BYTES, GATEWAY_TIMEOUT_S)
-        return GatewayAnswer(page.status, page.body)
 
 
 def build_push(

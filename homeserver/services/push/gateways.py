@@ -1,4 +1,4 @@
-"""What pushers ask of push gateways. Implemented in `homeserver/composition/push.py`, by connections that check addresses."""
+"""What pushers ask of push gateways. Implemented in `homeserver/federation/push_gateways.py`."""
 
 from __future__ import annotations
 
