@@ -80,7 +80,7 @@ def build_sliding_sync(
     )
     connections = Connections(lazy)
     accounts.devices.hooks.deleted.append(connections.devices_deleted)
-    made = SlidingAnswers(streams, answers.changes, marks, lists, parts, extensions)
+    made = SlidingAnswers(streams, answers.windows.changes, marks, lists, parts, extensions)
     sliding = SlidingSync(streams, base.awake, base.announcer, connections, made, Polls(base.clock, most=1))
     connections.on_forgotten.append(sliding.end_wait)
     accounts.standings.on_locked.append(sliding.polls.end_user)

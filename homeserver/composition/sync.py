@@ -14,6 +14,7 @@ from homeserver.http.client.legacy_sync import LegacySyncEndpoints
 from homeserver.http.client.sync import SyncEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.services.profiles.updates import ProfileUpdates
+from homeserver.services.sync.all_windows import GatherWindows
 from homeserver.services.sync.answer import Answers
 from homeserver.services.sync.changes import ChangesOfRooms
 from homeserver.services.sync.device_list_changes import DeviceListChanges
@@ -95,18 +96,17 @@ def build_engine(
         lazy,
         StickyParts(base.database, sticky, _build_sticky_rooms(base, sticky), base.clock),
     )
+    ephemeral = Ephemeral(streams.receipts, streams.typing, streams.voice)
+    device_lists = DeviceListChanges(base.database, storage, base.awake, streams.device_lists, changes)
     answers = Answers(
         queries=base.database,
         storage=storage,
         streams=streams,
-        cache=base.cache,
-        visibility=reading.visibility,
+        windows=GatherWindows(base.cache, reading.visibility, changes, ephemeral, device_lists),
         presenter=reading.presenter,
-        changes=changes,
         parts=parts,
         stripped=StrippedRooms(base.database, storage, StrippedStates(), base.cache),
-        ephemeral=Ephemeral(streams.receipts, streams.typing, streams.voice),
-        device_lists=DeviceListChanges(base.database, storage, base.awake, streams.device_lists, changes),
+        device_lists=device_lists,
         clock=base.clock,
         profiles=profiles,
     )
@@ -139,7 +139,7 @@ def _build_legacy(base: Foundation, reading: ReadingServices, sync: Sync) -> Leg
         opener=RoomOpener(base.cache, reading.visibility),
         visibility=reading.visibility,
         presenter=reading.presenter,
-        ephemeral=sync.answers.ephemeral,
+        ephemeral=sync.answers.windows.ephemeral,
         waiters=waiters,
     )
     stream = EventStream(base.database, sync, base.events, reading.presenter)

@@ -14,8 +14,8 @@ from homeserver.services.sliding_sync.results import RoomResult
 from homeserver.services.sliding_sync.rooms import Occasion, SlidingRoomParts, ToldRooms
 from homeserver.services.sliding_sync.scene import Scene
 from homeserver.services.sliding_sync.user_marks import UserMarks
-from homeserver.services.sync.answer import Snapshot
 from homeserver.services.sync.changes import ChangesOfRooms, RoomChanges
+from homeserver.services.sync.snapshot import Snapshot
 from homeserver.services.sync.sources import AccountDataEvents
 from homeserver.services.sync.streams import Streams
 from homeserver.services.tokens import StreamToken

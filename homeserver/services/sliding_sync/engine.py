@@ -13,9 +13,9 @@ from homeserver.services.sliding_sync.answer import From, Made, SlidingAnswers
 from homeserver.services.sliding_sync.connections import Connection, ConnectionKey, Connections, Place
 from homeserver.services.sliding_sync.request import SlidingRequest
 from homeserver.services.sliding_sync.results import RoomResult
-from homeserver.services.sync.answer import Snapshot
 from homeserver.services.sync.polls import Poll, Polls
 from homeserver.services.sync.reader import note_presence, reader_of
+from homeserver.services.sync.snapshot import Snapshot
 from homeserver.services.sync.streams import Streams, clamped
 
 

@@ -26,11 +26,11 @@ from homeserver.services.sliding_sync.required_state import RoomConfig
 from homeserver.services.sliding_sync.results import Results, RoomResult
 from homeserver.services.sliding_sync.room_facts import Facts, RoomFacts
 from homeserver.services.sliding_sync.room_state import RoomStates, note_members
-from homeserver.services.sync.answer import Snapshot
 from homeserver.services.sync.changes import RoomChanges
 from homeserver.services.sync.encode import Encoder
 from homeserver.services.sync.history import HiddenHistory
 from homeserver.services.sync.rooms_invited import StrippedRooms
+from homeserver.services.sync.snapshot import Snapshot
 from homeserver.services.sync.sources import UnreadCounts, UnreadSource
 from homeserver.services.sync.summary import Summaries, Summary
 from homeserver.services.sync.timelines import Timelines

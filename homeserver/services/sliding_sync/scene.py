@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from homeserver.services.sliding_sync.connections import Selection
 from homeserver.services.sliding_sync.request import Extensions, RoomExtension, SlidingRequest
-from homeserver.services.sync.answer import Snapshot
 from homeserver.services.sync.changes import RoomChanges
+from homeserver.services.sync.snapshot import Snapshot
 from homeserver.services.sync.sources import AccountDataEvents, KeyCounts
 from homeserver.services.tokens import StreamToken
 from homeserver.storage.memberships import Membership

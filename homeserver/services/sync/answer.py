@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,27 +12,20 @@ from homeserver.protocol.filters import EventFilter
 from homeserver.services.clock import Clock
 from homeserver.services.profiles.updates import ProfileUpdates
 from homeserver.services.relations.aggregations import Shown
-from homeserver.services.rooms.room_cache import RoomCache
-from homeserver.services.sight import Sight, sight_of
-from homeserver.services.sync import rooms_left
-from homeserver.services.sync.changes import ChangesOfRooms, RoomChanges
+from homeserver.services.sync.all_windows import AllWindows, GatherWindows
 from homeserver.services.sync.device_list_changes import DeviceListChanges, Sharing
 from homeserver.services.sync.encode import Encoder
-from homeserver.services.sync.ephemeral import Ephemeral, EphemeralEvents
 from homeserver.services.sync.request import SyncRequest
 from homeserver.services.sync.room_parts import RoomParts
 from homeserver.services.sync.rooms_answer import NOTHING_UNREAD, RoomsAnswer, RoomsEncoder, wanted_account_data
 from homeserver.services.sync.rooms_invited import StrippedRooms, invite_json, knock_json, waiting_outside
-from homeserver.services.sync.rooms_joined import incremental_windows, initial_windows
-from homeserver.services.sync.rooms_left import LeftRooms
+from homeserver.services.sync.snapshot import Snapshot
 from homeserver.services.sync.sources import AccountDataEvents, KeyCounts
 from homeserver.services.sync.streams import Streams
 from homeserver.services.sync.summary import Summary
 from homeserver.services.sync.window import Window
 from homeserver.services.timeline.presentation import Presenter
 from homeserver.services.tokens import StreamToken
-from homeserver.services.visibility import Visibility
-from homeserver.storage.memberships import Membership
 from homeserver.storage.sync_rooms import SyncRooms
 
 if TYPE_CHECKING:
@@ -40,21 +33,6 @@ if TYPE_CHECKING:
 
 MAX_LETTERS = 100
 USERS = "org.matrix.msc4429.users"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What an answer is made from, taken in one moment."""
-
-    now: StreamToken
-    rooms: Mapping[str, Membership]
-    ignored: frozenset[str]
-    key_counts: KeyCounts | None
-
-    @property
-    def sight(self) -> Sight:
-        """The rooms the reader has joined, and those that are closed to him."""
-        return sight_of(self.rooms)
 
 
 class Answer(NamedTuple):
@@ -65,13 +43,6 @@ class Answer(NamedTuple):
     has_news: bool
 
 
-class _Windows(NamedTuple):
-    joined: list[Window]
-    left: LeftRooms
-    ephemeral: EphemeralEvents
-    sharing: Sharing
-
-
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Makes answers. Asks the database nothing where the news are recent and the rooms in memory."""
@@ -79,13 +50,10 @@ class Answers:
     queries: Queries
     storage: SyncRooms
     streams: Streams
-    cache: RoomCache
-    visibility: Visibility
+    windows: GatherWindows
     presenter: Presenter
-    changes: ChangesOfRooms
     parts: RoomParts
     stripped: StrippedRooms
-    ephemeral: Ephemeral
     device_lists: DeviceListChanges
     clock: Clock
     profiles: ProfileUpdates
@@ -94,7 +62,7 @@ class Answers:
         """The answer to a sync from ``since`` up to the snapshot."""
         now = snapshot.now
         account_data = await self._account_data(request, since, now)
-        windows = await self._windows(request, since, snapshot, account_data.by_room)
+        windows = await self.windows(request, since, snapshot, account_data.by_room)
         body: dict[str, Any] = {}
         of_rooms = {**account_data.by_room, **await self._account_data_of_new_rooms(request, since, windows)}
         rooms = await self._rooms(request, since, snapshot, windows, of_rooms)
@@ -124,66 +92,12 @@ class Answers:
 
     # -- rooms -------------------------------------------------------------------------------------
 
-    async def _windows(
-        self,
-        request: SyncRequest,
-        since: StreamToken | None,
-        snapshot: Snapshot,
-        account_data: Mapping[str, Sequence[bytes]],
-    ) -> _Windows:
-        if since is None:
-            return await self._initial_windows(request, snapshot)
-        user_id, wanted, rooms, now = request.user_id, request.filter.room, snapshot.rooms, snapshot.now
-        changes = await self.changes.between(user_id, rooms, since.events, now.events)
-        ephemeral = EphemeralEvents()
-        if since.typing < now.typing or since.receipts < now.receipts or since.voice < now.voice:
-            ephemeral = await self.ephemeral.changed(user_id, snapshot.sight, since, now, wanted.ephemeral)
-        windows = incremental_windows(
-            rooms, wanted, self.cache, changes, ephemeral.rooms | account_data.keys(), full_state=request.full_state
-        )
-        await self._add_ephemeral_of_new_rooms(request, snapshot, windows, ephemeral)
-        left = rooms_left.newly_left(rooms, wanted, self.cache, changes)
-        if request.full_state and wanted.include_leave:
-            told = changes.own.keys()
-            left.windows += await self._archived(request, snapshot, since.events, but=told)
-        return _Windows(windows, left, ephemeral, await self._sharing(request, snapshot, changes))
-
-    async def _initial_windows(self, request: SyncRequest, snapshot: Snapshot) -> _Windows:
-        wanted, now = request.filter.room, snapshot.now
-        windows = initial_windows(snapshot.rooms.values(), wanted, self.cache, now.events)
-        left = LeftRooms([], [])
-        if wanted.include_leave:
-            left.windows = await self._archived(request, snapshot, None)
-        room_ids = [window.room_id for window in windows]
-        ephemeral = await self.ephemeral.everything(request.user_id, room_ids, wanted.ephemeral, snapshot.sight)
-        return _Windows(windows, left, ephemeral, Sharing(set(), set(), set()))
-
-    async def _archived(
-        self, request: SyncRequest, snapshot: Snapshot, since: int | None, but: Collection[str] = ()
-    ) -> list[Window]:
-        rooms = [entry for room_id, entry in snapshot.rooms.items() if room_id not in but]
-        return await rooms_left.archived(
-            request.user_id, rooms, request.filter.room, self.cache, self.visibility, snapshot.now.events, since
-        )
-
-    async def _add_ephemeral_of_new_rooms(
-        self, request: SyncRequest, snapshot: Snapshot, windows: Iterable[Window], ephemeral: EphemeralEvents
-    ) -> None:
-        new = [window.room_id for window in windows if window.newly_joined]
-        if new:
-            wanted = request.filter.room.ephemeral
-            found = await self.ephemeral.everything(request.user_id, new, wanted, snapshot.sight)
-            ephemeral.by_room.update(found.by_room)
-
-    async def _sharing(self, request: SyncRequest, snapshot: Snapshot, changes: RoomChanges) -> Sharing:
-        return await self.device_lists.sharing(request.user_id, snapshot.rooms, changes)
-
     async def _rooms(
         self,
         request: SyncRequest,
         since: StreamToken | None,
         snapshot: Snapshot,
-        windows: _Windows,
+        windows: AllWindows,
         account_data: Mapping[str, Sequence[bytes]],
     ) -> dict[str, Any]:
         filled = [*windows.joined, *windows.left.windows]
@@ -282,7 +196,7 @@ class Answers:
         return await self.streams.account_data.changed(request.user_id, since.account_data, now.account_data)
 
     async def _account_data_of_new_rooms(
-        self, request: SyncRequest, since: StreamToken | None, windows: _Windows
+        self, request: SyncRequest, since: StreamToken | None, windows: AllWindows
     ) -> Mapping[str, Sequence[bytes]]:
         """What was set for a room before the reader was in it: then, no answer had a place for it."""
         new = [window.room_id for window in windows.joined if window.newly_joined]

@@ -12,11 +12,12 @@ import orjson
 from homeserver.protocol.errors import LimitExceeded
 from homeserver.services.announcer import Announcer
 from homeserver.services.awake import AwakeUsers
-from homeserver.services.sync.answer import Answer, Answers, Snapshot
+from homeserver.services.sync.answer import Answer, Answers
 from homeserver.services.sync.polls import DeviceKey, Poll, Polls
 from homeserver.services.sync.quick import QuickAnswers
 from homeserver.services.sync.reader import note_presence, reader_of
 from homeserver.services.sync.request import SyncRequest
+from homeserver.services.sync.snapshot import Snapshot
 from homeserver.services.sync.sources import KeyCounts
 from homeserver.services.sync.streams import Streams, clamped
 from homeserver.services.tokens import StreamToken
