@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from homeserver.protocol.auth import PowerLevels, auth_types_for_event, check_state_dependent
-from homeserver.protocol.builder import EventDraft, build_event
+from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.client_event import split
 from homeserver.protocol.errors import LimitExceeded, MatrixError, Unavailable
-from homeserver.protocol.event_format import MAX_PREV_EVENTS
-from homeserver.protocol.events import Event, StateKey
+from homeserver.protocol.events import Event
 from homeserver.protocol.policy_server import PolicyServer, is_checked, is_departure
-from homeserver.protocol.relations import relation_of
 from homeserver.protocol.room_versions import RoomVersion
 from homeserver.protocol.signing import SigningKey
 from homeserver.services.clock import Clock
 from homeserver.services.foreign_events.room_locks import RoomLocks
 from homeserver.services.rooms.append import Also, Append, NewEvent, TipMoved, Transaction
+from homeserver.services.rooms.drafting import EventBuilder, Speculation
 from homeserver.services.rooms.event_writer import EventWriter
 from homeserver.services.rooms.live_room import CurrentState, LiveRoom, RoomTip
 from homeserver.services.rooms.policy_servers import PolicyServers, policy_server_in
 from homeserver.services.rooms.redacted_forms import RedactedForms
 from homeserver.services.rooms.room_cache import RoomCache
 from homeserver.services.rooms.timeline_event import TimelineEvent
-from homeserver.services.rooms.unsigned import unsigned_for_state
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -72,24 +69,6 @@ class Founding:
     also: AlsoOfRoom | None = None
 
 
-@dataclass(slots=True)
-class _Speculation:
-    """The room as the next draft of the same plan finds it; becomes the room's when the whole plan has passed."""
-
-    room: LiveRoom
-    tip: RoomTip
-    state: dict[StateKey, Event] = field(default_factory=dict)
-
-    def fetch(self, event_type: str, state_key: str) -> Event | None:
-        return self.state.get((event_type, state_key)) or self.room.fetch_auth_event(event_type, state_key)
-
-    def power_levels(self) -> PowerLevels | None:
-        """The room's parsed levels; None where this plan itself changes them, and the rules parse for themselves."""
-        if ("m.room.power_levels", "") in self.state or ("m.room.create", "") in self.state:
-            return None
-        return self.room.power_levels() if self.room.fetch_auth_event("m.room.create", "") is not None else None
-
-
 class Appender:
     """The one way by which this server's own events enter a room."""
 
@@ -106,7 +85,7 @@ class Appender:
         self._writer = writer
         self._clock = clock
         self._server_name = server_name
-        self._signing_key = signing_key
+        self._events = EventBuilder(clock, server_name, signing_key)
         self._policy_servers = policy_servers
         self._asking = RoomLocks()
         self._last_founding_ms = 0
@@ -163,8 +142,8 @@ class Appender:
             if room.retired:
                 raise TipMoved
             built_on = room.tip.version
-            speculation = _Speculation(room, room.tip)
-            events = [self._build_one(speculation, draft) for draft in planned.drafts]
+            speculation = Speculation(room, room.tip)
+            events = [self._events.build(speculation, draft) for draft in planned.drafts]
             events = [await self._signed(policy_server, each) for each in events]
             if room.retired or room.tip.version != built_on:
                 raise TipMoved
@@ -193,7 +172,7 @@ class Appender:
         """
         room = await self._cache.get(room_id)
         await self._settled(room)
-        new = self._build_one(_Speculation(room, room.tip), draft)
+        new = self._events.build(Speculation(room, room.tip), draft)
         policy_server = None if self._policy_servers is None else policy_server_in(room)
         return (new if policy_server is None else await self._signed(policy_server, new)).event
 
@@ -238,11 +217,11 @@ class Appender:
         return self._last_founding_ms
 
     def _build(self, room: LiveRoom, plan: Plan) -> Append:
-        speculation = _Speculation(room, room.tip)
-        events = [self._build_one(speculation, draft) for draft in plan.drafts]
+        speculation = Speculation(room, room.tip)
+        events = [self._events.build(speculation, draft) for draft in plan.drafts]
         return self._take_place(room, plan, speculation, events)
 
-    def _take_place(self, room: LiveRoom, plan: Plan, speculation: _Speculation, events: list[NewEvent]) -> Append:
+    def _take_place(self, room: LiveRoom, plan: Plan, speculation: Speculation, events: list[NewEvent]) -> Append:
         if plan.transaction is not None:
             events[-1].transaction = plan.transaction
         # All drafts have passed: from here on nothing can refuse, and the next builder sees these events.
@@ -265,41 +244,6 @@ class Appender:
             done=room.committing,
             rewritten=() if plan.rewrite is None else plan.rewrite(events[-1].body),
             also=plan.also,
-        )
-
-    def _build_one(self, speculation: _Speculation, draft: EventDraft) -> NewEvent:
-        room = speculation.room
-        is_hashed_id = draft.type == "m.room.create" and room.version.room_id_is_create_event_id
-        auth_types = auth_types_for_event(draft.type, draft.sender, draft.state_key, draft.content, room.version)
-        auth_events = [found for key in auth_types if (found := speculation.fetch(*key)) is not None]
-        # Of too many extremities the newest are cited; the others stay.
-        left, cited = speculation.tip.extremities[:-MAX_PREV_EVENTS], speculation.tip.extremities[-MAX_PREV_EVENTS:]
-        event = build_event(
-            draft,
-            room_id=None if is_hashed_id else room.room_id,
-            room_version=room.version,
-            prev_event_ids=cited,
-            auth_event_ids=[auth_event.event_id for auth_event in auth_events],
-            depth=speculation.tip.depth + 1,
-            origin_server_ts=self._clock.now_ms() if draft.origin_server_ts is None else draft.origin_server_ts,
-            server_name=self._server_name,
-            signing_key=self._signing_key,
-        )
-        if is_hashed_id:
-            room.room_id = event.room_id
-        check_state_dependent(event, room.version, speculation.fetch, speculation.power_levels())
-        body, envelope = split(event)
-        replaced = None
-        if event.state_key is not None:
-            replaced = speculation.fetch(event.type, event.state_key)
-            speculation.state[event.key] = event
-        speculation.tip = RoomTip((*left, event.event_id), event.depth, speculation.tip.version)
-        return NewEvent(
-            event=event,
-            body=body,
-            envelope=envelope,
-            unsigned=unsigned_for_state(replaced) if replaced is not None else None,
-            relation=relation_of(event.content),
         )
 
 
