@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from homeserver.storage.conditions import where
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -153,12 +155,12 @@ class AdministrationRows:
         self, q: Queries, wanted: UserFilter, order: str, *, descending: bool, limit: int, offset: int
     ) -> tuple[list[ShownUser], int]:
         """A page, and how many accounts the filter finds. `order`: a name in `ORDERS`."""
-        where, values = _where(wanted)
+        narrowed, values = where(_CONDITIONS, wanted)
         direction = "DESC" if descending else "ASC"
         place = f"LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}"
-        sql = f"{_SHOWN} {_FROM} {where} ORDER BY {ORDERS[order]} {direction}, user_id {place}"
+        sql = f"{_SHOWN} {_FROM} {narrowed}ORDER BY {ORDERS[order]} {direction}, user_id {place}"
         rows = await q.fetch(sql, *values, limit, offset)
-        total = await q.fetchval(f"SELECT count(*) {_FROM} {where}", *values)
+        total = await q.fetchval(f"SELECT count(*) {_FROM} {narrowed}", *values)
         return [ShownUser(*row) for row in rows], total
 
     async def change(self, q: Queries, user_id: str, change: AccountChange) -> None:
@@ -198,14 +200,3 @@ class AdministrationRows:
         media, addresses = [each.medium for each in wanted], [each.address for each in wanted]
         found: str | None = await q.fetchval(THREEPIDS_OF_OTHERS, user_id, media, addresses)
         return found
-
-
-def _where(wanted: UserFilter) -> tuple[str, list[Any]]:
-    conditions: list[str] = []
-    values: list[Any] = []
-    for name, condition in _CONDITIONS.items():
-        value = getattr(wanted, name)
-        if value is not None:
-            values.append(value)
-            conditions.append(condition.format(f"${len(values)}"))
-    return f"WHERE {' AND '.join(conditions)}" if conditions else "", values

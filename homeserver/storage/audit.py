@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from homeserver.storage.conditions import where
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
@@ -87,22 +89,10 @@ class AuditRows:
 
     async def page(self, q: Queries, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
         """Newest first."""
-        conditions, values = _conditions(wanted)
-        where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-        sql = f"SELECT {_COLUMNS} FROM audit_log {where}ORDER BY entry_id DESC LIMIT ${len(values) + 1}"
+        narrowed, values = where(_CONDITIONS, wanted)
+        sql = f"SELECT {_COLUMNS} FROM audit_log {narrowed}ORDER BY entry_id DESC LIMIT ${len(values) + 1}"
         return [AuditEntry(*row) for row in await q.fetch(sql, *values, limit)]
 
     async def forget(self, q: Queries, before_ms: int, limit: int) -> int:
         """Delete what is older, at most `limit` rows. How many there were."""
         return int((await q.execute(FORGET, before_ms, limit)).rpartition(" ")[2])
-
-
-def _conditions(wanted: AuditFilter) -> tuple[list[str], list[Any]]:
-    conditions: list[str] = []
-    values: list[Any] = []
-    for name, condition in _CONDITIONS.items():
-        value = getattr(wanted, name)
-        if value is not None:
-            values.append(value)
-            conditions.append(condition.format(f"${len(values)}"))
-    return conditions, values
