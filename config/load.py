@@ -14,6 +14,7 @@ from config.document import Node, read_file
 from config.environment import node_of, overrides_of
 from config.errors import ConfigError
 from config.fields import Key, keys_of
+from config.profiles import with_profiles
 from config.settings import Settings
 from config.values import nearest, parse_text
 
@@ -39,7 +40,7 @@ def load_settings(
 def settings_of(tree: Node) -> Settings:
     """The settings a whole tree stands for."""
     builder = _Builder(tree.folder)
-    settings = builder.section(tree, Settings, "")
+    settings = builder.section(with_profiles(tree), Settings, "")
     if builder.problems:
         raise ConfigError("\n".join(builder.problems))
     assert isinstance(settings, Settings)

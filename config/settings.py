@@ -250,9 +250,74 @@ class IdentityServerSettings:
     allow: tuple[str, ...] = key((), "Only these identity servers are asked for our users; [] means any they name.")
 
 
+COLLISIONS_DOC = "Where the name of who comes first is taken: ask him, add a number, refuse him, or adopt the account."
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSettings:
+    localpart: tuple[str, ...] = key(
+        ("preferred_username", "nickname", "{email|local}"), "User name of a new account: the first of these claims."
+    )
+    display_name: tuple[str, ...] = key(("preferred_username", "name", "email"), "Name that others see.")
+    avatar: tuple[str, ...] = key(("picture", "avatar_url"), "Address of a picture.")
+    email: tuple[str, ...] = key(("email",), "E-mail address.")
+    groups: tuple[str, ...] = key(("groups", "roles"), "Names of groups.")
+
+
+@dataclass(frozen=True, slots=True)
+class OidcProviderSettings:
+    id: str = key("", "Short name, part of addresses: a-z, 0-9, '-' and '_'. Can never be changed.")
+    profile: str | None = key(
+        None, "What is known of this kind: authentik, keycloak, entra, okta, google; other keys overrule it."
+    )
+    name: str = key("", "What people see on the button.")
+    brand: str | None = key(None, "Brand of the button, such as google; see the identity providers of m.login.sso.")
+    icon: str | None = key(None, "mxc:// address of its picture.")
+    issuer: str = key("", "Exactly as the provider writes it, such as https://id.example.org/realms/main.")
+    client_id: str = key("", "What the provider calls this server.")
+    client_secret: str | None = key(None, "Its secret there.", secret=True)
+    client_authentication: Literal["client_secret_basic", "client_secret_post", "none"] = key(
+        "client_secret_basic", "How this server proves who it is."
+    )
+    scopes: tuple[str, ...] = key(("openid", "profile", "email"), "What the provider is asked for.")
+    algorithms: tuple[str, ...] = key(("RS256", "ES256", "PS256"), "How its tokens may be signed.")
+    userinfo: bool = key(True, "Ask for what it knows of somebody beside the token.")
+    parameters: tuple[str, ...] = key((), "More for its sign-in page, such as [prompt=select_account].")
+    claims: ClaimSettings = key(
+        ClaimSettings, "Which claims stand for what; {given_name} {family_name} puts some together."
+    )
+    registers: bool = key(True, "Who comes first gets an account.")
+    collisions: Literal["ask", "number", "refuse", "adopt"] = key("ask", COLLISIONS_DOC)
+    update_profile: bool = key(False, "Take the name over at each sign-in, not only at the first.")
+    trust_email: bool = key(True, "Addresses that the provider calls verified need no mail of ours.")
+    allowed_groups: tuple[str, ...] = key((), "Only people of these groups get in; [] means everybody.")
+
+
+@dataclass(frozen=True, slots=True)
+class SsoSettings:
+    providers: tuple[OidcProviderSettings, ...] = key((), "OpenID Connect providers; see docs/operating/sign-in.md.")
+    trusted_clients: tuple[str, ...] = key(
+        (), "Clients that people are sent back to without asking, such as https://app.element.io/."
+    )
+    ip_denylist: tuple[str, ...] = key((), "Networks in which no provider is asked.", unit="network")
+
+
+@dataclass(frozen=True, slots=True)
+class CasClaimSettings:
+    localpart: tuple[str, ...] = key(("user",), "User name of a new account: the first of these attributes.")
+    display_name: tuple[str, ...] = key(("displayName", "name", "user"), "Name that others see.")
+    avatar: tuple[str, ...] = key((), "Address of a picture.")
+    email: tuple[str, ...] = key(("mail", "email"), "E-mail address.")
+    groups: tuple[str, ...] = key(("groups", "memberOf"), "Names of groups.")
+
+
 @dataclass(frozen=True, slots=True)
 class CasSettings:
     server_url: str | None = key(None, "CAS server for single sign-on.", unit="http")
+    name: str = key("CAS", "What people see on the button.")
+    registers: bool = key(True, "Who comes first gets an account.")
+    collisions: Literal["ask", "number", "refuse", "adopt"] = key("ask", COLLISIONS_DOC)
+    claims: CasClaimSettings = key(CasClaimSettings, "Which attributes stand for what; user is the name.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +454,8 @@ class Settings:
     appservice_files: tuple[Path, ...] = key((), "Registration files of application services.")
     email: EmailSettings = key(EmailSettings, "Mail.")
     identity_servers: IdentityServerSettings = key(IdentityServerSettings, "Servers that know whose an address is.")
-    cas: CasSettings = key(CasSettings, "CAS.")
+    sso: SsoSettings = key(SsoSettings, "Single sign-on with OpenID Connect.")
+    cas: CasSettings = key(CasSettings, "Single sign-on with CAS.")
     media: MediaSettings = key(MediaSettings, "Files.")
     url_previews: UrlPreviewSettings = key(UrlPreviewSettings, "Previews of links.")
     delayed_events: DelayedEventSettings = key(DelayedEventSettings, "Delayed events.")

@@ -29,6 +29,7 @@ from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.moderation import ModerationServices, build_moderation
 from homeserver.composition.observability import build_observability
 from homeserver.composition.previews import build_previews
+from homeserver.composition.providers import ProviderServices, build_providers
 from homeserver.composition.push import PushServices, build_push
 from homeserver.composition.rate_limits import build_rate_limiter
 from homeserver.composition.readers import ReaderServices, build_readers
@@ -77,6 +78,7 @@ class Application:
     reading: ReadingServices
     encryption: EncryptionServices
     media: MediaServices
+    providers: ProviderServices
     moderation: ModerationServices
     voice: VoiceBackend
     delayed: DelayedServices
@@ -148,6 +150,7 @@ def build_application(
         base, settings, accounts, readers, kernel, reading.visibility, dns, letters, signing_key, public_baseurl
     )
     media = build_media(base, settings, federation)
+    providers = build_providers(base, settings, public_baseurl, accounts, web, media, dns)
     previews = build_previews(base, settings, media, public_baseurl, dns)
     moderation = build_moderation(base, settings, accounts, readers, kernel, media, rooms)
     spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
@@ -168,7 +171,7 @@ def build_application(
     groups = (
         *pages, accounts, web, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search, voice,
         delayed, federation, intake, users, history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports,
-        rendezvous, administration, moderation,
+        rendezvous, administration, moderation, providers,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)
@@ -176,5 +179,5 @@ def build_application(
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
         settings, base, accounts, web, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media,
-        moderation, voice, delayed, federation, calls, rosters, sync, sliding_sync, push, reports, edge,
+        providers, moderation, voice, delayed, federation, calls, rosters, sync, sliding_sync, push, reports, edge,
     )  # fmt: skip

@@ -66,6 +66,7 @@ class AccountServices:
     devices: Devices
     new_accounts: NewAccounts
     setup_links: SetupLinks
+    login: Login
     accounts: Accounts
     profiles: Profiles
     filters: Filters
@@ -153,6 +154,7 @@ def build_accounts(
         devices=identity.devices,
         new_accounts=registration.new_accounts,
         setup_links=registration.setup_links,
+        login=login,
         accounts=accounts,
         profiles=profiles,
         filters=filters,

@@ -31,7 +31,10 @@ WITH_PROVIDER = """
 SELECT user_id, groups FROM external_ids WHERE provider = $1 AND user_id > $2 ORDER BY user_id LIMIT $3
 """
 
-HAS_ANY = "SELECT EXISTS (SELECT FROM external_ids WHERE user_id = $1)"
+WAYS_IN = """
+SELECT password_hash IS NOT NULL, EXISTS (SELECT FROM external_ids e WHERE e.user_id = u.user_id)
+FROM users u WHERE user_id = $1
+"""
 
 REMOVE = "DELETE FROM external_ids WHERE user_id = $1 AND provider = $2 AND external_id = $3 RETURNING true"
 
@@ -46,6 +49,14 @@ class ExternalId:
     created_ms: int
     last_ms: int
     groups: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaysIn:
+    """To one account."""
+
+    has_password: bool
+    has_provider: bool
 
 
 class ExternalIdRows:
@@ -88,9 +99,10 @@ class ExternalIdRows:
         """Accounts and what the provider said last of their groups, page by page in the order of user ids."""
         return [(row[0], _read(row[1])) for row in await q.fetch(WITH_PROVIDER, provider, after, limit)]
 
-    async def has_any(self, q: Queries, user_id: str) -> bool:
-        """Whether somebody signs in to this account with a provider."""
-        return bool(await q.fetchval(HAS_ANY, user_id))
+    async def ways_in(self, q: Queries, user_id: str) -> WaysIn:
+        """How somebody signs in to this account."""
+        row = await q.fetchrow(WAYS_IN, user_id)
+        return WaysIn(False, False) if row is None else WaysIn(row[0], row[1])
 
     async def remove(self, q: Queries, user_id: str, provider: str, external_id: str) -> bool:
         """False where it was not there."""

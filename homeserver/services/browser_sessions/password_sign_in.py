@@ -73,6 +73,20 @@ class PasswordSignIn:
         # Taken away meanwhile, on another device of his.
         return await self.browsers.signed_in(browser, pending, half.user_id, half.methods, address)
 
+    async def check(self, user: str, password: str, code: str, address: str) -> str:
+        """Both factors at once, without signing in: whose account it is. Raises Forbidden, LimitExceeded, UserDeactivated."""
+        if not user or len(user) > MAX_ADDRESS_CHARACTERS or "\0" in user:
+            raise errors.Forbidden
+        try:
+            user_id = (await self.credentials.check_password(_identifier(user), password)).user_id
+            for factor in self.second_factors:
+                if await factor.is_required(user_id):
+                    await factor.check(user_id, code)
+        except errors.Forbidden:
+            await self._failed(user, "password", address)
+            raise
+        return user_id
+
     async def _failed(self, user: str, method: str, address: str) -> None:
         await self.audit.record_as(
             self.browsers.database, "browser", SIGN_IN_FAILED, user, {"method": method}, address=address

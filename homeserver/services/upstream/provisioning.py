@@ -37,10 +37,11 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class NameTaken:
-    """He has none, and the name he would get is somebody's. `localpart`: that name; None where he would get none."""
+class Undecided:
+    """He has none, and gets none by himself. `localpart`: the name that he would have; None where it could be none."""
 
     localpart: str | None
+    is_taken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Provisioning:
         if allowed and allowed.isdisjoint(person.groups or ()):
             raise errors.Forbidden("Your account at this provider may not sign in here")
 
-    async def arrive(self, provider: Provider, person: Person, address: str) -> Found | NameTaken:
+    async def arrive(self, provider: Provider, person: Person, address: str) -> Found | Undecided:
         """Somebody came. Raises Forbidden where nobody new gets an account."""
         self.check_allowed(provider, person)
         known = await self.rows.seen(
@@ -70,34 +71,34 @@ class Provisioning:
             return Found(known)
         return await self._first_time(provider, person, address)
 
-    async def _first_time(self, provider: Provider, person: Person, address: str) -> Found | NameTaken:
-        policy = provider.policy
-        wanted = self._wanted(person)
-        free = await self._is_free(wanted) if wanted is not None else False
-        if free and wanted is not None:
+    async def _first_time(self, provider: Provider, person: Person, address: str) -> Found | Undecided:
+        policy, name = provider.policy, await self.name_of(person)
+        wanted = name.localpart
+        if wanted is not None and not name.is_taken and policy.registers:
             return await self.register(provider, person, wanted, address)
-        if policy.collisions == "adopt" and wanted is not None:
+        if policy.collisions == "ask":
+            return name
+        if policy.collisions == "adopt" and wanted is not None and name.is_taken:
             return await self._adopt(provider, person, wanted, address)
-        if policy.collisions == "number":
+        if policy.collisions == "number" or (policy.collisions == "adopt" and wanted is None):
             return await self.register(provider, person, await self._numbered(provider, wanted), address)
-        if policy.collisions == "refuse":
-            raise errors.Forbidden("Your user name is somebody else's here: ask the administrator of this server")
         self._check_open(policy)
-        return NameTaken(wanted)
+        raise errors.Forbidden("Your user name is somebody else's here: ask the administrator of this server")
 
     def _check_open(self, policy: AccountPolicy) -> None:
         if not policy.registers:
             raise errors.Forbidden("You have no account here, and nobody gets one by signing in")
 
-    def name_of(self, person: Person) -> NameTaken:
-        """The name that he would have had."""
-        return NameTaken(self._wanted(person))
+    async def name_of(self, person: Person) -> Undecided:
+        """The name that he would have."""
+        wanted = self._wanted(person)
+        return Undecided(wanted, wanted is not None and not await self._is_free(wanted))
 
     def _wanted(self, person: Person) -> str | None:
         """The localpart that he would get; None where the provider knows no name that could be one."""
         if person.localpart is None:
             return None
-        localpart = escape_localpart(person.localpart)
+        localpart = escape_localpart(person.localpart.lower())
         # Names with an underscore in front are for bridges in most rooms' eyes.
         localpart = f"=5f{localpart[1:]}" if localpart.startswith("_") else localpart
         try:

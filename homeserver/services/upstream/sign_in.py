@@ -22,7 +22,7 @@ from homeserver.services.upstream.claims import Person
 from homeserver.services.upstream.client import Proved, ProviderClient
 from homeserver.services.upstream.origins import Origins
 from homeserver.services.upstream.provider import Provider
-from homeserver.services.upstream.provisioning import Found, NameTaken, Provisioning
+from homeserver.services.upstream.provisioning import Found, Provisioning, Undecided
 from homeserver.services.upstream.visits import Visits
 from homeserver.storage.sign_in_origins import Origin
 
@@ -117,10 +117,10 @@ class ProviderSignIn:
         await self.arrivals.settle(pending)
         return await self._go_on(browser, pending, provider, arrival.proved, found, address)
 
-    async def wanted_name(self, pending: Pending) -> tuple[Provider, NameTaken]:
+    async def wanted_name(self, pending: Pending) -> tuple[Provider, Undecided]:
         """Who waits, and the name that he would have had. Raises NotFound."""
         arrival = await self.arrivals.find(pending)
-        return self.client(arrival.provider_id).provider, self.provisioning.name_of(arrival.proved.person)
+        return self.client(arrival.provider_id).provider, await self.provisioning.name_of(arrival.proved.person)
 
     async def _go_on(
         self, browser: Browser, pending: Pending, provider: Provider, proved: Proved, found: Found, address: str
