@@ -27,6 +27,7 @@ from homeserver.composition.kernel import Kernel, build_kernel
 from homeserver.composition.mail import build_mail
 from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.moderation import ModerationServices, build_moderation
+from homeserver.composition.oauth import OAuthServices, build_oauth
 from homeserver.composition.observability import build_observability
 from homeserver.composition.previews import build_previews
 from homeserver.composition.providers import ProviderServices, build_providers
@@ -68,6 +69,7 @@ class Application:
     base: Foundation
     accounts: AccountServices
     web: BrowserServices
+    oauth: OAuthServices
     readers: ReaderServices
     kernel: Kernel
     foreign: ForeignServices
@@ -126,6 +128,7 @@ def build_application(
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters, identity_servers)
     web = build_browser_sessions(base, accounts, public_baseurl)
     web.endpoints.extend(build_second_factor(accounts, web))
+    oauth = build_oauth(base, accounts, web, public_baseurl)
     readers = build_readers(base, settings)
     kernel = build_kernel(
         base, readers.rules, signing_key, keeps_redacted=settings.rooms.keep_redacted > 0,
@@ -142,7 +145,7 @@ def build_application(
     )  # fmt: skip
     reading = build_reading(base, kernel, readers, history.fill, history.at_time, settings.rooms.keep_redacted)
     relations = build_relations(base, kernel, readers, reading)
-    encryption = build_encryption(base, accounts, kernel, federation.device_keys)
+    encryption = build_encryption(base, accounts, kernel, federation.device_keys, oauth.resets)
     users = build_remote_users(base, settings, federation, intake.edus, accounts, readers, rooms, encryption)
     build_sending(base, federation, kernel, foreign, readers, encryption, doors)
     appservices = build_appservices(base, settings, accounts, readers, kernel, rooms, encryption)
@@ -169,8 +172,8 @@ def build_application(
     observability = build_observability(base, settings, voice.metrics)
     pages = (observability, build_call_page(settings), build_call_probe(base, settings, voice, signing_key))
     groups = (
-        *pages, accounts, web, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search, voice,
-        delayed, federation, intake, users, history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports,
+        *pages, accounts, web, oauth, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search,
+        voice, delayed, federation, intake, users, history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports,
         rendezvous, administration, moderation, providers,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
@@ -178,6 +181,6 @@ def build_application(
     observer = observer or observability.observer
     edge = EdgeParts(endpoints, accounts.authenticator, limiter, observer, federation.authenticator)
     return Application(
-        settings, base, accounts, web, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media,
+        settings, base, accounts, web, oauth, readers, kernel, foreign, intake, history, rooms, doors, reading, encryption, media,
         providers, moderation, voice, delayed, federation, calls, rosters, sync, sliding_sync, push, reports, edge,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from homeserver.services.keys.counts import KeyCountCache
 from homeserver.services.keys.query import KeyQueries
 from homeserver.services.keys.remote import OtherServersKeys
 from homeserver.services.keys.upload import KeyUploads
+from homeserver.services.oauth.cross_signing_resets import CrossSigningResets
 from homeserver.services.sync.changes import ChangesOfRooms
 from homeserver.services.sync.device_list_changes import DeviceListChanges
 from homeserver.services.to_device.deliver import FLUSH_INTERVAL_MS, Deliveries
@@ -58,7 +59,11 @@ class EncryptionServices:
 
 
 def build_encryption(
-    base: Foundation, accounts: AccountServices, kernel: Kernel, others: OtherServersKeys
+    base: Foundation,
+    accounts: AccountServices,
+    kernel: Kernel,
+    others: OtherServersKeys,
+    resets: CrossSigningResets,
 ) -> EncryptionServices:
     """Devices and accounts that end take their keys with them: the hooks are set here."""
     database, clock, server_name = base.database, base.clock, base.server_name
@@ -94,6 +99,7 @@ def build_encryption(
             cross_signing,
             SignatureUploads(database, cross_signing_keys, device_keys, device_lists),
             accounts.ui_auth,
+            resets,
         ),
         SendToDeviceEndpoints(sending),
         KeyBackupVersionEndpoints(backups),

@@ -30,10 +30,17 @@ def _hash_source(text: str) -> str:
 
 
 def page(
-    title: str, content: str, status: int = 200, *, script: str = "", scripts_from: str = "", connects: bool = False
+    title: str,
+    content: str,
+    status: int = 200,
+    *,
+    script: str = "",
+    scripts_from: str = "",
+    connects: bool = False,
+    forms_to: str = "",
 ) -> Raw:
     """A page. `script` runs inline; `scripts_from` are sources of further scripts and frames, as CSP writes them;
-    `connects`: the script may ask this server.
+    `connects`: the script may ask this server. `forms_to`: where a form may end beside this server, as CSP writes it.
     """
     scripts = " ".join(filter(None, [_hash_source(script) if script else "", scripts_from])) or "'none'"
     # Foreign scripts bring styles of their own.
@@ -43,7 +50,7 @@ def page(
     policy = (
         f"default-src 'none'; style-src {styles}; script-src {scripts}; frame-src {frames}; "
         f"connect-src {connections}; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"form-action 'self'{' ' * bool(forms_to)}{forms_to}; base-uri 'none'; frame-ancestors 'none'"
     )
     # Addresses of such pages hold secrets: they may go to no cache and into no Referer.
     headers = {

@@ -110,6 +110,10 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     # By address: pages of ours in people's browsers, and what is written into their forms; passwords are class "login".
     "web_page": Rate(burst=100, interval_ms=500),
     "web_form": Rate(burst=30, interval_ms=2_000),
+    # By address, from clients that nobody has signed in to: each is a row.
+    "oauth_begin": Rate(burst=20, interval_ms=5_000),
+    # By address: everybody in a house refreshes, and devices that wait for somebody ask every five seconds.
+    "oauth_token": Rate(burst=100, interval_ms=500),
     "rendezvous_begin": Rate(burst=20, interval_ms=5_000),
     # Somebody reads each of them.
     "report": Rate(burst=10, interval_ms=20_000),

@@ -26,6 +26,8 @@ WITH device AS (
     DELETE FROM access_tokens WHERE device_nid = (SELECT device_nid FROM device) RETURNING token_hash
 ), revoked_refresh AS (
     DELETE FROM refresh_tokens WHERE device_nid = (SELECT device_nid FROM device)
+), revoked_grant AS (
+    DELETE FROM oauth_grants WHERE device_nid = (SELECT device_nid FROM device)
 ), refresh AS (
     INSERT INTO refresh_tokens (token_hash, device_nid, expires_ms)
     SELECT $9, device_nid, $10 FROM device WHERE $9::bytea IS NOT NULL
@@ -79,7 +81,11 @@ RETIRE_PREDECESSOR = """
 WITH revoked AS (
     DELETE FROM access_tokens WHERE refresh_token_id = $1 RETURNING token_hash
 ), revoked_refresh AS (
-    DELETE FROM refresh_tokens WHERE token_id = $1
+    DELETE FROM refresh_tokens WHERE token_id = $1 RETURNING token_hash, device_nid, expires_ms
+), retired AS (
+    INSERT INTO retired_refresh_tokens (token_hash, device_nid, expires_ms)
+    SELECT r.token_hash, r.device_nid, r.expires_ms FROM revoked_refresh r
+    WHERE EXISTS (SELECT FROM oauth_grants g WHERE g.device_nid = r.device_nid)
 ), heir AS (
     UPDATE refresh_tokens SET predecessor_id = NULL WHERE token_id = $2
 )
@@ -88,7 +94,8 @@ SELECT token_hash FROM revoked
 
 # Kept for a while after they expired: a client that comes back with an old token is told that it is only signed out softly.
 FORGET_EXPIRED = """
-WITH refresh AS (DELETE FROM refresh_tokens WHERE expires_ms < $1)
+WITH refresh AS (DELETE FROM refresh_tokens WHERE expires_ms < $1),
+    retired AS (DELETE FROM retired_refresh_tokens WHERE expires_ms < $1)
 DELETE FROM access_tokens WHERE expires_ms < $1
 """
 

@@ -13,6 +13,7 @@ from homeserver.http.responses import Response
 from homeserver.protocol.encryption.cross_signing_keys import Usage
 from homeserver.services.cross_signing.signatures import SignatureUploads
 from homeserver.services.cross_signing.upload import CrossSigningUploads
+from homeserver.services.oauth.cross_signing_resets import FLOWS, CrossSigningResets, auth_in_browser
 from homeserver.services.ui_auth.ui_auth import UiAuth
 
 KEYS = "/_matrix/client/v3/keys"
@@ -32,6 +33,7 @@ class CrossSigningEndpoints:
     uploads: CrossSigningUploads
     signatures: SignatureUploads
     ui_auth: UiAuth
+    resets: CrossSigningResets
 
     @endpoint(
         "POST",
@@ -48,7 +50,11 @@ class CrossSigningEndpoints:
             if requester.appservice_id is not None:
                 return
             operation = "POST /keys/device_signing/upload"
-            await self.ui_auth.check(body.auth, requester, operation, ip=request.remote_address)
+            if await self.resets.is_asked_of(requester):
+                auth = auth_in_browser(body.auth)
+                await self.ui_auth.check(auth, requester, operation, FLOWS, ip=request.remote_address)
+            else:
+                await self.ui_auth.check(body.auth, requester, operation, ip=request.remote_address)
 
         given: dict[Usage, dict[str, Any] | None] = {
             "master": body.master_key,

@@ -63,11 +63,11 @@ class Login:
         return opened
 
     async def _log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
-        await self._check_device_id(user_id, wish.device_id)
+        await self.check_device_id(user_id, wish.device_id)
         return await self.sessions.log_in(user_id, wish)
 
-    async def _check_device_id(self, user_id: str, device_id: str | None) -> None:
-        """ "The given device ID must not be the same as a cross-signing key ID." """
+    async def check_device_id(self, user_id: str, device_id: str | None) -> None:
+        """ "The given device ID must not be the same as a cross-signing key ID." Raises Forbidden."""
         if device_id is None or self.is_cross_signing_key is None or len(device_id) != KEY_CHARACTERS:
             return
         if await self.is_cross_signing_key(user_id, device_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from homeserver.storage.users import Users
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.storage.database import Database, Queries
+
+InSameTransaction = Callable[["Queries", "OpenedSession"], Awaitable[None]]
 
 MINUTE_MS = 60_000
 DAY_MS = 24 * 60 * MINUTE_MS
@@ -92,8 +95,11 @@ class Sessions:
     hooks: DeviceHooks
     lifetimes: SessionLifetimes = SessionLifetimes()
 
-    async def log_in(self, user_id: str, wish: SessionWish) -> OpenedSession:
-        """Sign in a user whose identity has been proved. Raises UserDeactivated, UserLocked."""
+    async def log_in(self, user_id: str, wish: SessionWish, *, then: Sequence[InSameTransaction] = ()) -> OpenedSession:
+        """Sign in a user whose identity has been proved. Raises UserDeactivated, UserLocked.
+
+        `then`: what belongs into the same transaction, such as the end of what proved it.
+        """
         with self.authenticator.revoking(user_id):
             async with self.database.transaction() as tx:
                 user = await self.users.lock(tx, user_id)
@@ -102,6 +108,8 @@ class Sessions:
                 if user.is_locked:
                     raise errors.UserLocked
                 opened = await self.open(tx, user_id, wish)
+                for also in then:
+                    await also(tx, opened)
         self.authenticator.forget(opened.revoked)
         if opened.is_new_device:
             for made in self.hooks.made:

@@ -78,9 +78,10 @@ class UiAuth:
 
     queries: Queries
     rows: UiAuthSessionRows
-    stages: Mapping[str, Stage]
+    stages: dict[str, Stage]
+    """By type; other groups add theirs."""
     clock: Clock
-    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    params: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """What clients have to know for a stage, by stage."""
     second_stages: SecondStages | None = None
     ways: list[Ways] = field(default_factory=list)
