@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol.builder import EventDraft
-from homeserver.protocol.errors import InvalidParam, NotFound, Unknown
+from homeserver.protocol.canonical_json import encode_canonical
+from homeserver.protocol.errors import InvalidParam, NotFound, TooLarge, Unknown
 from homeserver.protocol.identifiers import is_user_id, utf8_length
 from homeserver.services.requester import Requester, on_behalf_of
 from homeserver.services.rooms.append import Transaction
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from homeserver.storage.users import Users
 
 MAX_TXN_ID_BYTES = 255
+MAX_CONTENT_BYTES = 60_000
+"""An event has 65,536 with all that is around its content."""
 # What would undo that the room is the server's.
 NEVER_SENT = frozenset(
     {
@@ -60,7 +63,7 @@ class SendNotice:
     async def __call__(self, requester: Requester, notice: Notice, txn_id: str) -> str:
         """The id of the event; the same transaction again gives the same one.
 
-        Raises Unknown where notices are switched off, InvalidParam, NotFound, TooLarge.
+        Raises Unknown where notices are switched off, InvalidParam, NotFound, BadJson, TooLarge.
         """
         if self.rooms is None:
             raise Unknown("Server notices are not enabled on this server")
@@ -94,6 +97,9 @@ class SendNotice:
             raise InvalidParam("Notices are for users of this server only")
         if notice.type in NEVER_SENT:
             raise InvalidParam(f"{notice.type} is no notice")
+        # Before there is a room: nobody is invited to hear nothing.
+        if len(encode_canonical(notice.content)) > MAX_CONTENT_BYTES:
+            raise TooLarge(f"The content of a notice has {MAX_CONTENT_BYTES} bytes at most")
         assert self.rooms is not None
         user = await self.users.get(self.queries, notice.user_id)
         if user is None or user.is_deactivated or notice.user_id == self.rooms.speaker:
