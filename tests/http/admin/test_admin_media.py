@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
-from typing import Any
 
-import pytest
 from PIL import Image
 
 from homeserver.services.media.removal import GIVEN_UP_MS
@@ -186,14 +185,13 @@ async def test_old_and_large_files_go_and_pictures_of_people_and_rooms_stay(
     assert blobs(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["", "before_ts=abc", "before_ts=-1", "before_ts=0", "before_ts=1&size_gt=-1", "before_ts=1&keep_profiles=2"],
-)
-async def test_nonsense_deletes_nothing(server: Server, ada: Client, query: str) -> None:
+async def test_nonsense_deletes_nothing(server: Server, ada: Client) -> None:
     alice = await server.register("alice")
     path = await upload(alice, b"hello")
-    await ada.post(f"{V1}/media/delete?{query}", expect=400)
+    for query in (
+        "", "before_ts=abc", "before_ts=-1", "before_ts=0", "before_ts=1&size_gt=-1", "before_ts=1&keep_profiles=2",
+    ):  # fmt: skip
+        await ada.post(f"{V1}/media/delete?{query}", expect=400)
     assert await statuses(alice, path) == [200]
 
 
@@ -224,35 +222,33 @@ async def test_it_is_written_down_who_did_it(server: Server, ada: Client) -> Non
     ]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "media/test/{media}"), ("GET", "room/{room}/media"), ("POST", "media/quarantine/test/{media}"),
-        ("POST", "media/unquarantine/test/{media}"), ("POST", "room/{room}/media/quarantine"),
-        ("POST", "quarantine_media/{room}"), ("POST", "user/@mallory:test/media/quarantine"),
-        ("POST", "media/protect/{media}"), ("POST", "media/unprotect/{media}"), ("DELETE", "media/test/{media}"),
-        ("POST", "media/delete?before_ts=1"), ("POST", "media/test/delete?before_ts=1"),
-        ("POST", "purge_media_cache?before_ts=1"),
-    ],
-)  # fmt: skip
-async def test_only_administrators_may(server: Server, method: str, path: str) -> None:
+async def test_only_administrators_may(server: Server) -> None:
     mallory = await server.register("mallory")
     room_id, file = await mallory.create_room(), await upload(mallory, b"hello")
-    address = f"{V1}/{path.format(media=file.partition('/')[2], room=room_id)}"
-    await mallory.request(method, address, json={}, expect=(403, "M_FORBIDDEN"))
-    await server.anonymous().request(method, address, json={}, expect=(401, "M_MISSING_TOKEN"))
-
-
-@pytest.mark.parametrize("name", ["a%00b", "%F0%9F%92%A9", "x" * 256, "..%2F..%2Fetc", "a%20b", "'--"])
-async def test_hostile_names_are_no_files(server: Server, ada: Client, name: str) -> None:
+    media_id = file.partition("/")[2]
     for method, path in (
-        ("GET", f"media/test/{name}"),
-        ("POST", f"media/quarantine/test/{name}"),
-        ("POST", f"media/unquarantine/test/{name}"),
-        ("POST", f"media/protect/{name}"),
-        ("DELETE", f"media/test/{name}"),
-        ("POST", f"media/quarantine/{name}/abc"),
-        ("POST", f"user/{name}/media/quarantine"),
-    ):
-        answer: Any = await ada.raw(method, f"{V1}/{path}", data=b"{}", encoded=True)
-        assert answer.status < 500, (method, path, answer)
+        ("GET", f"media/test/{media_id}"), ("GET", f"room/{room_id}/media"), ("POST", f"media/quarantine/test/{media_id}"),
+        ("POST", f"media/unquarantine/test/{media_id}"), ("POST", f"room/{room_id}/media/quarantine"),
+        ("POST", f"quarantine_media/{room_id}"), ("POST", "user/@mallory:test/media/quarantine"),
+        ("POST", f"media/protect/{media_id}"), ("POST", f"media/unprotect/{media_id}"), ("DELETE", f"media/test/{media_id}"),
+        ("POST", "media/delete?before_ts=1"), ("POST", "media/test/delete?before_ts=1"),
+        ("POST", "purge_media_cache?before_ts=1"),
+    ):  # fmt: skip
+        await mallory.request(method, f"{V1}/{path}", json={}, expect=(403, "M_FORBIDDEN"))
+        await server.anonymous().request(method, f"{V1}/{path}", json={}, expect=(401, "M_MISSING_TOKEN"))
+
+
+async def test_hostile_names_are_no_files(ada: Client) -> None:
+    names = ("a%00b", "%F0%9F%92%A9", "x" * 256, "..%2F..%2Fetc", "a%20b", "'--")
+    requests = (
+        ("GET", "media/test/{}"),
+        ("POST", "media/quarantine/test/{}"),
+        ("POST", "media/unquarantine/test/{}"),
+        ("POST", "media/protect/{}"),
+        ("DELETE", "media/test/{}"),
+        ("POST", "media/quarantine/{}/abc"),
+        ("POST", "user/{}/media/quarantine"),
+    )
+    for name, (method, path) in itertools.product(names, requests):
+        answer = await ada.raw(method, f"{V1}/{path.format(name)}", data=b"{}", encoded=True)
+        assert answer.status < 500, (method, path, name, answer)

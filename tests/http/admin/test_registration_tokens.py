@@ -56,14 +56,15 @@ async def test_a_deleted_token_is_gone(server: Server, ada: Client) -> None:
     await register(server, "alice", "tea", expect=401)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{"token": ""}, {"token": "a b"}, {"token": "x" * 65}, {"length": 0}, {"length": 65}, {"uses_allowed": -1},
-     {"uses_allowed": 2**31}, {"expiry_time": 1}, {"uses_allowed": "1"}, {"token": "twice"}],
-)  # fmt: skip
-async def test_nonsense_is_refused(server: Server, ada: Client, body: dict[str, Any]) -> None:
+async def test_nonsense_is_refused(ada: Client) -> None:
     await ada.post(f"{PATH}/new", {"token": "twice"})
-    await ada.post(f"{PATH}/new", body, expect=400)
+    bodies: list[dict[str, Any]] = [
+        {"token": ""}, {"token": "a b"}, {"token": "x" * 65}, {"length": 0}, {"length": 65}, {"uses_allowed": -1},
+        {"uses_allowed": 2**31}, {"expiry_time": 1}, {"uses_allowed": "1"}, {"token": "twice"},
+    ]  # fmt: skip
+    for body in bodies:
+        await ada.post(f"{PATH}/new", body, expect=400)
+    assert len((await ada.get(PATH))["registration_tokens"]) == 1
 
 
 async def test_only_administrators_may(server: Server, ada: Client) -> None:
