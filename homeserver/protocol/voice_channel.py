@@ -19,12 +19,16 @@ VOICE_CHANNEL: Final = "org.voicechat.voice_channel"
 """The type of the state event."""
 
 MODERATE: Final = "org.voicechat.voice.moderate"
-"""Key in `events` of the power levels: to mute, move and disconnect others in the call. Else what a kick needs."""
+"""Key in `events` of the power levels: to mute others in the call. Else what a kick needs."""
+MOVE: Final = "org.voicechat.voice.move"
+"""To move and disconnect others. Else what `MODERATE` needs."""
 SPEAK: Final = "org.voicechat.voice.speak"
 VIDEO: Final = "org.voicechat.voice.video"
 SCREEN: Final = "org.voicechat.voice.screen"
 PRIORITY: Final = "org.voicechat.voice.priority"
 """To be heard however many talk."""
+ATTACH: Final = "org.voicechat.attach"
+"""Not of the voice, but another such key: to send files. Else what a message needs."""
 
 USER_LIMIT: Final = range(1, 1001)
 BITRATE: Final = range(24_000, 96_001)
@@ -62,8 +66,13 @@ def parse_voice_channel(content: Mapping[str, Any]) -> VoiceChannel:
 
 
 def level_to_moderate(levels: PowerLevels) -> Level:
-    """The level needed to mute, move or disconnect somebody in the call (who must have a lower one besides)."""
+    """The level needed to mute somebody in the call (who must have a lower one besides)."""
     return levels.events.get(MODERATE, levels.kick)
+
+
+def level_to_move(levels: PowerLevels) -> Level:
+    """The level needed to move somebody to another call, or to disconnect him."""
+    return levels.events.get(MOVE, level_to_moderate(levels))
 
 
 def _integer(value: object, allowed: range | tuple[int, ...]) -> int | None:

@@ -6,7 +6,14 @@ import pytest
 
 from homeserver.protocol.auth.power_levels import parse_power_levels
 from homeserver.protocol.room_versions import ROOM_VERSIONS
-from homeserver.protocol.voice_channel import MODERATE, VoiceChannel, level_to_moderate, parse_voice_channel
+from homeserver.protocol.voice_channel import (
+    MODERATE,
+    MOVE,
+    VoiceChannel,
+    level_to_moderate,
+    level_to_move,
+    parse_voice_channel,
+)
 
 
 def test_a_channel_says_what_it_wishes() -> None:
@@ -41,3 +48,10 @@ def test_who_may_kick_may_moderate_the_call_until_the_room_says_otherwise() -> N
     version = ROOM_VERSIONS["12"]
     assert level_to_moderate(parse_power_levels({"kick": 70}, version)) == 70
     assert level_to_moderate(parse_power_levels({"kick": 70, "events": {MODERATE: 20}}, version)) == 20
+
+
+def test_moving_others_needs_what_muting_them_needs_until_the_room_says_otherwise() -> None:
+    version = ROOM_VERSIONS["12"]
+    assert level_to_move(parse_power_levels({"kick": 70}, version)) == 70
+    assert level_to_move(parse_power_levels({"events": {MODERATE: 20}}, version)) == 20
+    assert level_to_move(parse_power_levels({"events": {MODERATE: 20, MOVE: 30}}, version)) == 30

@@ -6,13 +6,14 @@ Nobody's microphone is opened by somebody else: who was muted lasts so until a m
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from homeserver.protocol.auth.power_levels import Level, PowerLevels
 from homeserver.protocol.errors import Forbidden, InvalidParam, MatrixError, NotFound, Unavailable
 from homeserver.protocol.identifiers import is_room_id
-from homeserver.protocol.voice_channel import level_to_moderate
+from homeserver.protocol.voice_channel import level_to_moderate, level_to_move
 from homeserver.services.visibility import NOT_IN_ROOM
 from homeserver.services.voice_rosters.seat import Seat
 from homeserver.services.voice_rosters.silences import MUTED_BY
@@ -45,7 +46,7 @@ class ModerateVoice:
         One's own other devices are only asked to be quiet. Raises InvalidParam for a kind there is not, LimitExceeded.
         """
         _check_kind(what)
-        seats = await self._seats(requester, room_id, user_id)
+        seats = await self._seats(requester, room_id, user_id, check_may_moderate)
         if requester.user_id != user_id:
             await self.mutes.put(room_id, user_id, what, requester.user_id)
         try:
@@ -68,7 +69,7 @@ class ModerateVoice:
 
     async def disconnect(self, requester: Requester, room_id: str, user_id: str) -> None:
         """Put him out of the call; he may join again."""
-        seats = await self._seats(requester, room_id, user_id)
+        seats = await self._seats(requester, room_id, user_id, check_may_move)
         try:
             for seat in seats:
                 await self.backend.remove(*seat.key)
@@ -78,7 +79,7 @@ class ModerateVoice:
 
     async def move(self, requester: Requester, room_id: str, user_id: str, to: str) -> None:
         """Send him to another channel, in which both of them are members; he is out of this one soon in any case."""
-        seats = await self._seats(requester, room_id, user_id)
+        seats = await self._seats(requester, room_id, user_id, check_may_move)
         await self._check_destination(requester.user_id, user_id, to)
         try:
             await self.moves.tell(requester, seats, to, "moderator")
@@ -87,9 +88,11 @@ class ModerateVoice:
         self.moves.remove_soon(seats)
         log.info("%s moved %s from the call of %s to that of %s", requester.user_id, user_id, room_id, to)
 
-    async def _seats(self, requester: Requester, room_id: str, user_id: str) -> Sequence[Seat]:
+    async def _seats(
+        self, requester: Requester, room_id: str, user_id: str, check: Callable[[LiveRoom, str, str], None]
+    ) -> Sequence[Seat]:
         room = await self._room(room_id)
-        check_may_moderate(room, requester.user_id, user_id)
+        check(room, requester.user_id, user_id)
         seats = self.rosters.seats_of(room_id, user_id)
         if not seats:
             raise NotFound(f"{user_id} is not in the call")
@@ -115,22 +118,29 @@ def check_may_moderate(room: LiveRoom, moderator: str, target: str) -> None:
     """Raises Forbidden. Everybody may moderate himself: his other devices."""
     if moderator not in room.joined:
         raise Forbidden(NOT_IN_ROOM)
-    if moderator == target:
-        return
-    _check_levels(room, moderator, target)
+    if moderator != target:
+        _check_levels(room, moderator, target, level_to_moderate)
+
+
+def check_may_move(room: LiveRoom, moderator: str, target: str) -> None:
+    """The same for moving and disconnecting."""
+    if moderator not in room.joined:
+        raise Forbidden(NOT_IN_ROOM)
+    if moderator != target:
+        _check_levels(room, moderator, target, level_to_move)
 
 
 def check_may_lift_mutes(room: LiveRoom, moderator: str, target: str) -> None:
     """The same, but one's own only where one may moderate at all. Raises Forbidden."""
     if moderator not in room.joined:
         raise Forbidden(NOT_IN_ROOM)
-    _check_levels(room, moderator, target)
+    _check_levels(room, moderator, target, level_to_moderate)
 
 
-def _check_levels(room: LiveRoom, moderator: str, target: str) -> None:
+def _check_levels(room: LiveRoom, moderator: str, target: str, needed: Callable[[PowerLevels], Level]) -> None:
     levels = room.power_levels()
     level = levels.of_user(moderator)
-    if level < level_to_moderate(levels):
+    if level < needed(levels):
         raise Forbidden("You may not moderate calls in this room")
     if moderator != target and level <= levels.of_user(target):
         raise Forbidden(f"{target} has no lower power level than you")
