@@ -58,7 +58,7 @@ def build_moderation(
     removal, files = _build_files(base, media)
     tasks = LongTasks(base.database, LongTaskRows(), base.clock)
     _run(base, tasks)
-    removed = build_room_removal(base, kernel, rooms, tasks)
+    removed = build_room_removal(base, kernel, rooms, readers.unread, tasks)
     blocks = endpoints_of(RoomBlockEndpoints(rooms.memberships.blocked))
     notices = build_server_notices(base, settings, accounts, readers, kernel, rooms)
     redaction = _build_redaction(base, rooms, tasks)

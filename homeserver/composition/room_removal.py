@@ -12,16 +12,19 @@ from homeserver.services.room_removal import delete_room, purge_history
 from homeserver.services.room_removal.delete_room import DeleteRoom, OrderDeletion
 from homeserver.services.room_removal.move_people import MovePeople
 from homeserver.services.room_removal.purge_history import OrderPurge, PurgeHistory
+from homeserver.services.unread.unread import Unread
 from homeserver.storage.room_purge import RoomPurge
 from homeserver.storage.users import Users
 
 
-def build_room_removal(base: Foundation, kernel: Kernel, rooms: RoomServices, tasks: LongTasks) -> list[Endpoint]:
+def build_room_removal(
+    base: Foundation, kernel: Kernel, rooms: RoomServices, unread: Unread, tasks: LongTasks
+) -> list[Endpoint]:
     """Registers what does the work. `tasks` are loaded before this group starts."""
     purge = RoomPurge(base.server_name)
     delete = _delete_room(base, kernel, rooms, purge)
     tasks.handlers[delete_room.KIND] = delete
-    tasks.handlers[purge_history.KIND] = PurgeHistory(base.database, purge, base.cache, kernel.writer.recent)
+    tasks.handlers[purge_history.KIND] = PurgeHistory(base.database, purge, base.cache, kernel.writer.recent, unread)
 
     async def keep_closed() -> None:
         delete.keep_closed(tasks)

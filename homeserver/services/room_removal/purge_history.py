@@ -5,7 +5,7 @@ is understood by it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from homeserver.protocol.errors import InvalidParam, NotFound
 from homeserver.services.long_tasks.long_tasks import LongTasks
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from homeserver.storage.recent import RecentChanges
 
 KIND: Final = "purge_history"
+
+
+class UnreadCounts(Protocol):
+    """`services/unread`."""
+
+    def forget_room(self, room_id: str) -> None:
+        """Count anew."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class PurgeHistory:
     purge: RoomPurge
     cache: RoomCache
     recent: RecentChanges[TimelineEvent]
+    unread: UnreadCounts
 
     async def step(self, task: LongTask) -> Step:
         number = await self.purge.number(self.database, task.target)
@@ -94,6 +103,7 @@ class PurgeHistory:
                 return AGAIN
             await self.purge.mark_hole(self.database, number)
             self._drop(task.target)
+            self.unread.forget_room(task.target)
             self.recent.forget_up_to(before)
             task.progress.update(timeline_done=True, after=-HIGHEST_POSITION)
             return AGAIN if local_too else DONE

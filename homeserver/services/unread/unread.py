@@ -191,7 +191,7 @@ class Unread:
             self._follow_member(event, change)
         elif event.type == "m.room.redaction":
             # What was redacted is no longer unread; whom it had notified is not worth remembering.
-            self._forget_unread(event.room_id)
+            self.forget_room(event.room_id)
         elif event.type == "m.room.encryption" and event.is_state:
             self._forget_customised(event.room_id)
         thread = None
@@ -283,7 +283,8 @@ class Unread:
         else:
             self._forget_tally(user_id, event.room_id)
 
-    def _forget_unread(self, room_id: str) -> None:
+    def forget_room(self, room_id: str) -> None:
+        """Some of what may be unread in the room is gone: count anew."""
         for user_id in self.awake.users_in_room(room_id):
             self.counter.mark_stale(user_id)
             reader = self._readers.get(user_id)

@@ -281,6 +281,19 @@ async def test_the_last_message_stays_and_those_of_our_users_are_kept_where_noth
         await alice.get(("rooms", room_id, "event", last))
 
 
+async def test_what_was_purged_is_not_unread(server: Server, ada: Client) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    await bob.sync()
+    sent = [await alice.send(room_id, str(number)) for number in range(5)]
+    assert (await bob.sync()).room(room_id)["unread_notifications"]["notification_count"] == 5
+    await ada.post(f"{V1}/purge_history/{room_id}/{sent[-1]}", {})
+    await settled(server)
+    await alice.send(room_id, "new")
+    assert (await bob.sync()).room(room_id)["unread_notifications"]["notification_count"] == 2
+
+
 async def test_everything_that_is_older_goes_and_mallorys_clock_moves_nothing(
     server: Server, ada: Client, clock: FakeClock
 ) -> None:
