@@ -19,8 +19,8 @@ import orjson
 
 from homeserver.protocol.auth import PowerLevels, power_levels_in_room
 from homeserver.protocol.events import Event, StateKey
-from homeserver.protocol.relations import AGGREGATED, relation_of
 from homeserver.protocol.room_versions import RoomVersion
+from homeserver.services.rooms.related_flags import mark_late_parent, mark_parent
 from homeserver.services.rooms.timeline_event import RELATED, TimelineEvent
 from homeserver.storage.timeline_gaps import Gap
 
@@ -215,31 +215,12 @@ class LiveRoom:
         if len(self.recent) == RECENT_EVENTS:
             self.recent_complete_after = self.recent[0].position
         self.hold_recent(event)
-        self._mark_parent(event)
+        mark_parent(self.recent, event)
         if consequences is not None:
-            self._mark_late_parent(event)
+            mark_late_parent(self.recent, event)
             self._follow(event, consequences)
         elif event.takes_force:
             self._put(event)
-
-    def _mark_parent(self, event: TimelineEvent) -> None:
-        """What the event relates to has something to aggregate now, as it has in the database."""
-        relation = relation_of(event.content)
-        if relation is None or relation[1] not in AGGREGATED:
-            return
-        for held in self.recent:
-            if held.event_id == relation[0]:
-                held.flags |= RELATED
-
-    def _mark_late_parent(self, event: TimelineEvent) -> None:
-        """Events of other servers may come after what relates to them."""
-        event_id = event.event_id.encode()
-        for held in self.recent:
-            if event_id not in held.body:
-                continue
-            relation = relation_of(held.content)
-            if relation is not None and relation[0] == event.event_id and relation[1] in AGGREGATED:
-                event.flags |= RELATED
 
     def _follow(self, event: TimelineEvent, consequences: Consequences) -> None:
         if consequences.whole is not None:
