@@ -35,6 +35,7 @@ from homeserver.services.timeline.single_event import EventFinder, ReadEvent
 from homeserver.services.visibility import Visibility
 from homeserver.storage.aggregations import Aggregations
 from homeserver.storage.event_transactions import EventTransactions
+from homeserver.storage.positions import StreamPosition
 from homeserver.storage.redacted_bodies import RedactedBodies
 from homeserver.storage.room_directory import RoomDirectoryRows
 from homeserver.storage.room_history import RoomHistory
@@ -104,16 +105,29 @@ def build_reading(
         RoomStateReadEndpoints(ReadState(opener, past, presenter)),
         RoomMembersEndpoints(ReadMembers(opener, past, presenter)),
     )
-    everything = AllSeeing()
-    opener = RoomOpener(base.cache, everything)
-    pages = Pages(opener, pages.reader, fill)
-    for_administrators = AllSeeingReaders(
-        ReadMessages(opener, everything, pages, past, presenter, _nobody_ignored, stream),
-        ReadContext(opener, everything, finder, pages, past, presenter, _nobody_ignored, stream),
-        FindEventAtTime(database, opener, history, stream, elsewhere),
+    for_administrators = _build_all_seeing(base, pages, past, presenter, finder, stream, elsewhere)
+    return ReadingServices(visibility, presenter, past, messages, for_administrators, redacted, list(endpoints))
+
+
+def _build_all_seeing(
+    base: Foundation,
+    pages: Pages,
+    past: PastState,
+    presenter: Presenter,
+    finder: EventFinder,
+    stream: StreamPosition,
+    elsewhere: HistoryElsewhere,
+) -> AllSeeingReaders:
+    """The same for administrators, from whom nothing is hidden."""
+    sight = AllSeeing()
+    opener = RoomOpener(base.cache, sight)
+    pages = Pages(opener, pages.reader, pages.fill)
+    return AllSeeingReaders(
+        ReadMessages(opener, sight, pages, past, presenter, _nobody_ignored, stream),
+        ReadContext(opener, sight, finder, pages, past, presenter, _nobody_ignored, stream),
+        FindEventAtTime(base.database, opener, pages.reader.history, stream, elsewhere),
         presenter,
     )
-    return ReadingServices(visibility, presenter, past, messages, for_administrators, redacted, list(endpoints))
 
 
 async def _nobody_ignored(user_id: str) -> Collection[str]:
