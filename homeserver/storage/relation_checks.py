@@ -12,7 +12,7 @@ FIND = """
 SELECT e.room_nid, own.rel_type,
        $4::text IS NOT NULL AND EXISTS (
            SELECT FROM relations r
-           WHERE r.parent_id = $1 AND r.rel_type = 'm.annotation'
+           WHERE r.parent_id = $1 AND r.room_nid = e.room_nid AND r.rel_type = 'm.annotation'
              AND r.sender = $2 AND r.type = $3 AND r.aggregation_key = $4
        )
 FROM events e LEFT JOIN relations own USING (event_nid)

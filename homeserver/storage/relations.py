@@ -22,7 +22,7 @@ CHILDREN = """
 SELECT {columns}, b.boundary FROM (
     SELECT (
         SELECT position FROM relations r
-        WHERE parent_id = $1 AND {kind} AND position > $3 AND position <= $4
+        WHERE parent_id = $1 AND r.room_nid = $2 AND {kind} AND position > $3 AND position <= $4
         ORDER BY position {order} OFFSET {look_at} LIMIT 1
     ) AS boundary
 ) b LEFT JOIN LATERAL (
@@ -77,7 +77,7 @@ SELECT {COLUMNS}, e.latest_position, b.boundary FROM (
       AND EXISTS (
           SELECT FROM (
               SELECT r.position, r.sender FROM relations r
-              WHERE r.parent_id = t.root_id AND r.rel_type = 'm.thread' AND r.position <= b.last
+              WHERE r.parent_id = t.root_id AND r.room_nid = $1 AND r.rel_type = 'm.thread' AND r.position <= b.last
               ORDER BY r.position DESC LIMIT 1000
           ) AS r
           WHERE r.position <@ $3::text::int8multirange AND r.sender <> ALL($4::text[])

@@ -145,9 +145,12 @@ SELECT e.event_id, e.envelope, r.version FROM events e JOIN rooms r USING (room_
 VERSIONS = "SELECT room_nid, version FROM rooms WHERE room_nid = ANY($1::int[])"
 
 RELATED = """
-SELECT DISTINCT parent_id FROM relations
-WHERE parent_id = ANY($1::text[]) AND ($2::text[] IS NULL OR sender = ANY($2))
-  AND ($3::text[] IS NULL OR rel_type = ANY($3))
+SELECT e.event_id FROM events e
+WHERE e.event_id = ANY($1::text[]) AND EXISTS (
+    SELECT FROM relations r
+    WHERE r.parent_id = e.event_id AND r.room_nid = e.room_nid
+      AND ($2::text[] IS NULL OR r.sender = ANY($2)) AND ($3::text[] IS NULL OR r.rel_type = ANY($3))
+)
 """
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
+from homeserver.storage.aggregations import NEW_CONTENT, READ
+from homeserver.storage.relations import CHILDREN_TEXTS, THREADS, TREE_TEXTS
 from tests.cast import Client, Server
 from tests.http.client.test_aggregations import edit_of, ids_in, reference_to, reply_to, two_in_a_room
 
@@ -281,3 +284,48 @@ async def test_events_that_relate_to_each_other_in_a_circle_end_nowhere_but_here
     assert ids(await threads(alice, room_id)) == []
     for event in (await alice.messages(room_id, limit=50))["chunk"]:
         assert "m.thread" not in event["unsigned"].get("m.relations", {})
+
+
+async def test_events_of_other_rooms_neither_hide_a_thread_nor_have_to_be_gone_through(server: Server) -> None:
+    """Mallory's server sends what it likes in a room of hers, to an event that it has seen in Alice's room."""
+    alice, bob, room_id = await two_in_a_room(server)
+    mallory = await server.register("mallory")
+    elsewhere = await mallory.create_room()
+    template = await mallory.send(elsewhere, "noise")
+    root = await alice.send(room_id, "Cake?")
+    reply = await alice.send(room_id, reply_to(root, "Yes"))
+    database = server.application.base.database
+    await database.execute(
+        """
+        INSERT INTO relations (event_nid, room_nid, position, parent_id, rel_type, type, sender)
+        SELECT 1000000 + n, e.room_nid, 1000000 + n, $2, kind, e.type, e.sender
+        FROM events e, generate_series(1, 15000) n, unnest(ARRAY['m.thread', 'm.reference']) AS kind
+        WHERE e.event_id = $1 AND (n % 2 = 0) = (kind = 'm.thread')
+        """,
+        template,
+        root,
+    )
+    ignored = {"ignored_users": {mallory.user_id: {}}}
+    await bob.put(("user", bob.user_id, "account_data", "m.ignored_user_list"), ignored)
+    for reader in (alice, bob):
+        [shown] = (await threads(reader, room_id))["chunk"]
+        assert ids_in(shown["unsigned"]["m.relations"])["thread"] == (reply, {}, (1, reader is alice))
+        assert ids(await related(reader, room_id, root)) == [reply]
+    await database.execute("ANALYZE relations")
+    nid, room_nid = (await database.fetch("SELECT event_nid, room_nid FROM events WHERE event_id = $1", root))[0]
+    parent = ([nid], [root], [room_nid], [alice.user_id], ["m.room.message"], ["{(,)}"], [False], [False])
+    wish = (root, room_nid, 0, 10_000_000, "{(,)}", [], None, 20)
+    for statement, arguments in (
+        (READ, (*parent, alice.user_id, [], NEW_CONTENT)),
+        (THREADS, (room_nid, 10_000_000, "{(,)}", [], alice.user_id, False, 20)),
+        (CHILDREN_TEXTS[False, True], wish),
+        (CHILDREN_TEXTS[True, True], (*wish, "m.reference")),
+        (TREE_TEXTS[True, True], (*wish, "m.reference")),
+    ):
+        plan = orjson.loads(await database.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments))
+        assert passed_over(plan[0]["Plan"]) < 100, plan
+
+
+def passed_over(node: dict[str, Any]) -> int:
+    """Rows that the plan read for nothing."""
+    return int(node.get("Rows Removed by Filter", 0)) + sum(map(passed_over, node.get("Plans", ())))
