@@ -35,6 +35,8 @@ PAGES = (
     "/email/submit_token",
     "/unsubscribe",
 )
+# Pages for people in browsers, and OAuth, whose errors are not those of Matrix.
+OUR_WEB = ("/_voicechat/sign-in", "/_voicechat/account", "/_voicechat/register", "/_voicechat/oauth2/")
 # What would end the accounts that the siege is carried out with.
 SPARED = {
     "POST /_matrix/client/v3/logout",
@@ -152,7 +154,8 @@ def _is_unspecified(operation: Operation, request: HostileRequest) -> bool:
     """Delayed events, lists of push rules, pages for people and words of LiveKit have answers that no definition has."""
     path = request.target.partition("?")[0]
     rules_of_a_kind = "/pushrules/" in path and path.endswith("/")  # not a rule without a name
-    return DELAYED in request.target or operation.path.endswith(PAGES) or rules_of_a_kind
+    is_page = operation.path.endswith(PAGES) or operation.path.startswith(OUR_WEB)
+    return DELAYED in request.target or is_page or rules_of_a_kind
 
 
 async def _complaints(client: Client, operation: Operation, request: HostileRequest) -> list[str]:
