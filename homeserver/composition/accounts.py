@@ -119,7 +119,8 @@ def build_accounts(
     base.life.every(HOUR_MS, borrowed.tidy, "forget-expired-borrowed-tokens")
     accounts.on_deactivated.extend((identity_servers.bindings.account_ended, identity.second_factor.user_deactivated))
     # Whoever changes his password may fear that somebody else was signed in, and took such tokens.
-    accounts.on_password_changed.extend((borrowed.end_of_admin, threepids.notices.password_changed))
+    changed = (threepids.proofs.password_changed, borrowed.end_of_admin, threepids.notices.password_changed)
+    accounts.on_password_changed.extend(changed)
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
     base.life.every(FINISH_INTERVAL_MS, accounts.finish_deactivations, "finish-deactivations")

@@ -51,6 +51,12 @@ DELETE FROM threepid_sessions WHERE session_id = $1 AND validated_ms IS NOT NULL
 RETURNING session_id, secret_hash, purpose, medium, address, validated_ms
 """
 
+# Few rows: they live for an hour or two, and each has cost a mail.
+FORGET_OF_USER = """
+DELETE FROM threepid_sessions s USING user_threepids t
+WHERE t.user_id = $1 AND s.medium = t.medium AND s.address = t.address AND s.purpose = $2
+"""
+
 FORGET_EXPIRED = "DELETE FROM threepid_sessions WHERE expires_ms <= $1"
 
 # Tokens of so many mails work: whoever asks twice may open the first mail that comes.
@@ -142,6 +148,10 @@ class ThreepidSessionRows:
         """End a session that was validated, and say what it proved; None where there is none."""
         row = await q.fetchrow(USE, session_id, now_ms)
         return Proof(*row) if row else None
+
+    async def forget_of_user(self, q: Queries, user_id: str, purpose: str) -> None:
+        """What is under way for one purpose with addresses of this account."""
+        await q.execute(FORGET_OF_USER, user_id, purpose)
 
     async def forget_expired(self, q: Queries, now_ms: int) -> None:
         """Housekeeping."""

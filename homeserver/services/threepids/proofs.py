@@ -118,6 +118,12 @@ class Proofs:
             raise errors.Forbidden("The confirmation of this address was used already, or has expired")
         return proof
 
+    async def password_changed(self, user_id: str) -> None:
+        """No proof from before gives the account a further password: whoever read its owner's mail may have one. A hook of
+        services/accounts.
+        """
+        await self.rows.forget_of_user(self.queries, user_id, RESET)
+
     async def tidy(self) -> None:
         """Housekeeping: remove expired sessions."""
         await self.rows.forget_expired(self.queries, self.clock.now_ms())

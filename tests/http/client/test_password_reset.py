@@ -96,6 +96,19 @@ async def test_a_confirmation_cannot_be_kept_for_later(server: Server, mail: Mai
     await mallory.post("account/password", wanted, expect=(401, "M_UNAUTHORIZED"))
 
 
+async def test_what_mallory_confirmed_before_ends_with_the_new_password(server: Server, mail: MailServer) -> None:
+    """He had Alice's mail open; she has her mail back, and sets a new password here as well."""
+    alice = await server.register("alice")
+    await add_address(alice, mail)
+    mallory = server.anonymous()
+    sid = await ask(mallory, "account/password", secret="mallorys")
+    await press(mallory, (await mail.next(ADDRESS)).link)
+    await alice.post("account/password", {"new_password": NEW, "auth": alice.password_auth()})
+    session = (await mallory.post("account/password", {"new_password": NEW}, expect=401))["session"]
+    wanted = {"new_password": NEW, "auth": email_auth(session, sid, "mallorys")}
+    await mallory.post("account/password", wanted, expect=(401, "M_UNAUTHORIZED"))
+
+
 async def test_one_request_is_enough_for_who_has_confirmed_already(server: Server, mail: MailServer) -> None:
     """As Element asks: without a session, with both spellings."""
     alice = await server.register("alice")
