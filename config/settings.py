@@ -317,6 +317,9 @@ class CasSettings:
     name: str = key("CAS", "What people see on the button.")
     registers: bool = key(True, "Who comes first gets an account.")
     collisions: Literal["ask", "number", "refuse", "adopt"] = key("ask", COLLISIONS_DOC)
+    bound_to_browser: bool = key(
+        True, "Take tickets only from browsers that asked for them here. false: for test suites, and nothing else."
+    )
     claims: CasClaimSettings = key(CasClaimSettings, "Which attributes stand for what; user is the name.")
 
 

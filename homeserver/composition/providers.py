@@ -21,6 +21,7 @@ from homeserver.federation.provider_web import GuardedProviderWeb
 from homeserver.federation.web.avatars import GuardedPictures
 from homeserver.federation.web.pages import WebPages
 from homeserver.http.client.cas import TICKET_PATH, CasEndpoints
+from homeserver.http.client.cas_unbound import UnboundCasEndpoints
 from homeserver.http.client.sso import SSO, SsoEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.http.web.detours import page_at
@@ -145,11 +146,11 @@ def _endpoints(
         base.database, web.browsers, accounts.login.tokens, accounts.ui_auth, web.cookies, trusted
     )  # fmt: skip
     sso = SsoEndpoints(sign_in, web.browsers, web.cookies, accounts.ui_auth, only)
-    endpoints = [*endpoints_of(pages, errands, sso)]
     cas = sign_in.clients.get(CAS)
-    if isinstance(cas, CasClient):
-        endpoints += endpoints_of(CasEndpoints(pages, CAS))
-    return endpoints
+    if isinstance(cas, CasClient) and only == CAS and not settings.cas.bound_to_browser:
+        return [*endpoints_of(pages, errands, UnboundCasEndpoints(cas, sso, errands))]
+    more = [CasEndpoints(pages, CAS)] if cas is not None else []
+    return [*endpoints_of(pages, errands, sso, *more)]
 
 
 def _clients(

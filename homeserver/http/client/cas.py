@@ -10,6 +10,7 @@ from homeserver.http.request import Request
 from homeserver.http.responses import Response
 from homeserver.http.web.providers import ProviderPages
 
+TICKET: Final = "/_matrix/client/v3/login/cas/ticket"
 TICKET_PATH: Final = "/_matrix/client/r0/login/cas/ticket"
 
 
@@ -20,7 +21,7 @@ class CasEndpoints:
     pages: ProviderPages
     provider_id: str
 
-    @endpoint("GET", "/_matrix/client/v3/login/cas/ticket", auth=Auth.NONE, limit="login")
+    @endpoint("GET", TICKET, auth=Auth.NONE, limit="login")
     async def come_back(self, request: Request[None]) -> Response:
         """The state is part of the address that the ticket is for."""
         query = request.query

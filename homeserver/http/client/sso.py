@@ -14,10 +14,10 @@ from homeserver.http.web.cookies import Cookies, see_other
 from homeserver.protocol import errors
 from homeserver.services.browser_sessions.browser import Browser, Pending
 from homeserver.services.browser_sessions.browser_sessions import BrowserSessions
+from homeserver.services.ui_auth.ui_auth import SSO as SSO_STAGE
 from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.services.upstream.clients import check_redirect_url
 from homeserver.services.upstream.sign_in import UI_AUTH, ProviderSignIn
-from homeserver.services.upstream.ui_auth import SSO as SSO_STAGE
 
 REDIRECT: Final = "/_matrix/client/v3/login/sso/redirect"
 SSO: Final = "sso"

@@ -21,10 +21,10 @@ from homeserver.protocol import errors
 from homeserver.services.accounts.login_tokens import LoginTokens
 from homeserver.services.browser_sessions.browser import Browser, Pending
 from homeserver.services.browser_sessions.browser_sessions import SIGN_IN_PATH, BrowserSessions
+from homeserver.services.ui_auth.ui_auth import SSO as SSO_STAGE
 from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.services.upstream.clients import TrustedClients, shown_client, with_login_token
 from homeserver.services.upstream.sign_in import UI_AUTH
-from homeserver.services.upstream.ui_auth import SSO as SSO_STAGE
 from homeserver.storage.database import Database
 
 CLIENT_PATH: Final = f"{SIGN_IN_PATH}/client"

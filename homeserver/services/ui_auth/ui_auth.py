@@ -23,6 +23,8 @@ Flows = Sequence[Sequence[str]]
 Ways = Callable[[str, Flows], Awaitable[Flows]]
 
 PASSWORD: Final = "m.login.password"
+SSO = "m.login.sso"
+"""Completed in a browser only; proves a user id."""
 PASSWORD_FLOWS: Flows = ((PASSWORD,),)
 
 # Long enough for somebody who has to find his password; a browser tab left open overnight starts again.
@@ -116,6 +118,7 @@ class UiAuth:
             context = StageContext(requester.user_id if requester else None, ip, operation)
             failure = await self._attempt(auth, session, flows, allowed, context)
         if failure is None and any(set(flow) <= session.completed.keys() for flow in flows):
+            _check_person(session, requester)
             return await self._finish(session, is_stored, keep)
         await self._store(session, is_stored)
         raise self._required(session, flows, failure)
@@ -231,6 +234,13 @@ class UiAuth:
     async def tidy(self) -> None:
         """Housekeeping: remove expired sessions."""
         await self.rows.forget_expired(self.queries, self.clock.now_ms())
+
+
+def _check_person(session: UiAuthSession, requester: Requester | None) -> None:
+    """Whom a provider has seen in a browser is the one who asks."""
+    seen = session.completed.get(SSO)
+    if seen is not None and (requester is None or seen != requester.user_id):
+        raise errors.Forbidden("Somebody else has confirmed this")
 
 
 def _kind(auth: Mapping[str, Any]) -> str | None:

@@ -6,16 +6,14 @@ Source: client-server API, "SSO during User-Interactive Authentication".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from homeserver.services.ui_auth.stages import PASSWORD
-from homeserver.services.ui_auth.ui_auth import Flows
+from homeserver.services.ui_auth.ui_auth import SSO, Flows
 from homeserver.storage.external_ids import ExternalIdRows
 
 if TYPE_CHECKING:
     from homeserver.storage.database import Queries
-
-SSO: Final = "m.login.sso"
 
 
 @dataclass(frozen=True, slots=True)
