@@ -8,6 +8,7 @@ import { everyday } from "./everyday.mjs";
 import { finding } from "./finding.mjs";
 import { Inbox, run, until } from "./lines.mjs";
 import { Network } from "./network.mjs";
+import { OAuthSignIn } from "./oauth.mjs";
 import { proposals, slidingSync } from "./proposals.mjs";
 import { opened, screens } from "./screens.mjs";
 import { Verification } from "./verification.mjs";
@@ -24,7 +25,11 @@ class JsDriver {
     #client;
     #verification;
     #storageKeys = new Map();
+    #askedInBrowser = new Inbox();
+    #isApproved = false;
+    #reset;
     #network = new Network();
+    #oauth = new OAuthSignIn();
 
     // -- the account -------------------------------------------------------------------------------------------------
 
@@ -40,6 +45,16 @@ class JsDriver {
         return this.#begin(homeserver, await sdk.createClient({ baseUrl: homeserver }).loginRequest(request));
     }
 
+    oauth_begin = (wanted) => this.#oauth.begin(wanted);
+    oauth_with_code = (wanted) => this.#oauth.beginWithCode(wanted);
+    oauth_refresh = (wanted) => this.#oauth.refresh(wanted);
+    oauth_revoke = (wanted) => this.#oauth.revoke(wanted);
+
+    async oauth_finish({ homeserver, code }) {
+        const session = code ? await this.#oauth.finish({ code }) : await this.#oauth.finishWithCode();
+        return this.#begin(homeserver, session);
+    }
+
     async logout() {
         await this.#client.logout(true);
     }
@@ -48,12 +63,12 @@ class JsDriver {
         this.#client.stopClient();
     }
 
-    async #begin(baseUrl, { user_id: userId, device_id: deviceId, access_token: accessToken }) {
+    async #begin(baseUrl, { user_id: userId, device_id: deviceId, access_token: accessToken, ...refreshing }) {
         const cryptoCallbacks = {
             getSecretStorageKey: async ({ keys }) => this.#knownStorageKey(Object.keys(keys)),
             cacheSecretStorageKey: (keyId, _description, key) => this.#storageKeys.set(keyId, key),
         };
-        const asElement = { timelineSupport: true, fetchFn: this.#network.fetch };
+        const asElement = { timelineSupport: true, fetchFn: this.#network.fetch, ...refreshing };
         this.#client = sdk.createClient({ baseUrl, userId, deviceId, accessToken, cryptoCallbacks, ...asElement });
         Object.assign(this, screens(this.#client), everyday(this.#client), proposals(this.#client), finding(this.#client));
         await this.#client.initRustCrypto({ useIndexedDB: false });
@@ -306,6 +321,30 @@ class JsDriver {
             authUploadDeviceSigningKeys: (makeRequest) => this.#withPassword(makeRequest, password),
         });
         return { master_key: await crypto.getCrossSigningKeyId() };
+    }
+
+    /** The same for who signed in by OAuth: the answer is the page on which he agrees; `finish_reset_in_browser` goes on. */
+    async reset_cross_signing_in_browser() {
+        const reset = this.#client.getCrypto().bootstrapCrossSigning({
+            setupNewCrossSigning: true,
+            authUploadDeviceSigningKeys: async (makeRequest) => {
+                const asked = await makeRequest(null).then(
+                    () => undefined,
+                    (error) => error.data,
+                );
+                if (!asked) throw new Error("nobody was asked");
+                this.#askedInBrowser.put(asked.params["m.oauth"]);
+                await until(() => this.#isApproved, "an agreement");
+                await makeRequest({ session: asked.session });
+            },
+        });
+        this.#reset = reset.then(() => this.#client.getCrypto().getCrossSigningKeyId());
+        return this.#askedInBrowser.wait(() => true, "a question");
+    }
+
+    async finish_reset_in_browser() {
+        this.#isApproved = true;
+        return { master_key: await this.#reset };
     }
 
     /** A new device takes the cross-signing keys out of secret storage and signs itself. */
