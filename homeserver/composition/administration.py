@@ -152,7 +152,6 @@ def _build_accounts(base: Foundation, accounts: AccountServices) -> AccountAdmin
         accounts=accounts.accounts,
         new_accounts=accounts.new_accounts,
         profiles=accounts.profiles,
-        devices=accounts.devices,
         moderation=AccountModeration(base.database, users, accounts.standings, base.server_name),
         authenticator=accounts.authenticator,
         notices=accounts.threepids.notices,

@@ -15,6 +15,9 @@ SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM borrowed_tokens WHERE admin_id
 RETURNING true
 """
 
+# Who is about to log this device out waits until the token is there, and then takes it away.
+HOLD_DEVICE = "SELECT true FROM devices WHERE device_nid = $1 FOR KEY SHARE"
+
 GET = """
 SELECT b.user_id, b.admin_id, b.expires_ms, u.is_guest, u.valid_until_ms
 FROM borrowed_tokens b JOIN users u ON u.user_id = b.user_id JOIN users a ON a.user_id = b.admin_id
@@ -49,6 +52,10 @@ class BorrowedTokenRows:
     ) -> bool:
         """False where the administrator has `limit` of them."""
         return bool(await q.fetchval(ADD, token_hash, user_id, admin_id, expires_ms, limit))
+
+    async def hold_device(self, q: Queries, device_nid: int) -> bool:
+        """The administrator's device stays until the transaction ends; False where it is gone."""
+        return bool(await q.fetchval(HOLD_DEVICE, device_nid))
 
     async def get(self, q: Queries, token_hash: bytes) -> BorrowedToken | None:
         """The token, also when it has expired; None where it never was one, or ended."""

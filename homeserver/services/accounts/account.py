@@ -48,14 +48,24 @@ class Accounts:
     async def change_password(self, requester: Requester, new_password: str, *, logout_devices: bool) -> None:
         """Set a new password; `logout_devices` ends all other sessions and deletes their devices. Raises WeakPassword."""
         self.policy.check(new_password)
-        await self.set_password(requester.user_id, new_password)
-        if logout_devices:
-            await self.devices.delete_all(requester.user_id, keep=requester.device_id)
+        await self.set_password(
+            requester.user_id, new_password, logout_devices=logout_devices, keep=requester.device_id
+        )  # fmt: skip
 
-    async def set_password(self, user_id: str, new_password: str) -> None:
-        """Set a password that has passed the policy, or one an administrator chose."""
+    async def set_password(
+        self, user_id: str, new_password: str, *, logout_devices: bool, keep: str | None = None
+    ) -> None:  # fmt: skip
+        """Set a password that has passed the policy. `keep`: the device that is not logged out."""
         password_hash = await self.hasher.hash(new_password)
         await self.users.set_password(self.database, user_id, password_hash)
+        await self.password_changed(user_id, logout_devices=logout_devices, keep=keep)
+
+    async def password_changed(self, user_id: str, *, logout_devices: bool, keep: str | None = None) -> None:
+        """What follows from a new password, once it is committed. Devices first: whoever is signed in with one must not make
+        anew what the hooks take away.
+        """
+        if logout_devices:
+            await self.devices.delete_all(user_id, keep=keep)
         for hook in self.on_password_changed:
             await hook(user_id)
 

@@ -11,7 +11,6 @@ from homeserver.services.accounts.account import Accounts
 from homeserver.services.accounts.passwords import check_password_size
 from homeserver.services.administration.account_wish import SPEAKER_TYPE, AccountWish
 from homeserver.services.audit.audit_log import AuditLog
-from homeserver.services.devices import Devices
 from homeserver.services.profiles.profiles import Profiles
 from homeserver.services.registration.new_accounts import NewAccounts
 from homeserver.services.requester import Requester, on_behalf_of
@@ -34,7 +33,6 @@ class AccountAdministration:
     accounts: Accounts
     new_accounts: NewAccounts
     profiles: Profiles
-    devices: Devices
     moderation: AccountModeration
     authenticator: Authenticator
     notices: AccountNotices
@@ -149,10 +147,8 @@ class AccountAdministration:
 
     async def _password_changed(self, requester: Requester, user_id: str, *, logout_devices: bool) -> None:
         """An administrator who changes his own password so keeps the session he does it with."""
-        for hook in self.accounts.on_password_changed:
-            await hook(user_id)
-        if logout_devices:
-            await self.devices.delete_all(user_id, keep=requester.device_id if user_id == requester.user_id else None)
+        keep = requester.device_id if user_id == requester.user_id else None
+        await self.accounts.password_changed(user_id, logout_devices=logout_devices, keep=keep)
 
     async def _set_standing(
         self, requester: Requester, user_id: str, wish: AccountWish, user: ShownUser | None = None

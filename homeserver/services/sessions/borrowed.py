@@ -38,7 +38,8 @@ class BorrowedSessions:
     async def begin(self, requester: Requester, user_id: str, valid_until_ms: int | None) -> str:
         """A token that acts as the user; without a time it does not expire.
 
-        Raises Forbidden for oneself, NotFound, UserDeactivated, InvalidParam for a time that is over, LimitExceeded.
+        Raises UnknownToken where the administrator was logged out meanwhile; Forbidden for oneself, NotFound, UserDeactivated,
+        InvalidParam for a time that is over, LimitExceeded.
         """
         if user_id == requester.user_id:
             raise errors.Forbidden("You are this user already")
@@ -46,6 +47,8 @@ class BorrowedSessions:
             raise errors.InvalidParam("'valid_until_ms' is a time in the future, in milliseconds")
         token = new_borrowed_token()
         async with self.database.transaction() as tx:
+            if requester.device_nid and not await self.rows.hold_device(tx, requester.device_nid):
+                raise errors.UnknownToken
             user = await self.users.lock(tx, user_id)
             if user is None:
                 raise errors.NotFound("User not found")

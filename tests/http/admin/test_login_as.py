@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from homeserver.protocol.errors import UnknownToken
+from homeserver.services.requester import Requester
 from tests.cast import PASSWORD, Client, Server
 
 AUDIT = "/_voicechat/admin/v1/audit"
@@ -157,3 +160,20 @@ async def test_a_new_password_of_the_administrator_ends_it(server: Server, ada: 
     eve = await server.anonymous().login("eve", PASSWORD)
     await eve.post(f"/_synapse/admin/v1/reset_password/{ada.user_id}", {"new_password": "and one more phrase"})
     await puppet.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+
+
+async def test_nobody_makes_a_token_while_he_is_logged_out(server: Server, ada: Client) -> None:
+    """Mallory, who is signed in as Ada, asks again and again while Ada changes the password."""
+    alice = await server.register("alice")
+    mallory = await server.anonymous().login("ada", PASSWORD)
+    changing = asyncio.create_task(
+        ada.post("account/password", {"new_password": "quite another phrase", "auth": ada.password_auth()})
+    )
+    while not changing.done():
+        await asyncio.gather(*(mallory.post(login_of(alice.user_id), {}, expect={200, 401}) for _ in range(3)))
+    await changing
+    assert await server.application.base.database.fetchval("SELECT count(*) FROM borrowed_tokens") == 0
+    # What had been checked before is checked once more.
+    gone = Requester(ada.user_id, mallory.device_id, device_nid=999_999, token_id=1, is_guest=False, is_admin=True)
+    with pytest.raises(UnknownToken):
+        await server.application.accounts.borrowed.begin(gone, alice.user_id, None)
