@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeserver.http.client.cas import TICKET
-from homeserver.http.client.sso import REDIRECT, SSO, SsoEndpoints
+from homeserver.http.client.sso import REDIRECT, SSO, SsoEndpoints, found
 from homeserver.http.endpoint import Auth, endpoint
+from homeserver.http.pages import alert, page
 from homeserver.http.request import Request
 from homeserver.http.responses import Raw, Redirect, Response
 from homeserver.http.web.cookies import see_other
-from homeserver.http.web.providers import problem
+from homeserver.http.web.providers import TITLE, problem
 from homeserver.http.web.sso_errands import SsoErrandPages
 from homeserver.protocol import errors
 from homeserver.services.ui_auth.ui_auth import SSO as SSO_STAGE
@@ -35,7 +36,7 @@ class UnboundCasEndpoints:
     @endpoint("GET", REDIRECT, "/_matrix/client/v3/login/cas/redirect", auth=Auth.NONE, limit="web_page")
     async def redirect(self, request: Request[None]) -> Response:
         url = check_redirect_url(request.query.required("redirectUrl"))
-        return see_other(self.cas.login_address({"redirectUrl": url}))
+        return found(self.cas.login_address({"redirectUrl": url}))
 
     @endpoint("GET", TICKET, auth=Auth.NONE, limit="login")
     async def come_back(self, request: Request[None]) -> Response:
@@ -67,9 +68,9 @@ class UnboundCasEndpoints:
         if browser.user_id is None:
             return cookies.keeping(browser, see_other(url))
         if kind == SSO:
-            answer = await self.errands.client_page(browser, pending)
-            return cookies.keeping(browser, answer) if isinstance(answer, Raw) else cookies.keeping(browser, answer)
+            return cookies.keeping(browser, await self.errands.client_page(browser, pending))
         if browser.user_id != memory["user_id"]:
-            # The session is burnt: it has been confirmed by somebody else.
+            # The session is burnt: somebody else has confirmed it.
             await self.sso.ui_auth.prove(browsers.database, memory["session"], SSO_STAGE, browser.user_id)
+            return page(TITLE, alert(f"You have signed in as {browser.user_id}: this is about {memory['user_id']}"))
         return cookies.keeping(browser, await self.errands.confirmed(browser, pending))

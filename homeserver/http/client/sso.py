@@ -9,7 +9,7 @@ from homeserver.http.client.auth_fallback import TITLE
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.pages import message, page
 from homeserver.http.request import Request
-from homeserver.http.responses import Response
+from homeserver.http.responses import Redirect, Response
 from homeserver.http.web.cookies import Cookies, see_other
 from homeserver.protocol import errors
 from homeserver.services.browser_sessions.browser import Browser, Pending
@@ -51,7 +51,7 @@ class SsoEndpoints:
         browser = await self.browsers.meet(self.cookies.sent(request))
         # Afresh: the provider is asked each time whether he still is who he was.
         pending = await self.browsers.begin(browser, SSO, {"redirect_url": url}, fresh=True)
-        return self.cookies.keeping(browser, see_other(await self._first_page(browser, pending, provider_id)))
+        return self.cookies.keeping(browser, found(await self._first_page(browser, pending, provider_id)))
 
     async def _first_page(self, browser: Browser, pending: Pending, provider_id: str | None) -> str:
         if provider_id is None:
@@ -72,4 +72,9 @@ class SsoEndpoints:
             url = await self._first_page(browser, pending, self.only)
         except errors.MatrixError as error:
             return page(TITLE, message(error.message), error.status)
-        return self.cookies.keeping(browser, see_other(url))
+        return self.cookies.keeping(browser, found(url))
+
+
+def found(url: str) -> Redirect:
+    """302, as the specification has it for these addresses."""
+    return Redirect(url, 302, see_other(url).headers)

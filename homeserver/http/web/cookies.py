@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_HEADER_CHARACTERS = 8192
 
-Answer = TypeVar("Answer", Raw, Redirect)
+Answer = TypeVar("Answer", bound=Raw | Redirect)
 
 
 @dataclass(frozen=True, slots=True)

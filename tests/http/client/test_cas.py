@@ -75,6 +75,9 @@ async def test_alice_signs_in_with_her_ticket(server: Server, cas: Website) -> N
     asked = cas.asked[-1].query
     assert asked["ticket"] == "ST-1"
     assert asked["service"].startswith("http://localhost:8008/_matrix/client/r0/login/cas/ticket?state=")
+    for path in ("login/cas/redirect", "login/sso/redirect"):
+        answer = await server.anonymous().raw("GET", f"/_matrix/client/v3/{path}", query={"redirectUrl": APP})
+        assert answer.status == 302
     flows = [flow["type"] for flow in (await server.anonymous().get("login"))["flows"]]
     assert {"m.login.sso", "m.login.cas"} <= set(flows)
 
@@ -149,5 +152,8 @@ async def test_in_test_suites_tickets_come_from_anywhere(server: Server, cas: We
     await alice.delete(("devices", "x"), {"auth": {"session": session}})
     cas.page("/cas/proxyValidate", validation("mallory"), "text/xml")
     session = (await alice.delete(("devices", "x"), {}, expect=401))["session"]
-    assert (await browser_of(server).open(f"{ticket}?session={session}&ticket=ST-3")).status == 403
+    assert (
+        "You have signed in as @mallory:test"
+        in (await browser_of(server).open(f"{ticket}?session={session}&ticket=ST-3")).alert
+    )
     await alice.delete(("devices", "x"), {"auth": {"session": session}}, expect=(403, "M_FORBIDDEN"))
