@@ -85,3 +85,34 @@ async def test_an_invitation_that_waits_is_declined_with_the_room(alpha: Home, b
     assert room_id in answer["rooms"]["leave"]
     room = await alpha.server.application.base.cache.get(room_id)
     assert room.membership(bob.user_id) == "leave"
+
+
+async def test_a_room_whose_history_was_purged_goes_on_between_servers(alpha: Home, beta: Home) -> None:
+    """Alpha has the room's state outside of its timeline afterwards, and lets others in and speaks with them all the same."""
+    alice, ada = await alpha.server.register("alice"), await alpha.server.administrator()
+    bob, carol = await beta.server.register("bob"), await beta.server.register("carol")
+    room_id = await alice.create_room(preset="public_chat", name="Tea")
+    await join_elsewhere(bob, room_id)
+    said = [await bob.send(room_id, "from beta"), await alice.send(room_id, "from alpha")]
+    await bob.sync_until(lambda answer: said[1] in answer.event_ids(room_id))
+    last = await bob.send(room_id, "last")
+    await alice.sync_until(lambda answer: last in answer.event_ids(room_id))
+    wish = {"purge_up_to_event_id": last, "delete_local_events": True}
+    await ada.post(f"/_synapse/admin/v1/purge_history/{room_id}", wish)
+    async with asyncio.timeout(10):
+        await alpha.server.application.moderation.tasks.settled()
+    # Scrolling up fetches nothing of it.
+    await alice.sync()
+    assert [event["event_id"] for event in (await alice.messages(room_id))["chunk"]] == [last]
+    assert (await alice.get(("rooms", room_id, "event", said[0]), expect=404))["errcode"] == "M_NOT_FOUND"
+    # Beta leaves for good, and Carol comes: all that she knows of the room is from alpha.
+    await bob.leave(room_id)
+    room = await alpha.server.application.base.cache.get(room_id)
+    await until(lambda: room.membership(bob.user_id) == "leave", "alpha hears that Bob has left")
+    await join_elsewhere(carol, room_id)
+    assert (await carol.state(room_id, "m.room.name"))["name"] == "Tea"
+    hello = await carol.send(room_id, "hello")
+    await alice.sync_until(lambda answer: hello in answer.event_ids(room_id))
+    topic = (await alice.set_state(room_id, "m.room.topic", {"topic": "leaves"}))["event_id"]
+    await carol.sync_until(lambda answer: topic in answer.event_ids(room_id))
+    assert set((await alice.get(("rooms", room_id, "joined_members")))["joined"]) == {alice.user_id, carol.user_id}
