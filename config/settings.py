@@ -324,6 +324,45 @@ class CasSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LdapAttributeSettings:
+    id: str = key("entryUUID", "Never changes; objectGUID in Active Directory.")
+    localpart: tuple[str, ...] = key(("uid", "sAMAccountName"), "User name of a new account: the first of these.")
+    display_name: tuple[str, ...] = key(("displayName", "cn"), "Name that others see.")
+    email: tuple[str, ...] = key(("mail",), "E-mail address.")
+    member_of: str | None = key("memberOf", "Names the groups of a person by their whole names.")
+
+
+@dataclass(frozen=True, slots=True)
+class LdapGroupSettings:
+    base_dn: str | None = key(None, "Where groups are; only member_of is read without it.")
+    filter: str = key("(member={dn})", "Finds the groups of a person; {dn} and {user} are replaced.")
+    name: str = key("cn", "Attribute with the name of a group.")
+
+
+@dataclass(frozen=True, slots=True)
+class LdapSettings:
+    url: str | None = key(None, "ldaps://host or ldap://host; no directory is asked without it.")
+    start_tls: bool = key(True, "Encrypt connections of ldap://.")
+    verify_tls: bool = key(True, "Check its certificate.")
+    ca_file: Path | None = key(None, "Trusted CA, for the directory only.")
+    timeout_ms: int = key(5_000, "How long it may take over an answer.", unit="duration", minimum=100, maximum=60_000)
+    connections: int = key(4, "How many people are looked up at a time.", minimum=1, maximum=50)
+    bind_dn: str | None = key(None, "Who looks people up; none: anybody may.")
+    bind_password: str | None = key(None, "His password.", secret=True)
+    base_dn: str = key("", "Where people are, such as ou=people,dc=example,dc=org.")
+    filter: str = key("(uid={user})", "Finds a person by what he calls himself; {user} is replaced.")
+    attributes: LdapAttributeSettings = key(LdapAttributeSettings, "Which attributes stand for what.")
+    groups: LdapGroupSettings = key(LdapGroupSettings, "Groups that are searched for.")
+    registers: bool = key(True, "Who comes first gets an account.")
+    collisions: Literal["number", "refuse", "adopt"] = key(
+        "refuse", "Where the name of who comes first is taken: add a number, refuse him, or adopt the account."
+    )
+    update_profile: bool = key(False, "Take the name over at each sign-in, not only at the first.")
+    trust_email: bool = key(True, "Addresses in the directory need no mail of ours.")
+    allowed_groups: tuple[str, ...] = key((), "Only people of these groups get in; [] means everybody.")
+
+
+@dataclass(frozen=True, slots=True)
 class MediaSettings:
     path: Path | None = key(None, "Where files are kept; inside data_dir if not given.")
     max_upload: int = key(
@@ -459,6 +498,7 @@ class Settings:
     identity_servers: IdentityServerSettings = key(IdentityServerSettings, "Servers that know whose an address is.")
     sso: SsoSettings = key(SsoSettings, "Single sign-on with OpenID Connect.")
     cas: CasSettings = key(CasSettings, "Single sign-on with CAS.")
+    ldap: LdapSettings = key(LdapSettings, "A directory that knows passwords, such as Active Directory.")
     media: MediaSettings = key(MediaSettings, "Files.")
     url_previews: UrlPreviewSettings = key(UrlPreviewSettings, "Previews of links.")
     delayed_events: DelayedEventSettings = key(DelayedEventSettings, "Delayed events.")

@@ -24,6 +24,7 @@ from homeserver.composition.history import HistoryServices, build_history
 from homeserver.composition.identity_servers import build_identity_servers
 from homeserver.composition.intake import IntakeServices, build_intake
 from homeserver.composition.kernel import Kernel, build_kernel
+from homeserver.composition.ldap import build_ldap
 from homeserver.composition.mail import build_mail
 from homeserver.composition.media import MediaServices, build_media
 from homeserver.composition.moderation import ModerationServices, build_moderation
@@ -128,6 +129,7 @@ def build_application(
     accounts = build_accounts(base, settings, public_baseurl, limiter, federation.profiles, letters, identity_servers)
     web = build_browser_sessions(base, accounts, public_baseurl)
     web.endpoints.extend(build_second_factor(accounts, web))
+    build_ldap(base, settings, accounts)
     oauth = build_oauth(base, accounts, web, public_baseurl)
     readers = build_readers(base, settings)
     kernel = build_kernel(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from homeserver.protocol import errors, identifiers
 from homeserver.protocol.third_party_ids import MAX_ADDRESS_CHARACTERS, MSISDN, canonical_address
@@ -20,6 +21,17 @@ USER = "m.id.user"
 WRONG = "The user name or the password is not correct"
 
 
+class PasswordDirectory(Protocol):
+    """Somewhere else where passwords are known, such as services/ldap."""
+
+    async def check(self, name: str, user_id: str | None, password: str, address: str) -> str | None:
+        """Whose account it is; None where the password is not that of `name`. `user_id`: the account here of that name.
+
+        Raises Unavailable where it cannot be asked.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Finds the account an identifier means, and checks its password."""
@@ -29,12 +41,15 @@ class Credentials:
     hasher: PasswordHasher
     limiter: AnyRateLimiter
     server_name: str
+    directories: list[PasswordDirectory] = field(default_factory=list)
+    """Asked where the password is none of ours."""
 
-    async def check_password(self, identifier: Mapping[str, Any], password: str) -> User:
-        """The account, if the password is its own.
+    async def check_password(self, identifier: Mapping[str, Any], password: str, address: str = "") -> User:
+        """The account, if the password is its own. `address`: where it came from.
 
         Raises Forbidden without saying which of the two was wrong, after the same work; UserDeactivated; LimitExceeded
-        where this account has been tried too often, from wherever.
+        where this account has been tried too often, from wherever; Unavailable where it may be right, but who knows is not
+        to be reached.
         """
         check_password_size(password)
         user_id = await self.resolve(identifier)
@@ -48,9 +63,22 @@ class Credentials:
         if user is not None and user.is_deactivated:
             raise errors.UserDeactivated
         if user is None or not fits:
-            raise errors.Forbidden(WRONG)
+            return await self._in_directories(_name_of(identifier, user_id), user, password, address)
         await self._rehash(user, password)
         return user
+
+    async def _in_directories(self, name: str, user: User | None, password: str, address: str) -> User:
+        """Also where the account has a password here that was wrong: how long it takes does not tell which kind it is."""
+        if self.directories and user is None:
+            self.limiter.count("password_guess", unicodedata.normalize("NFKC", name).casefold())
+        for directory in self.directories:
+            user_id = await directory.check(name, user.user_id if user else None, password, address)
+            found = await self.users.get(self.queries, user_id) if user_id is not None else None
+            if found is not None and found.is_deactivated:
+                raise errors.UserDeactivated
+            if found is not None:
+                return found
+        raise errors.Forbidden(WRONG)
 
     async def _rehash(self, user: User, password: str) -> None:
         """Follow changed parameters at the only moment at which the password is known."""
@@ -98,6 +126,15 @@ def identifier_of(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(identifier, dict):
         raise errors.BadJson("'identifier' must be an object")
     return identifier
+
+
+def _name_of(identifier: Mapping[str, Any], user_id: str | None) -> str:
+    """What others may know somebody by, in their own words; empty for whoever is of another server."""
+    named = str(identifier.get("user", identifier.get("address", "")))
+    if named.startswith("@"):
+        return "" if user_id is None else user_id[1:].partition(":")[0]
+    # Directories compare names without regard to spaces that are more than one (RFC 4518 section 2.6.1).
+    return " ".join(named.split())
 
 
 def _address_of(identifier: Mapping[str, Any]) -> tuple[str, str]:

@@ -49,7 +49,7 @@ class Login:
         SecondFactorRequired.
         """
         password, code = await self.second_factor.split(await self.credentials.resolve(identifier), password, code)
-        user = await self.credentials.check_password(identifier, password)
+        user = await self.credentials.check_password(identifier, password, wish.ip)
         await self.second_factor.check(user.user_id, code)
         return await self._log_in(user.user_id, wish)
 

@@ -46,7 +46,7 @@ class PasswordSignIn:
         if not user or len(user) > MAX_ADDRESS_CHARACTERS or "\0" in user:
             raise errors.Forbidden
         try:
-            found = await self.credentials.check_password(_identifier(user), password)
+            found = await self.credentials.check_password(_identifier(user), password, address)
         except errors.Forbidden:
             await self._failed(user, "password", address)
             raise
@@ -78,7 +78,7 @@ class PasswordSignIn:
         if not user or len(user) > MAX_ADDRESS_CHARACTERS or "\0" in user:
             raise errors.Forbidden
         try:
-            user_id = (await self.credentials.check_password(_identifier(user), password)).user_id
+            user_id = (await self.credentials.check_password(_identifier(user), password, address)).user_id
             for factor in self.second_factors:
                 if await factor.is_required(user_id):
                     await factor.check(user_id, code)

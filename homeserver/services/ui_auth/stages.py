@@ -48,7 +48,11 @@ class PasswordStage:
             # Not a failed attempt of the requester, so no 401 that asks for another one.
             # Somebody else's password, however right, says nothing about the requester: not even whether it is right.
             raise errors.MatrixError("M_FORBIDDEN", 403, WRONG)
-        return (await self.credentials.check_password(identifier, password)).user_id
+        proved = (await self.credentials.check_password(identifier, password, context.ip)).user_id
+        if context.user_id not in (None, proved):
+            # Somebody else's of the same name, in another directory.
+            raise errors.MatrixError("M_FORBIDDEN", 403, WRONG)
+        return proved
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Passwords that an LDAP directory knows, Active Directory included."""
