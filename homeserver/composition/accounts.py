@@ -42,6 +42,7 @@ from homeserver.services.profiles.remote import RemoteProfiles
 from homeserver.services.profiles.updates import ProfileUpdates
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.registration.new_accounts import NewAccounts
+from homeserver.services.registration.registration import Registration
 from homeserver.services.registration.setup_link import SetupLinks
 from homeserver.services.second_factor.login import LoginFactor
 from homeserver.services.sessions.authenticator import Authenticator
@@ -65,6 +66,7 @@ class AccountServices:
     authenticator: Authenticator
     devices: Devices
     new_accounts: NewAccounts
+    registration: Registration
     setup_links: SetupLinks
     login: Login
     accounts: Accounts
@@ -154,6 +156,7 @@ def build_accounts(
         authenticator=identity.authenticator,
         devices=identity.devices,
         new_accounts=registration.new_accounts,
+        registration=registration.registration,
         setup_links=registration.setup_links,
         login=login,
         accounts=accounts,

@@ -14,6 +14,7 @@ from homeserver.http.web.authorize import CONSENT, AuthorizePages
 from homeserver.http.web.detours import page_at
 from homeserver.http.web.link_device import CONSENT as LINK_CONSENT
 from homeserver.http.web.link_device import LinkDevicePages
+from homeserver.http.web.register import RegisterPages
 from homeserver.services.oauth import account_pages, authorizations, device_grants
 from homeserver.services.oauth.account_pages import AccountPages
 from homeserver.services.oauth.authorizations import Authorizations
@@ -22,6 +23,7 @@ from homeserver.services.oauth.cross_signing_resets import OAUTH, UNSTABLE, Cros
 from homeserver.services.oauth.device_grants import DeviceGrants
 from homeserver.services.oauth.metadata import ACCOUNT, issuer_of, server_metadata
 from homeserver.services.oauth.tokens import OAuthTokens
+from homeserver.services.registration.in_browser import RegistrationInBrowser
 from homeserver.storage.cross_signing_resets import CrossSigningResetRows
 from homeserver.storage.oauth_clients import OAuthClientRows
 from homeserver.storage.oauth_codes import OAuthCodeRows
@@ -66,12 +68,15 @@ def build_oauth(
     base.life.every(HOUR_MS, linking.tidy, "forget-expired-device-codes")
     base.life.every(HOUR_MS, resets.tidy, "forget-expired-cross-signing-resets")
     links: list[AccountLink] = []
+    registration = RegistrationInBrowser(accounts.registration, browsers)
+    can_register = web.methods.can_register = bool(registration.stages)
     endpoints = endpoints_of(
-        AuthMetadataEndpoints(server_metadata(public_baseurl, account_pages.ACTIONS, can_register=False)),
+        AuthMetadataEndpoints(server_metadata(public_baseurl, account_pages.ACTIONS, can_register=can_register)),
         OAuthEndpoints(clients, linking, tokens, public_baseurl),
-        AuthorizePages(clients, granting, browsers, web.cookies),
+        AuthorizePages(clients, granting, browsers, web.cookies, can_register),
         LinkDevicePages(linking, clients, browsers, web.cookies),
         AccountEndpoints(account, browsers, web.cookies, links),
+        *([RegisterPages(registration, browsers, web.cookies, base.server_name)] if can_register else []),
     )
     return OAuthServices(resets, links, list(endpoints))
 

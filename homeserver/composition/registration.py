@@ -28,6 +28,7 @@ class RegistrationServices:
     """`new_accounts` is where all accounts come from."""
 
     new_accounts: NewAccounts
+    registration: Registration
     setup_links: SetupLinks
     bridged: BridgedAccounts
     endpoints: list[Endpoint]
@@ -73,7 +74,7 @@ def build_registration(
         RegistrationTokenEndpoints(TokenAdministration(database, identity.token_stage.tokens, clock, base.audit)),
         SetupEndpoints(setup_links),
     )
-    return RegistrationServices(new_accounts, setup_links, bridged, list(endpoints))
+    return RegistrationServices(new_accounts, registration, setup_links, bridged, list(endpoints))
 
 
 def _rules(settings: RegistrationSettings, sends_mail: bool) -> RegistrationRules:

@@ -37,6 +37,7 @@ RESOURCES: Final = (
     ("/_voicechat/admin/", "admin"),
     ("/_voicechat/sign-in", "client"),
     ("/_voicechat/account", "client"),
+    ("/_voicechat/register", "client"),
     ("/_voicechat/oauth2/", "client"),
 )
 EVERYWHERE: Final = "everywhere"

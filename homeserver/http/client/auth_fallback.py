@@ -78,7 +78,7 @@ class AuthFallbackEndpoints:
         if is_captcha:
             fields = self._captcha()
         else:
-            fields = _policies(self.ui_auth.params[TERMS]["policies"]) if kind == TERMS else FIELDS[kind]
+            fields = policies_to_accept(self.ui_auth.params[TERMS]["policies"]) if kind == TERMS else FIELDS[kind]
         content = f"""<h1>{"Do you agree?" if kind == TERMS else "Is it you?"}</h1>
 {alert(problem)}
 <form method="post">
@@ -96,7 +96,7 @@ class AuthFallbackEndpoints:
         )
 
 
-def _policies(policies: Mapping[str, Mapping[str, Any]]) -> str:
+def policies_to_accept(policies: Mapping[str, Mapping[str, Any]]) -> str:
     """A link to each text, and one box to tick."""
     links = [
         f'<li><a href="{html.escape(text["url"])}" hreflang="{html.escape(language)}" target="_blank" '

@@ -20,13 +20,13 @@ from homeserver.protocol.oauth.errors import INVALID_REQUEST, OAuthError
 from homeserver.protocol.oauth.redirect_uris import form_target
 from homeserver.services.browser_sessions.browser import Browser, Pending
 from homeserver.services.browser_sessions.browser_sessions import BrowserSessions
+from homeserver.services.browser_sessions.methods import REGISTER_PATH
 from homeserver.services.oauth.authorizations import KIND, Authorizations, request_of
 from homeserver.services.oauth.clients import OAuthClients
 from homeserver.services.oauth.metadata import AUTHORIZE, ROOT
 
 TITLE = "VoiceChat: sign in to an application"
 CONSENT = f"{ROOT}/consent"
-REGISTRATION = "/_voicechat/register"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class AuthorizePages:
 
     async def _first_page(self, browser: Browser, pending: Pending) -> Redirect:
         if self.can_register and request_of(pending).wants_account:
-            return see_other(f"{REGISTRATION}?pending={pending.pending_id}")
+            return see_other(f"{REGISTER_PATH}?pending={pending.pending_id}")
         return see_other(await self.browsers.continue_(browser, pending))
 
     @endpoint("GET", CONSENT, auth=Auth.NONE, limit="web_page")

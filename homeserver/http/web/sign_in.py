@@ -14,7 +14,7 @@ from homeserver.http.web.cookies import Cookies, see_other
 from homeserver.protocol import errors
 from homeserver.services.browser_sessions.browser import Browser, Pending
 from homeserver.services.browser_sessions.browser_sessions import SIGN_IN_PATH, BrowserSessions
-from homeserver.services.browser_sessions.methods import SignInMethods
+from homeserver.services.browser_sessions.methods import REGISTER_PATH, SignInMethods
 from homeserver.services.browser_sessions.password_sign_in import PasswordSignIn
 
 TITLE = "VoiceChat: sign in"
@@ -110,7 +110,9 @@ class SignInPages:
         )
         password = _password_form(browser, pending, user or browser.user_id or "") if self.methods.has_password else ""
         again = message("Please confirm that it is you.") if browser.user_id else ""
-        content = f"<h1>Sign in to {html.escape(self.server_name)}</h1>\n{again}{alert(problem)}\n{password}{providers}"
+        new = f'<p><a href="{REGISTER_PATH}?pending={pending.pending_id}">Make an account</a></p>'
+        further = providers + (new if self.methods.can_register and browser.user_id is None else "")
+        content = f"<h1>Sign in to {html.escape(self.server_name)}</h1>\n{again}{alert(problem)}\n{password}{further}"
         return page(TITLE, content, status)
 
 

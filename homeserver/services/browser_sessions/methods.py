@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+REGISTER_PATH: Final = "/_voicechat/register"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,5 @@ class SignInMethods:
 
     has_password: bool = True
     providers: list[SignInMethod] = field(default_factory=list)
+    can_register: bool = False
+    """Whether there is a page for new accounts."""
