@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from config.settings import OutgoingHttpSettings, Settings
-from tests.cast import Client, Server
+from tests.cast import Server
 from tests.clock import FakeClock
-from tests.gateway import PushGateway, push_gateway
+from tests.gateway import PushGateway
 from tests.homeserver import running_homeserver, server_settings
+from tests.services.push.pushing import alice_and_bob, read, until
 
 NO_BADGE = "org.matrix.msc4076.disable_badge_count"
 OPEN = OutgoingHttpSettings(verify_tls=False, ip_denylist=())
@@ -23,33 +23,8 @@ def settings(tmp_path: Path) -> Settings:
     return server_settings(tmp_path, outgoing_http=OPEN)
 
 
-async def _two(server: Server, **room: Any) -> tuple[Client, Client, str]:
-    """Bob's room with Alice in it."""
-    alice, bob = await server.register("alice"), await server.register("bob")
-    room_id = await bob.create_room(preset="public_chat", **room)
-    await alice.join(room_id)
-    return alice, bob, room_id
-
-
-async def _read(reader: Client, room_id: str, event_id: str, **body: Any) -> None:
-    await reader.post(("rooms", room_id, "receipt", "m.read", event_id), body)
-
-
-async def _until(reached: Any) -> None:
-    """For what the server does on its own, without being asked."""
-    async with asyncio.timeout(10):
-        while not reached():
-            await asyncio.sleep(0.01)
-
-
-async def _failed(server: Server, times: int) -> None:
-    """The server has understood that its only pusher could not be told."""
-    delivery = server.application.push.delivery
-    await _until(lambda: [waiting.failures for waiting in delivery.waiting.values()] == [times])
-
-
 async def test_a_message_is_pushed_with_all_that_is_known(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server, name="Kitchen")
+    alice, bob, room_id = await alice_and_bob(server, name="Kitchen")
     await bob.put(("profile", bob.user_id, "displayname"), {"displayname": "Bob the cook"})
     await alice.post("pushers/set", gateway.pusher(data={"brand": "x"}))
     event_id = await bob.send(room_id, "dinner is ready")
@@ -77,7 +52,7 @@ async def test_a_message_is_pushed_with_all_that_is_known(server: Server, gatewa
 
 
 async def test_only_ids_are_told_where_the_client_wants_no_more(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     await alice.post("pushers/set", gateway.pusher(data={"format": "event_id_only"}))
     event_id = await bob.send(room_id, "hello")
     told = await gateway.next()
@@ -87,7 +62,7 @@ async def test_only_ids_are_told_where_the_client_wants_no_more(server: Server, 
 
 
 async def test_nobody_is_told_of_what_he_wrote_or_wants_not_to_hear(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     await alice.post("pushers/set", gateway.pusher())
     await alice.send(room_id, "my own words")
     await bob.send(room_id, {"msgtype": "m.notice", "body": "a machine speaks"})
@@ -102,7 +77,7 @@ async def test_nobody_is_told_of_what_he_wrote_or_wants_not_to_hear(server: Serv
 
 
 async def test_ignored_people_push_nothing(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     carol = await server.register("carol")
     await carol.join(room_id)
     await alice.post("pushers/set", gateway.pusher())
@@ -126,7 +101,7 @@ async def test_an_invitation_is_pushed(server: Server, gateway: PushGateway) -> 
 
 
 async def test_a_room_without_a_name_is_called_after_who_is_in_it(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     await alice.post("pushers/set", gateway.pusher())
     await bob.send(room_id, "one")
     assert (await gateway.next())["room_name"] == "bob"
@@ -149,14 +124,14 @@ async def test_who_is_invited_is_not_told_who_is_inside(server: Server, gateway:
 
 
 async def test_reading_elsewhere_clears_the_number_on_the_phone(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     await alice.post("pushers/set", gateway.pusher("counted"))
     await alice.post("pushers/set", gateway.pusher("uncounted", data={NO_BADGE: True}))
     event_id = await bob.send(room_id, "hello")
     told = {each["devices"][0]["pushkey"]: each for each in (await gateway.next(), await gateway.next())}
     assert told["counted"]["counts"] == {"unread": 1}
     assert "counts" not in told["uncounted"]
-    await _read(alice, room_id, event_id)
+    await read(alice, room_id, event_id)
     server.clock.advance(seconds=1)
     badge = await gateway.next()
     assert (badge["counts"], badge["devices"][0]["pushkey"]) == ({"unread": 0}, "counted")
@@ -167,7 +142,7 @@ async def test_reading_elsewhere_clears_the_number_on_the_phone(server: Server, 
 
 
 async def test_numbers_are_of_all_rooms_and_threads(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     other = await bob.create_room(preset="public_chat")
     await alice.join(other)
     await alice.post("pushers/set", gateway.pusher())
@@ -180,84 +155,13 @@ async def test_numbers_are_of_all_rooms_and_threads(server: Server, gateway: Pus
     assert (await gateway.next())["counts"] == {"unread": 2}
     await bob.send(other, "elsewhere")
     assert (await gateway.next())["counts"] == {"unread": 3}
-    await _read(alice, room_id, reply, thread_id=root)
+    await read(alice, room_id, reply, thread_id=root)
     server.clock.advance(seconds=1)
     assert (await gateway.next())["counts"] == {"unread": 2}
 
 
-async def test_a_gateway_that_fails_is_tried_again_in_order(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    await alice.post("pushers/set", gateway.pusher())
-    gateway.answers.extend([500, 502])
-    first = await bob.send(room_id, "one")
-    second = await bob.send(room_id, "two")
-    assert (await gateway.next())["event_id"] == first
-    await _failed(server, 1)
-    server.clock.advance(seconds=1)
-    assert (await gateway.next())["event_id"] == first
-    await _failed(server, 2)
-    server.clock.advance(seconds=1)
-    await asyncio.sleep(0.05)
-    assert gateway.unread == 0
-    server.clock.advance(seconds=1)
-    assert [(await gateway.next())["event_id"] for _ in range(2)] == [first, second]
-
-
-async def test_what_was_read_while_the_gateway_was_away_is_not_pushed(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    await alice.post("pushers/set", gateway.pusher())
-    gateway.answers.append(500)
-    await bob.send(room_id, "one")
-    await gateway.next()
-    await _failed(server, 1)
-    two = await bob.send(room_id, "two")
-    three = await bob.send(room_id, "three")
-    await _until(lambda: server.application.push.feed.waiting == 0)
-    await _read(alice, room_id, two)
-    server.clock.advance(seconds=1)
-    told = await gateway.next()
-    assert (told["event_id"], told["counts"]) == (three, {"unread": 1})
-
-
-async def test_a_day_old_notification_is_no_news(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    await alice.post("pushers/set", gateway.pusher())
-    gateway.answers.append(500)
-    await bob.send(room_id, "old")
-    await gateway.next()
-    await _failed(server, 1)
-    server.clock.advance(hours=25)
-    new = await bob.send(room_id, "new")
-    told = await gateway.next()
-    assert (told["event_id"], told["counts"]) == (new, {"unread": 2})
-
-
-async def test_a_rejected_key_is_a_pusher_less_and_others_are_not(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    await alice.post("pushers/set", gateway.pusher("key_1"))
-    await alice.post("pushers/set", gateway.pusher("key_2"))
-    gateway.closed = True
-    gateway.answers.extend([{"rejected": ["key_1", "key_2"]}, {"rejected": ["other"]}])
-    await bob.send(room_id, "hello")
-    rejected = (await gateway.next())["devices"][0]["pushkey"]
-    await gateway.next()
-    gateway.let_go()
-    await _until(lambda: len(server.application.push.pushers.of_user(alice.user_id)) == 1)
-    (left,) = (await alice.get("pushers"))["pushers"]
-    assert left["pushkey"] != rejected
-
-
-async def test_an_answer_that_makes_no_sense_counts_as_taken(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    await alice.post("pushers/set", gateway.pusher())
-    gateway.answers.extend([{"rejected": {"key": 1}}, {}])
-    events = [await bob.send(room_id, text) for text in ("one", "two")]
-    assert [(await gateway.next())["event_id"] for _ in range(2)] == events
-    assert len((await alice.get("pushers"))["pushers"]) == 1
-
-
 async def test_a_pusher_that_is_switched_off_is_told_nothing(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     await alice.post("pushers/set", gateway.pusher("off", **{"org.matrix.msc3881.enabled": False}))
     await alice.post("pushers/set", gateway.pusher("on"))
     await bob.send(room_id, "hello")
@@ -273,81 +177,15 @@ async def test_addresses_of_this_machine_are_not_contacted(
 ) -> None:
     settings = server_settings(tmp_path, outgoing_http=OutgoingHttpSettings(verify_tls=False))
     async with running_homeserver(settings, database_dsn, clock) as server:
-        alice, bob, room_id = await _two(server)
+        alice, bob, room_id = await alice_and_bob(server)
         await alice.post("pushers/set", gateway.pusher())
         await bob.send(room_id, "hello")
-        await _until(lambda: server.application.push.delivery.memory_usage()["failing"] == 1)
+        await until(lambda: server.application.push.delivery.memory_usage()["failing"] == 1)
     assert gateway.unread == 0
 
 
-async def test_a_restart_loses_nothing_and_repeats_nothing(
-    settings: Settings, database_dsn: str, clock: FakeClock, gateway: PushGateway
-) -> None:
-    async with running_homeserver(settings, database_dsn, clock) as server:
-        alice, bob, room_id = await _two(server)
-        await alice.post("pushers/set", gateway.pusher())
-        await bob.send(room_id, "arrived")
-        await gateway.next()
-        gateway.answers.extend([500])
-        waiting = [await bob.send(room_id, text) for text in ("one", "two", "three")]
-        await gateway.next()
-        await _until(lambda: server.application.push.feed.waiting == 0)
-        await _failed(server, 1)
-        await _read(alice, room_id, waiting[1])
-    async with running_homeserver(settings, database_dsn, clock) as server:
-        told = await gateway.next()
-        assert (told["event_id"], told["counts"]) == (waiting[2], {"unread": 1})
-        bob.base_url, bob.session = server.base_url, server.session
-        last = await bob.send(room_id, "after")
-        assert (await gateway.next())["event_id"] == last
-    async with running_homeserver(settings, database_dsn, clock) as server:
-        await _until(lambda: server.application.push.feed.behind_at is None)
-        await asyncio.sleep(0.05)
-        assert gateway.unread == 0
-
-
-async def test_what_was_redacted_while_it_waited_is_not_told(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    await alice.post("pushers/set", gateway.pusher())
-    gateway.answers.append(500)
-    await bob.send(room_id, "one")
-    await gateway.next()
-    secret = await bob.send(room_id, "my secret")
-    last = await bob.send(room_id, "last")
-    await _failed(server, 1)
-    await bob.redact(room_id, secret)
-    server.clock.advance(seconds=1)
-    assert (await gateway.next())["content"]["body"] == "one"
-    assert (await gateway.next())["event_id"] == last
-
-
-async def test_a_pusher_that_is_set_again_is_tried_again(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    await alice.post("pushers/set", gateway.pusher())
-    gateway.answers.append(500)
-    event_id = await bob.send(room_id, "one")
-    await gateway.next()
-    await _failed(server, 1)
-    await alice.post("pushers/set", gateway.pusher())
-    assert (await gateway.next())["event_id"] == event_id
-
-
-async def test_a_gateway_that_never_answers_holds_up_nobody_else(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
-    mallory = await server.register("mallory")
-    await mallory.join(room_id)
-    async with push_gateway() as hole:
-        hole.closed = True
-        for number in range(20):
-            await mallory.post("pushers/set", hole.pusher(f"hole{number}"))
-        await alice.post("pushers/set", gateway.pusher())
-        events = [await bob.send(room_id, text) for text in ("one", "two")]
-        assert [(await gateway.next())["event_id"] for _ in range(2)] == events
-        assert len(hole.received) <= 4
-
-
 async def test_a_deactivated_account_is_told_nothing(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     await alice.post("pushers/set", gateway.pusher())
     await alice.post("account/deactivate", {"auth": alice.password_auth()})
     assert not server.application.push.pushers.registry.pushed
@@ -356,7 +194,7 @@ async def test_a_deactivated_account_is_told_nothing(server: Server, gateway: Pu
 
 
 async def test_names_that_are_no_names_and_endless_ones(server: Server, gateway: PushGateway) -> None:
-    alice, bob, room_id = await _two(server)
+    alice, bob, room_id = await alice_and_bob(server)
     await alice.post("pushers/set", gateway.pusher())
     member = {"membership": "join", "displayname": "B" * 30_000}
     await bob.set_state(room_id, "m.room.member", member, bob.user_id)
@@ -367,31 +205,3 @@ async def test_names_that_are_no_names_and_endless_ones(server: Server, gateway:
     await bob.set_state(room_id, "m.room.name", {"name": "K" * 30_000})
     await bob.send(room_id, "hello")
     assert (await gateway.next())["room_name"] == "K" * 255
-
-
-async def test_after_a_kill_the_last_seconds_are_told_again_but_for_what_was_read(
-    settings: Settings, database_dsn: str, clock: FakeClock, gateway: PushGateway
-) -> None:
-    async with running_homeserver(settings, database_dsn, clock) as server:
-        alice, bob, room_id = await _two(server)
-        await alice.post("pushers/set", gateway.pusher())
-        stored = server.application.push.feed.passed
-        events = [await bob.send(room_id, text) for text in ("read", "not read")]
-        for _ in events:
-            await gateway.next()
-        await _read(alice, room_id, events[0])
-        carol = await server.register("carol")
-        await carol.post("pushers/set", gateway.pusher("carol's"))
-        await carol.join(room_id)
-    async with running_homeserver(settings, database_dsn, clock) as server:
-        # As it would have been left: what was told in the last seconds was not written down.
-        database = server.application.base.database
-        await database.execute("DELETE FROM push_progress")
-        await database.execute("INSERT INTO push_progress (position) VALUES ($1)", stored)
-        server.application.push.feed.newest = stored
-    async with running_homeserver(settings, database_dsn, clock) as server:
-        told = await gateway.next()
-        assert (told["event_id"], told["devices"][0]["pushkey"]) == (events[1], "key")
-        await _until(lambda: server.application.push.feed.behind_at is None)
-        # Carol came later.
-        assert gateway.unread == 0
