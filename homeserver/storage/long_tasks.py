@@ -75,9 +75,10 @@ class LongTaskRows:
         return [_task(row) for row in await q.fetch(UNFINISHED)]
 
     async def save(self, q: Queries, task: LongTask) -> None:
-        """How far it has come."""
-        progress = orjson.dumps(task.progress).decode()
-        await q.execute(SAVE, task.task_id, progress, task.status, task.error, task.finished_ms)
+        """How far it has come. Other servers' words may be part of it, with NUL characters, which PostgreSQL does not take."""
+        progress = orjson.dumps(task.progress).decode().replace(r"\u0000", r"\ufffd")
+        error = None if task.error is None else task.error.replace("\0", "\ufffd")
+        await q.execute(SAVE, task.task_id, progress, task.status, error, task.finished_ms)
 
     async def forget(self, q: Queries, finished_before_ms: int) -> None:
         """What was finished long ago."""

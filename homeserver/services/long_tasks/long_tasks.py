@@ -162,6 +162,9 @@ class LongTasks:
             await self.rows.save(self.database, task)
         except Unavailable:
             log.warning("%s of %s failed and will be tried again at the next start", task.kind, task.target)
+        except Exception:
+            # Everything else that was ordered goes on.
+            log.exception("%s of %s failed, and that cannot be written down", task.kind, task.target)
 
     async def _close(self, each: _Open) -> None:
         self._open.pop(each.task.task_id, None)

@@ -160,3 +160,41 @@ async def test_old_ones_are_forgotten_and_kinds_are_told_apart(tasks: LongTasks,
     clock.advance(ms=KEPT_MS + 1)
     await tasks.tidy()
     assert await tasks.of_target("count", "room") == []
+
+
+@dataclass
+class Hostile:
+    """What it is told by another server goes into the database. `bytes` are no JSON at all."""
+
+    words: object = "not \0 so\\u0000"
+
+    async def step(self, task: LongTask) -> Step:
+        task.progress["failed"] = {"$event": self.words}
+        if task.target == "room that fails":
+            raise Forbidden("No\0")
+        return DONE
+
+    async def finished(self, task: LongTask) -> None:
+        """Nothing waits for it."""
+
+
+async def test_no_words_of_another_server_end_the_work(tasks: LongTasks, counting: Counting) -> None:
+    hostile = Hostile()
+    tasks.handlers["hostile"] = hostile
+    found = []
+    for target in ("room", "room that fails"):
+        task = await tasks.order(tasks.database, ADA, "hostile", target, {})
+        tasks.start(task)
+        found.append(task)
+    await tasks.begin()
+    await settled(tasks)
+    done, failed = [await tasks.get("hostile", task.task_id) for task in found]
+    assert (done.status, failed.status, failed.error) == ("complete", "failed", "No\ufffd")
+    assert done.progress["failed"]["$event"] == "not \ufffd so\\ufffd"
+    # Nor does what nobody can write down.
+    hostile.words = b"no text"
+    tasks.start(await tasks.order(tasks.database, ADA, "hostile", "another room", {}))
+    await settled(tasks)
+    await ordered(tasks, "room", 1)
+    await settled(tasks)
+    assert counting.order == ["room"]
