@@ -28,6 +28,8 @@ def build_ldap(base: Foundation, settings: Settings, accounts: AccountServices) 
     if ldap.url is None:
         return None
     _check(ldap)
+    if any(each.id == LDAP for each in settings.sso.providers):
+        raise ConfigError(f"sso.providers: the id {LDAP!r} is that of the directory: choose another one.")
     timeout_s = ldap.timeout_ms / 1000
     ask = AskDirectory(LdapClient(directory_of(ldap), ldap.connections), base.clock, timeout_s, ldap.connections)
     provisioning = Provisioning(

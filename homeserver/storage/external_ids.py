@@ -31,8 +31,11 @@ WITH_PROVIDER = """
 SELECT user_id, groups FROM external_ids WHERE provider = $1 AND user_id > $2 ORDER BY user_id LIMIT $3
 """
 
+# Whom a directory ("ldap") knows proves himself with its password.
 WAYS_IN = """
-SELECT password_hash IS NOT NULL, EXISTS (SELECT FROM external_ids e WHERE e.user_id = u.user_id)
+SELECT password_hash IS NOT NULL
+           OR EXISTS (SELECT FROM external_ids e WHERE e.user_id = u.user_id AND e.provider = 'ldap'),
+       EXISTS (SELECT FROM external_ids e WHERE e.user_id = u.user_id AND e.provider <> 'ldap')
 FROM users u WHERE user_id = $1
 """
 

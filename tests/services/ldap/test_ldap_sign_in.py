@@ -17,6 +17,7 @@ from homeserver.composition.ldap import directory_of
 from homeserver.services.ldap.ask import AskDirectory
 from homeserver.services.ldap.client import LdapClient
 from homeserver.services.ldap.sign_in import LdapSignIn
+from homeserver.storage.external_ids import ExternalIdRows, WaysIn
 from tests.cast import PASSWORD, Client, Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
@@ -175,6 +176,9 @@ async def test_alice_proves_herself_with_the_password_of_the_directory(server: S
     answer = await sign_in(server, "alice", ALICE)
     alice = Client(server.session, server.base_url, "@alice:test", access_token=answer["access_token"], password=ALICE)
     second = await alice.login()
+    # Where there are providers too: she has none of them.
+    ways = await ExternalIdRows().ways_in(server.application.base.database, "@alice:test")
+    assert ways == WaysIn(has_password=True, has_provider=False)
     await alice.delete(f"devices/{second.device_id}", {"auth": alice.password_auth()})
 
 
