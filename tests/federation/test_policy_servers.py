@@ -142,18 +142,19 @@ async def test_the_room_is_rid_of_it_without_its_consent(
     assert await said(alice, room.room_id) == ["free"]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [{}, [], "yes", {"peer.example": {}}, {"peer.example": {KEY_ID: "AAAA"}}, {"peer.example": {KEY_ID: 5}},
-     {"peer.example": {KEY_ID: "A" * 86}}, {"other.example": {KEY_ID: "A" * 86}}, b"not json", {"x": "y" * 100_000}],
-)  # fmt: skip
-async def test_nonsense_is_no_signature(
-    alpha: Home, foreign: ForeignServer, service: PolicyService, answer: Any
-) -> None:
+NO_SIGNATURES: list[Any] = [
+    {}, [], "yes", {"peer.example": {}}, {"peer.example": {KEY_ID: "AAAA"}}, {"peer.example": {KEY_ID: 5}},
+    {"peer.example": {KEY_ID: "A" * 86}}, {"other.example": {KEY_ID: "A" * 86}}, b"not json", {"x": "y" * 100_000},
+]  # fmt: skip
+
+
+async def test_nonsense_is_no_signature(alpha: Home, foreign: ForeignServer, service: PolicyService) -> None:
     alice, room = await guarded_room(alpha, foreign, service)
-    service.answer = answer
-    path = ("rooms", room.room_id, "send", "m.room.message", "1")
-    await alice.put(path, {"msgtype": "m.text", "body": "x"}, expect={502, 504})
+    for number, answer in enumerate(NO_SIGNATURES):
+        service.answer = answer
+        path = ("rooms", room.room_id, "send", "m.room.message", str(number))
+        await alice.put(path, {"msgtype": "m.text", "body": "x"}, expect={502, 504})
+        assert len(service.asked) == number + 1
     assert await said(alice, room.room_id) == []
 
 
@@ -178,18 +179,22 @@ async def test_no_error_of_it_signs_alice_out(
     assert answer["errcode"] in ("M_FORBIDDEN", "M_LIMIT_EXCEEDED", "M_UNKNOWN")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"via": "nobody.example"}, {"via": 5}, {"public_keys": {}}, {"public_keys": {"ed25519": "short"}},
-     {"public_keys": {"ed25519": 5}}, {"public_keys": "x"}, {"via": "not a server"}],
-)  # fmt: skip
 async def test_what_is_no_policy_server_is_not_asked(
-    alpha: Home, foreign: ForeignServer, service: PolicyService, change: dict[str, Any]
+    alpha: Home, foreign: ForeignServer, service: PolicyService
 ) -> None:
     """Among them one of which nobody is in the room: rooms cannot put servers to work."""
-    alice, room = await guarded_room(alpha, foreign, service, **change)
-    await alice.send(room.room_id, "hello")
+    alice, room = await shared_room(alpha, foreign, version=VERSION)
+    changes: list[dict[str, Any]] = [
+        {"via": "nobody.example"}, {"via": 5}, {"public_keys": {}}, {"public_keys": {"ed25519": "short"}},
+        {"public_keys": {"ed25519": 5}}, {"public_keys": "x"}, {"via": "not a server"},
+    ]  # fmt: skip
+    for change in changes:
+        await alice.set_state(room.room_id, "m.room.policy", {**service.content, **change})
+        await alice.send(room.room_id, f"hello, {change}")
     assert service.asked == []
+    await alice.set_state(room.room_id, "m.room.policy", service.content)
+    await alice.send(room.room_id, "hello")
+    assert service.types() == ["m.room.message"]
 
 
 async def test_when_it_has_left_it_is_not_asked(alpha: Home, foreign: ForeignServer, service: PolicyService) -> None:
