@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from config.errors import ConfigError
 from config.settings import CasClaimSettings, CasSettings, ClaimSettings, OidcProviderSettings, Settings
@@ -75,8 +75,6 @@ def build_providers(
     rows = ExternalIdRows()
     origins = Origins(base.database, SignInOriginRows(), accounts.devices, base.clock, base.audit)
     clients = _clients(base, settings, public_baseurl.rstrip("/"), dns)
-    if not clients:
-        return ProviderServices(None, origins, rows)
     visits = Visits(base.database, ProviderVisitRows(), web.browsers, base.clock)
     provisioning = Provisioning(
         base.database, rows, ThreepidRows(), accounts.new_accounts, base.clock, base.audit
@@ -95,7 +93,7 @@ def build_providers(
     base.life.every(HOUR_MS, origins.tidy, "forget-expired-logout-tokens")
     _offer(base, settings, accounts, web, sign_in, rows)
     return ProviderServices(
-        sign_in, origins, rows, _endpoints(base, settings, public_baseurl, accounts, web, sign_in)
+        sign_in if clients else None, origins, rows, _endpoints(base, settings, public_baseurl, accounts, web, sign_in)
     )  # fmt: skip
 
 
@@ -116,11 +114,22 @@ def _offer(
     web.browsers.continuations[SSO] = page_at(CLIENT_PATH)
     web.browsers.continuations[UI_AUTH] = page_at(CONFIRM_PATH)
     shown = [_shown(client.provider) for client in sign_in.clients.values()]
-    accounts.login.more_flows.append({"type": "m.login.sso", "identity_providers": shown})
+    accounts.login.more_flows.append(_flow(shown))
     if CAS in sign_in.clients:
         accounts.login.more_flows.append({"type": "m.login.cas"})
     accounts.login.on_from_browser.append(sign_in.origins.device_from_browser)
-    accounts.ui_auth.ways.append(OfferSso(base.database, rows))
+    if sign_in.clients:
+        accounts.ui_auth.ways.append(OfferSso(base.database, rows))
+
+
+def _flow(shown: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Also without providers: our sign-in page asks for passwords and codes, which not every client knows to ask for.
+
+    Clients that know OAuth without speaking it are to offer this and nothing else (MSC3824; the second name is its old one).
+    """
+    providers = {"identity_providers": list(shown)} if shown else {}
+    aware = {"oauth_aware_preferred": True, "org.matrix.msc3824.delegated_oidc_compatibility": True}
+    return {"type": "m.login.sso", **providers, **aware}
 
 
 def _shown(provider: Provider) -> dict[str, str]:
@@ -145,7 +154,7 @@ def _endpoints(
     errands = SsoErrandPages(
         base.database, web.browsers, accounts.login.tokens, accounts.ui_auth, web.cookies, trusted
     )  # fmt: skip
-    sso = SsoEndpoints(sign_in, web.browsers, web.cookies, accounts.ui_auth, only)
+    sso = SsoEndpoints(sign_in, web.browsers, web.cookies, accounts.ui_auth, only, web.methods.can_register)
     cas = sign_in.clients.get(CAS)
     if isinstance(cas, CasClient) and only == CAS and not settings.cas.bound_to_browser:
         return [*endpoints_of(pages, errands, UnboundCasEndpoints(cas, sso, errands))]

@@ -14,6 +14,7 @@ from homeserver.http.web.cookies import Cookies, see_other
 from homeserver.protocol import errors
 from homeserver.services.browser_sessions.browser import Browser, Pending
 from homeserver.services.browser_sessions.browser_sessions import BrowserSessions
+from homeserver.services.browser_sessions.methods import REGISTER_PATH
 from homeserver.services.ui_auth.ui_auth import SSO as SSO_STAGE
 from homeserver.services.ui_auth.ui_auth import UiAuth
 from homeserver.services.upstream.clients import check_redirect_url
@@ -33,6 +34,8 @@ class SsoEndpoints:
     cookies: Cookies
     ui_auth: UiAuth
     only: str | None
+    can_register: bool = False
+    """Whether there is a page for new accounts."""
 
     @endpoint("GET", REDIRECT, "/_matrix/client/v3/login/cas/redirect", auth=Auth.NONE, limit="web_page")
     async def redirect(self, request: Request[None]) -> Response:
@@ -48,13 +51,19 @@ class SsoEndpoints:
 
     async def _to_provider(self, request: Request[None], provider_id: str | None) -> Response:
         url = check_redirect_url(request.query.required("redirectUrl"))
+        action = request.query.string("action", "login")
         browser = await self.browsers.meet(self.cookies.sent(request))
         # Afresh: the provider is asked each time whether he still is who he was.
         pending = await self.browsers.begin(browser, SSO, {"redirect_url": url}, fresh=True)
-        return self.cookies.keeping(browser, found(await self._first_page(browser, pending, provider_id)))
+        return self.cookies.keeping(browser, found(await self._first_page(browser, pending, provider_id, action)))
 
-    async def _first_page(self, browser: Browser, pending: Pending, provider_id: str | None) -> str:
+    async def _first_page(
+        self, browser: Browser, pending: Pending, provider_id: str | None, action: str = "login"
+    ) -> str:
+        """`action`: "login" or "register", whichever button he pressed in his client (MSC3824)."""
         if provider_id is None:
+            if action == "register" and self.can_register:
+                return f"{REGISTER_PATH}?pending={pending.pending_id}"
             return await self.browsers.continue_(browser, pending)
         return await self.sign_in.start(browser, pending, provider_id)
 

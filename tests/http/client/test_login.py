@@ -22,6 +22,11 @@ async def test_the_flows_that_are_offered(server: Server) -> None:
         {"type": "m.login.password"},
         {"type": "m.login.token", "get_login_token": True},
         {"type": "m.login.application_service"},
+        {
+            "type": "m.login.sso",
+            "oauth_aware_preferred": True,
+            "org.matrix.msc3824.delegated_oidc_compatibility": True,
+        },
     ]
 
 
