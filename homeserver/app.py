@@ -40,6 +40,7 @@ from homeserver.composition.relations import build_relations
 from homeserver.composition.remote_users import build_remote_users
 from homeserver.composition.rendezvous import build_rendezvous
 from homeserver.composition.reports import ReportServices, build_reports
+from homeserver.composition.roles import build_roles
 from homeserver.composition.rooms import RoomServices, build_rooms
 from homeserver.composition.rosters import RosterServices, build_rosters
 from homeserver.composition.search import build_search
@@ -158,6 +159,7 @@ def build_application(
     providers = build_providers(base, settings, public_baseurl, accounts, web, media, dns)
     previews = build_previews(base, settings, media, public_baseurl, dns)
     moderation = build_moderation(base, settings, accounts, readers, kernel, media, rooms)
+    roles = build_roles(base, kernel, rooms, moderation.tasks)
     spaces = build_spaces(base, federation, intake.acl, rooms.directory.resolve, limiter)
     search = build_search(base, settings, accounts, kernel, readers, reading)
     voice = build_voice_backend(base, settings, public_baseurl, sfu)
@@ -176,7 +178,7 @@ def build_application(
     groups = (
         *pages, accounts, web, oauth, readers, rooms, reading, relations, threads, encryption, media, previews, spaces, search,
         voice, delayed, federation, intake, users, history, doors, calls, rosters, sync, sliding_sync, push, appservices, reports,
-        rendezvous, administration, moderation, providers,
+        rendezvous, administration, moderation, providers, roles,
     )  # fmt: skip
     endpoints = [each for group in groups for each in group.endpoints]
     endpoints = describe(base, settings, public_baseurl, endpoints, calls.well_known)

@@ -86,6 +86,10 @@ DEFAULT_RATES: Final[Mapping[str, Rate]] = {
     # By user: each is an event; a moderator under a raid bans by the hundred.
     "membership": Rate(burst=300, interval_ms=100),
     "voice_moderation": Rate(burst=100, interval_ms=200),
+    # By user: each is an event in the space; tools assign by the hundred.
+    "roles": Rate(burst=300, interval_ms=100),
+    # By user: each looks at all rooms of a space, and all their members.
+    "role_plan": Rate(burst=20, interval_ms=1_000),
     # By user: encrypted rooms of thousands bring messages to devices by the thousand, some hundred a request.
     "to_device": Rate(burst=300, interval_ms=20),
     "keys": Rate(burst=100, interval_ms=200),

@@ -82,12 +82,12 @@ def _hand_edits(space: Space, room: RoomNow, wanted: Mapping[str, Content]) -> l
 
 
 def _losses(room: RoomNow, steps: Ladder) -> list[Loss]:
-    found = [Loss(room.room_id, each.role_id, each.permission) for each in steps.inexact()]
+    found = [Loss(room.room_id, each.role_id, each.permission.value) for each in steps.inexact()]
     if room.is_root:
         return found
-    found += [Loss(room.room_id, role_id, Permission.READ_HISTORY) for role_id in _without_history(steps)]
+    found += [Loss(room.room_id, role_id, Permission.READ_HISTORY.value) for role_id in _without_history(steps)]
     if doors.is_open(steps.roles, steps.overrides) and not doors.can_open(room):
-        found.append(Loss(room.room_id, steps.roles.everyone.role_id, Permission.SEE))
+        found.append(Loss(room.room_id, steps.roles.everyone.role_id, Permission.SEE.value))
     return found
 
 

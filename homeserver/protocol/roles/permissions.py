@@ -70,4 +70,4 @@ def _read(value: Any, where: str, allowed: Permissions) -> Permission:
 
 def words(permissions: Iterable[Permission]) -> list[str]:
     """As state has them: sorted, so that the same set is the same content."""
-    return sorted(permissions)
+    return sorted(each.value for each in permissions)

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from homeserver.protocol.roles.rooms import Change, Content
+from homeserver.protocol.roles.rooms import Change, Content, difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,13 @@ class HandEdit:
     found: Content
 
     def as_json(self) -> dict[str, Any]:
-        """For people."""
-        return {"room_id": self.room_id, "type": self.event_type, "written": self.written, "found": self.found}
+        """For people: what is different now from what roles had written."""
+        where = {"room_id": self.room_id, "type": self.event_type}
+        return {**where, "diff": difference(self.written, self.found)}
+
+    def exactly(self) -> list[Any]:
+        """For the plan's digest."""
+        return [self.room_id, self.event_type, self.written, self.found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Plan:
 
     def digest(self) -> str:
         """The same for the same changes and conflicts: whoever applies a plan has seen this one."""
-        said = {"changes": _said(self.changes), "conflicts": _said(self.conflicts)}
+        said = [[each.exactly() for each in self.changes], [each.exactly() for each in self.conflicts]]
         return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
     def as_json(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from homeserver.protocol import voice_channel
@@ -76,6 +76,14 @@ def ruled(content: Content) -> dict[str, Any]:
     }
 
 
+def rewritten(current: Content, after: Content) -> dict[str, Any]:
+    """What stands there now, with all that roles rule as `after` has it: the rest may have changed since the plan."""
+    content = _replaced(current, after, (*SINGLE, "users_default", "users"))
+    for key, ruled_keys in (("events", (*OWNERS_EVENTS, *EVENTS)), ("notifications", ("room",))):
+        content[key] = _replaced(_mapping(current, key), _mapping(after, key), ruled_keys)
+    return content
+
+
 def protects_roles(content: Content) -> bool:
     """Whether only owners can write the state that roles are."""
     events = _mapping(content, "events")
@@ -85,6 +93,12 @@ def protects_roles(content: Content) -> bool:
 def protecting(content: Content) -> dict[str, Any]:
     """The same levels, with the state of roles closed to all but owners."""
     return {**content, "events": {**_mapping(content, "events"), **dict.fromkeys(ROLE_STATE, OWNER)}}
+
+
+def _replaced(current: Content, after: Content, keys: Iterable[str]) -> dict[str, Any]:
+    keys = frozenset(keys)
+    kept = {key: value for key, value in current.items() if key not in keys}
+    return kept | {key: value for key, value in after.items() if key in keys}
 
 
 def _users(room: RoomNow, ladder: Ladder, holders: Mapping[str, frozenset[str]]) -> dict[str, int]:

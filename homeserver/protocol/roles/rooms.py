@@ -72,14 +72,13 @@ class Change:
         return (self.event_type, self.state_key)
 
     def as_json(self) -> dict[str, Any]:
-        """For people."""
-        return {
-            "room_id": self.room_id,
-            "type": self.event_type,
-            "state_key": self.state_key,
-            "before": self.before,
-            "after": self.after,
-        }
+        """For people: where, and what is different (`from`, `to`; what is not there is null)."""
+        where = {"room_id": self.room_id, "type": self.event_type, "state_key": self.state_key}
+        return {**where, "diff": difference(self.before, self.after)}
+
+    def exactly(self) -> list[Any]:
+        """For its digest."""
+        return [self.room_id, self.event_type, self.state_key, self.before, self.after]
 
     def undone(self) -> Change:
         """The way back."""
@@ -94,3 +93,21 @@ class Space:
     rooms: tuple[RoomNow, ...]
     people: frozenset[str]
     applied: Mapping[str, Mapping[StateKey, Content]] = field(default_factory=dict)
+
+
+def difference(before: Content, after: Content) -> dict[str, Any]:
+    """Of two contents, the keys that differ, objects key by key."""
+    found: dict[str, Any] = {}
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if isinstance(old, Mapping) or isinstance(new, Mapping):
+            found[key] = difference(_object(old), _object(new))
+        else:
+            found[key] = {"from": old, "to": new}
+    return found
+
+
+def _object(value: object) -> Content:
+    return value if isinstance(value, Mapping) else _NOTHING

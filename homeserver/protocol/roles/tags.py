@@ -30,6 +30,12 @@ def ruled_tags(content: Content) -> dict[str, Any]:
     return {key: tag for key, tag in content.items() if not _is_owners(key)}
 
 
+def rewritten_tags(current: Content, after: Content) -> dict[str, Any]:
+    """The tags of roles as `after` has them, those of owners as they stand now, or as `after` has them where none stand."""
+    owners = {key: tag for key, tag in current.items() if _is_owners(key)}
+    return {**after, **owners} if current else dict(after)
+
+
 def _tag(role: Role) -> dict[str, Any]:
     said: dict[str, Any] = {"name": role.name}
     if role.color is not None:
