@@ -53,6 +53,15 @@ def js_command() -> list[str]:
     return [str(node), str(project / "driver.mjs")]
 
 
+def oidc_provider_command() -> list[str]:
+    """A certified OpenID provider."""
+    node, project, source = _node(), CACHE / "oidc", DRIVERS / "oidc"
+    _once(project, _digest(source / "package-lock.json"), lambda: _npm_ci(node, source, project))
+    with _alone(project):
+        _copy_if_other(source / "provider.mjs", project / "provider.mjs")
+    return [str(node), str(project / "provider.mjs")]
+
+
 def synadm_program() -> Path:
     """The command line tool of administrators, as it is published."""
     return _python_environment("synadm", DRIVERS / "requirements-synadm.txt").with_name("synadm")
