@@ -117,12 +117,8 @@ def build_accounts(
     openid_tokens = OpenIdTokens(database, OpenIdTokenRows(), clock)
 
     moderation = AccountModeration(database, identity.users, identity.standings, base.server_name)
-    accounts.on_deactivated.extend((identity.masquerades.user_deactivated, borrowed.user_deactivated))
+    _end_with_accounts(accounts, identity, borrowed, identity_servers, threepids)
     base.life.every(HOUR_MS, borrowed.tidy, "forget-expired-borrowed-tokens")
-    accounts.on_deactivated.extend((identity_servers.bindings.account_ended, identity.second_factor.user_deactivated))
-    # Whoever changes his password may fear that somebody else was signed in, and took such tokens.
-    changed = (threepids.proofs.password_changed, borrowed.end_of_admin, threepids.notices.password_changed)
-    accounts.on_password_changed.extend(changed)
     base.life.every(HOUR_MS, login_tokens.tidy, "forget-expired-login-tokens")
     base.life.every(HOUR_MS, openid_tokens.tidy, "forget-expired-openid-tokens")
     base.life.every(FINISH_INTERVAL_MS, accounts.finish_deactivations, "finish-deactivations")
@@ -137,9 +133,6 @@ def build_accounts(
             identity_servers.bindings,
             threepids.reset_password(accounts) if threepids.sends_mail else None,
         ),
-        ThreepidEndpoints(accounts, threepids.addresses, identity_servers.bindings, identity.ui_auth),
-        RequestTokenEndpoints(threepids.request_mail),
-        ConfirmAddressEndpoints(threepids.proofs, base.server_name, settings.email.confirm_with_button),
         DeviceEndpoints(identity.devices, identity.ui_auth),
         WhoIsEndpoints(identity.devices),
         AccountModerationEndpoints(moderation),
@@ -148,6 +141,11 @@ def build_accounts(
         OpenIdEndpoints(openid_tokens, base.server_name),
         AuthFallbackEndpoints(identity.ui_auth),
         LoginFallbackEndpoints(),
+    )
+    by_address = endpoints_of(
+        ThreepidEndpoints(accounts, threepids.addresses, identity_servers.bindings, identity.ui_auth),
+        RequestTokenEndpoints(threepids.request_mail),
+        ConfirmAddressEndpoints(threepids.proofs, base.server_name, settings.email.confirm_with_button),
         EmailFallbackEndpoints(identity.ui_auth, threepids.request_mail),
     )
     validity = build_account_validity(base, settings, public_baseurl, identity, letters)
@@ -171,7 +169,29 @@ def build_accounts(
         threepids=threepids,
         identity_servers=identity_servers,
         borrowed=borrowed,
-        endpoints=[*registration.endpoints, *endpoints, *validity],
+        endpoints=[*registration.endpoints, *endpoints, *by_address, *validity],
+    )
+
+
+def _end_with_accounts(
+    accounts: Accounts,
+    identity: Identity,
+    borrowed: BorrowedSessions,
+    identity_servers: IdentityServers,
+    threepids: ThreepidServices,
+) -> None:
+    """What ends with an account, and what with its password."""
+    accounts.on_deactivated.extend(
+        (
+            identity.masquerades.user_deactivated,
+            borrowed.user_deactivated,
+            identity_servers.bindings.account_ended,
+            identity.second_factor.user_deactivated,
+        )
+    )
+    # Whoever changes his password may fear that somebody else was signed in, and took such tokens.
+    accounts.on_password_changed.extend(
+        (threepids.proofs.password_changed, borrowed.end_of_admin, threepids.notices.password_changed)
     )
 
 
