@@ -53,7 +53,9 @@ def build_calls(
     if backend is None:
         return CallServices(endpoints=turn)
     identities = VoiceIdentities(base.database, VoiceIdentityRows(), base.clock)
-    tokens = CallTokens(base.server_name, backend, base.cache, identities, accounts.standings, _defaults(settings.voice))
+    tokens = CallTokens(
+        base.server_name, backend, base.cache, identities, accounts.standings, _defaults(settings.voice)
+    )
     revocation = Revocation(backend, base.cache, identities, tokens)
     delegations = Delegations(delayed, identities, base.clock)
     _live(base, accounts, backend, identities, revocation, delegations)

@@ -124,7 +124,6 @@ def check_limits(customisation: Customisation) -> None:
             f"The push rules of a user have at most {MAX_SEARCHED_PATTERNS} patterns that are more than one plain word"
         )
 
-
     if sum(map(_questioned_characters, rules)) > MAX_QUESTIONED_CHARACTERS:
         raise errors.InvalidParam(
             f"The patterns with '?' of a user have at most {MAX_QUESTIONED_CHARACTERS} characters in all"
