@@ -14,7 +14,9 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.interop.calls.chromium import Chromium, find_chromium
+from tests.interop.conftest import Cast
 from tests.interop.player import ClientError, Player
+from tests.interop.scenes import eventually
 from tests.interop.target import Target
 from tests.interop.web_forms import SECONDS, Person
 
@@ -130,6 +132,32 @@ async def test_alice_signs_in_a_device_without_a_browser(
     await alice.browser.open(f"{homeserver}/_voicechat/account?action=org.matrix.devices_list")
     await alice.reads(f"Device {known['device_id']} with js")
     assert alice.violations() == []
+
+
+async def test_alice_signs_in_her_phone_with_a_qr_code(
+    homeserver_under_test: Target, alice: Person, js: Player, cast: Cast
+) -> None:
+    """Her laptop shows the code; what it knows (keys, the backup) is on the phone afterwards."""
+    homeserver = homeserver_under_test.base_url
+    laptop = await cast("alice", "js")
+    alice.username, alice.password = laptop.username, laptop.password
+    keys = await laptop.ask("set_up_cross_signing", password=laptop.password)
+    code = await laptop.ask("oauth_show_qr")
+    page, scanned = await asyncio.gather(
+        laptop.ask("oauth_qr_page"), js.ask("oauth_scan_qr", homeserver=homeserver, code=code)
+    )
+    assert page["check_code"] == scanned["check_code"]
+    finished = asyncio.gather(js.ask("oauth_finish_scanned", homeserver=homeserver), laptop.ask("oauth_qr_share"))
+    await alice.browser.open(page["url"])
+    await alice.press("Continue")
+    await alice.sign_in()
+    await alice.reads(scanned["user_code"])
+    await alice.press("Allow")
+    known = (await finished)[0]
+    js.user_id, js.device_id = known["user_id"], known["device_id"]
+    assert js.user_id == laptop.user_id
+    assert await js.ask("master_key", user_id=js.user_id) == keys["master_key"]
+    await eventually(laptop, "is_cross_signed", user_id=js.user_id, device_id=js.device_id)
 
 
 async def test_alice_makes_new_keys_without_a_password_in_the_client(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from homeserver.services.clock import Clock
     from homeserver.storage.database import Queries
 
-# "Clients MUST perform a new client registration at the start of each authorisation flow": an unused one is of no use.
-UNUSED_KEPT_MS: Final = 24 * 60 * 60_000
+# "Clients MUST perform a new client registration at the start of each authorisation flow". Some keep the old one.
+UNUSED_KEPT_MS: Final = 30 * 24 * 60 * 60_000
 MAX_CLIENT_ID_CHARACTERS: Final = 64
 
 

@@ -96,7 +96,7 @@ async def test_the_registration_of_a_client_in_use_is_kept(
     server: Server, app: OAuthClient, tokens: dict[str, Any]
 ) -> None:
     unused = await register_client(server, client_name="Unused")
-    server.clock.advance(days=2)
+    server.clock.advance(days=31)
     for _ in range(50):
         left = await server.application.base.database.fetch("SELECT client_id FROM oauth_clients")
         if len(left) == 1:

@@ -50,6 +50,22 @@ class JsDriver {
     oauth_refresh = (wanted) => this.#oauth.refresh(wanted);
     oauth_revoke = (wanted) => this.#oauth.revoke(wanted);
 
+    oauth_show_qr = () => this.#oauth.show({ client: this.#client });
+    oauth_qr_page = () => this.#oauth.page();
+    oauth_qr_share = () => this.#oauth.share();
+    oauth_scan_qr = (wanted) => this.#oauth.scan(wanted);
+
+    /** A device that scanned the code of another one has its secrets, and signs itself. */
+    async oauth_finish_scanned({ homeserver }) {
+        const { session, secrets } = await this.#oauth.finishScanned();
+        const known = await this.#begin(homeserver, session);
+        const crypto = this.#client.getCrypto();
+        await crypto.userHasCrossSigningKeys(known.user_id, true);
+        await crypto.importSecretsBundle(secrets);
+        await crypto.crossSignDevice(known.device_id);
+        return known;
+    }
+
     async oauth_finish({ homeserver, code }) {
         const session = code ? await this.#oauth.finish({ code }) : await this.#oauth.finishWithCode();
         return this.#begin(homeserver, session);

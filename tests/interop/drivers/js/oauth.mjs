@@ -1,11 +1,16 @@
 // The SDK signs in by OAuth: in somebody's browser, or with a code that he types elsewhere.
+import { QrCodeData } from "@matrix-org/matrix-sdk-crypto-wasm";
 import * as sdk from "matrix-js-sdk";
+import { MSC4108SecureChannel } from "matrix-js-sdk/lib/rendezvous/channels/index.js";
+import { MSC4108SignInWithQR } from "matrix-js-sdk/lib/rendezvous/MSC4108SignInWithQR.js";
+import { MSC4108RendezvousSession } from "matrix-js-sdk/lib/rendezvous/transports/index.js";
 import { TokenRefresher } from "matrix-js-sdk/lib/oauth/tokenRefresher.js";
 
 const CLIENT = { client_name: "js", client_uri: "https://client.example/", application_type: "native" };
 
 export class OAuthSignIn {
     #homeserver;
+    #meeting;
     #oauth;
     #redirectUri;
     #session;
@@ -31,6 +36,50 @@ export class OAuthSignIn {
 
     async finishWithCode() {
         return this.#signedIn(await this.#oauth.waitForDeviceAuthorizationGrant(this.#session));
+    }
+
+    // -- with a QR code (MSC4108): a device that is signed in shows it, a new one scans it
+
+    /** Bytes of the code, base64. */
+    async show({ client }) {
+        const session = new MSC4108RendezvousSession({ client });
+        await session.send("");
+        this.#meeting = new MSC4108SignInWithQR(new MSC4108SecureChannel(session), false, client);
+        await this.#meeting.generateCode();
+        return Buffer.from(this.#meeting.code).toString("base64");
+    }
+
+    /** The page on which its owner agrees. */
+    async page() {
+        await this.#meeting.negotiateProtocols();
+        const { verificationUri } = await this.#meeting.deviceAuthorizationGrant();
+        return { url: verificationUri, check_code: this.#meeting.checkCode };
+    }
+
+    async share() {
+        await this.#meeting.shareSecrets();
+    }
+
+    async scan({ homeserver, code }) {
+        const seen = QrCodeData.fromBytes(Buffer.from(code, "base64"));
+        const { intentData } = seen;
+        const url = seen.rendezvousUrl ?? intentData.rendezvousUrl ?? intentData.rendezvous_url;
+        const channel = new MSC4108SecureChannel(new MSC4108RendezvousSession({ url }), seen.publicKey);
+        this.#meeting = new MSC4108SignInWithQR(channel, true);
+        await this.#register(homeserver, "http://127.0.0.1/unused");
+        await this.#meeting.negotiateProtocols();
+        const { metadata, context } = this.#oauth;
+        const { userCode } = await this.#meeting.deviceAuthorizationGrant({ metadata, ...context });
+        return { user_code: userCode, check_code: this.#meeting.checkCode };
+    }
+
+    /** The session, and the secrets that the other device shares. */
+    async finishScanned() {
+        const { clientId } = this.#oauth.context;
+        const session = await this.#signedIn(await this.#meeting.completeLoginOnNewDevice({ clientId }));
+        const { secrets } = await this.#meeting.shareSecrets();
+        await this.#meeting.close();
+        return { session, secrets };
     }
 
     /** With the refresh token that the client has, or with the `nth` one it had. */
