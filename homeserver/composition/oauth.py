@@ -15,6 +15,7 @@ from homeserver.http.web.detours import page_at
 from homeserver.http.web.link_device import CONSENT as LINK_CONSENT
 from homeserver.http.web.link_device import LinkDevicePages
 from homeserver.http.web.register import RegisterPages
+from homeserver.http.web.second_factor import PATH as SECOND_FACTOR
 from homeserver.services.oauth import account_pages, authorizations, device_grants
 from homeserver.services.oauth.account_pages import AccountPages
 from homeserver.services.oauth.authorizations import Authorizations
@@ -67,7 +68,7 @@ def build_oauth(
     base.life.every(HOUR_MS, granting.tidy, "forget-expired-oauth-codes")
     base.life.every(HOUR_MS, linking.tidy, "forget-expired-device-codes")
     base.life.every(HOUR_MS, resets.tidy, "forget-expired-cross-signing-resets")
-    links: list[AccountLink] = []
+    links = [AccountLink("A second step when you sign in", SECOND_FACTOR)]
     registration = RegistrationInBrowser(accounts.registration, browsers)
     can_register = web.methods.can_register = bool(registration.stages)
     endpoints = endpoints_of(

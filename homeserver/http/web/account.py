@@ -24,6 +24,7 @@ from homeserver.services.oauth.account_pages import (
     DEVICE_VIEW,
     DEVICES_LIST,
     KIND,
+    PASSWORD,
     PROFILE,
     AccountPages,
     ShownDevice,
@@ -32,6 +33,7 @@ from homeserver.services.oauth.metadata import ACCOUNT
 
 TITLE = "VoiceChat: your account"
 VIEW = f"{ACCOUNT}/view"
+NO_PASSWORD = "<h1>Your password</h1>\n<p>Your password is not kept here: change it where you sign in.</p>"
 
 Change = Callable[[Browser, Pending, dict[str, str], str], Awaitable[str]]
 
@@ -75,6 +77,10 @@ class AccountEndpoints:
     @endpoint("POST", f"{ACCOUNT}/device", auth=Auth.NONE, limit="web_form", max_body_bytes=MAX_FORM_BYTES)
     async def sign_out_device(self, request: Request[None]) -> Response:
         return await self._change(request, self._sign_out_device)
+
+    @endpoint("POST", f"{ACCOUNT}/password", auth=Auth.NONE, limit="web_form", max_body_bytes=MAX_FORM_BYTES)
+    async def change_password(self, request: Request[None]) -> Response:
+        return await self._change(request, self._change_password)
 
     @endpoint("POST", f"{ACCOUNT}/deactivate", auth=Auth.NONE, limit="web_form", max_body_bytes=MAX_FORM_BYTES)
     async def deactivate(self, request: Request[None]) -> Response:
@@ -126,6 +132,14 @@ class AccountEndpoints:
         await self.account.sign_out_device(browser, form.get("device_id", ""), address)
         return "The device is signed out."
 
+    async def _change_password(self, browser: Browser, pending: Pending, form: dict[str, str], address: str) -> str:
+        new_password = form.get("new_password", "")
+        if new_password != form.get("again", ""):
+            raise errors.InvalidParam("The two passwords are not the same")
+        logout = "logout_devices" in form
+        await self.account.change_password(browser, pending, new_password, address, logout_devices=logout)
+        return "You have another password now. Sign in with it in your browsers."
+
     async def _deactivate(self, browser: Browser, pending: Pending, form: dict[str, str], address: str) -> str:
         if form.get("user_id", "").strip() != browser.user_id:
             raise errors.InvalidParam("To end your account, type your Matrix id exactly")
@@ -144,6 +158,8 @@ class AccountEndpoints:
                 content = _devices(browser, pending, await self.account.list_devices(browser))
             case "org.matrix.device_view" | "org.matrix.device_delete":
                 content = await self._device(browser, pending)
+            case "org.voicechat.password":
+                content = _password(browser, pending) if await self.account.has_password(browser) else NO_PASSWORD
             case "org.matrix.account_deactivate":
                 content = _deactivation(browser, pending)
             case "org.matrix.cross_signing_reset":
@@ -168,6 +184,7 @@ class AccountEndpoints:
 <p>You are <strong>{html.escape(browser.require_user())}</strong>.</p>
 <p><a href="{ACCOUNT}?action={PROFILE}">Your name</a></p>
 <p><a href="{ACCOUNT}?action={DEVICES_LIST}">Your devices</a></p>
+<p><a href="{ACCOUNT}?action={PASSWORD}">Your password</a></p>
 {further}<p><a href="{ACCOUNT}?action={CROSS_SIGNING_RESET}">New keys, if you have lost yours</a></p>
 <p><a href="{ACCOUNT}?action={DEACTIVATE}">End your account</a></p>
 <form method="post" action="{ACCOUNT}/sign-out">
@@ -188,6 +205,22 @@ def _profile(browser: Browser, pending: Pending, name: str) -> str:
 <input name="displayname" value="{html.escape(name)}" autocomplete="nickname" maxlength="256">
 </label>
 <button>Change</button>
+</form>
+{_links()}"""
+
+
+def _password(browser: Browser, pending: Pending) -> str:
+    return f"""<h1>Your password</h1>
+<form method="post" action="{ACCOUNT}/password">
+{hidden_fields(browser, pending)}
+<label>New password
+<input name="new_password" type="password" autocomplete="new-password" required>
+</label>
+<label>New password, once more
+<input name="again" type="password" autocomplete="new-password" required>
+</label>
+<label><input type="checkbox" name="logout_devices" value="yes" checked> Sign out all my devices</label>
+<button>Change my password</button>
 </form>
 {_links()}"""
 

@@ -30,7 +30,10 @@ DEVICE_VIEW: Final = "org.matrix.device_view"
 DEVICE_DELETE: Final = "org.matrix.device_delete"
 DEACTIVATE: Final = "org.matrix.account_deactivate"
 CROSS_SIGNING_RESET: Final = "org.matrix.cross_signing_reset"
+PASSWORD: Final = "org.voicechat.password"
 ACTIONS: Final = (PROFILE, DEVICES_LIST, DEVICE_VIEW, DEVICE_DELETE, DEACTIVATE, CROSS_SIGNING_RESET)
+# Of ours alone: not told to clients, which would not know what to do with it.
+OWN_ACTIONS: Final = (PASSWORD,)
 # What they were called before v1.18; clients still say so.
 OLD_NAMES: Final = {
     "org.matrix.sessions_list": DEVICES_LIST,
@@ -42,7 +45,7 @@ OLD_NAMES: Final = {
     "profile": PROFILE,
 }
 # What somebody must not be able to do who finds a browser open.
-DANGEROUS: Final = frozenset({DEACTIVATE, CROSS_SIGNING_RESET})
+DANGEROUS: Final = frozenset({DEACTIVATE, CROSS_SIGNING_RESET, PASSWORD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class AccountPages:
         """The browser came for this action; an unknown one is the overview."""
         action = OLD_NAMES.get(action, action)
         memory = {
-            "action": action if action in ACTIONS else OVERVIEW,
+            "action": action if action in (*ACTIONS, *OWN_ACTIONS) else OVERVIEW,
             "device_id": device_id if is_storable(device_id, MAX_DEVICE_ID_CHARACTERS) else "",
         }
         return await self.browsers.begin(browser, KIND, memory, fresh=action in DANGEROUS)
@@ -105,6 +108,23 @@ class AccountPages:
             self.database, user_id, "device.delete", user_id, {"device": device_id}, address=address
         )
         await self.devices.delete(user_id, [device_id])
+
+    async def has_password(self, browser: Browser) -> bool:
+        """Whether there is one that could be changed: people of a directory or a provider have none here."""
+        user = await self.accounts.users.get(self.database, browser.require_user())
+        return user is not None and user.password_hash is not None
+
+    async def change_password(
+        self, browser: Browser, pending: Pending, new_password: str, address: str, *, logout_devices: bool
+    ) -> None:
+        """All browsers are signed out afterwards, this one too. Raises WeakPassword, InvalidParam, Forbidden."""
+        user_id = _fresh(browser, pending, PASSWORD)
+        if not await self.has_password(browser):
+            raise errors.Forbidden("Your password is not kept here")
+        await self.accounts.check_new_password(new_password, user_id)
+        await self.browsers.finish(self.database, pending)
+        await self.audit.record_as(self.database, user_id, "account.change_password", user_id, address=address)
+        await self.accounts.set_password(user_id, new_password, logout_devices=logout_devices)
 
     async def deactivate(self, browser: Browser, pending: Pending, address: str, *, erase: bool) -> None:
         """The account ends."""

@@ -84,12 +84,37 @@ async def test_her_account_ends_when_she_says_so_twice(server: Server) -> None:
     )
 
 
+async def test_she_takes_another_password(server: Server) -> None:
+    alice = await server.register("alice")
+    browser = browser_of(server)
+    page = await open_account(server, browser, "org.voicechat.password")
+    for new, again, status in (("another long one", "another", 400), ("short", "short", 400)):
+        page = await browser.send(page, "Change my password", new_password=new, again=again)
+        assert page.status == status
+    new = "another long one"
+    page = await browser.send(page, "Change my password", new_password=new, again=new, logout_devices="yes")
+    assert "You have another password" in page.text
+    await alice.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+    assert (await browser.open(ACCOUNT)).form("Sign in")
+    await server.anonymous().login("alice", new)
+
+
+async def test_who_has_no_password_here_gets_none(server: Server) -> None:
+    await server.register("alice")
+    browser = browser_of(server)
+    page = await open_account(server, browser, "org.voicechat.password")
+    await server.application.base.database.execute("UPDATE users SET password_hash = NULL")
+    new = "another long one"
+    assert (await browser.send(page, "Change my password", new_password=new, again=new)).status == 403
+    assert "is not kept here" in (await browser.open(ACCOUNT, action="org.voicechat.password")).text
+
+
 async def test_an_open_browser_is_not_enough_for_what_is_dangerous(server: Server) -> None:
     await server.register("alice")
     browser = browser_of(server)
     overview = await open_account(server, browser)
     server.clock.advance(minutes=11)
-    for action in ("org.matrix.account_deactivate", RESET):
+    for action in ("org.matrix.account_deactivate", "org.voicechat.password", RESET):
         assert (await browser.open(ACCOUNT, action=action)).form("Sign in")
     # Nor is the page of something else.
     fields = overview.form("Sign out in this browser").fields
