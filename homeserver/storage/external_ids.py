@@ -39,6 +39,22 @@ SELECT password_hash IS NOT NULL
 FROM users u WHERE user_id = $1
 """
 
+# An administrator writes all of an account's at once; those that stay keep what is known of them.
+TAKEN = """
+SELECT e.external_id FROM external_ids e
+JOIN unnest($2::text[], $3::text[]) AS w(provider, external_id) USING (provider, external_id)
+WHERE e.user_id <> $1 LIMIT 1
+"""
+
+REPLACE = """
+WITH wanted AS (SELECT * FROM unnest($2::text[], $3::text[]) AS w(provider, external_id)), gone AS (
+    DELETE FROM external_ids e WHERE e.user_id = $1
+    AND NOT EXISTS (SELECT FROM wanted w WHERE w.provider = e.provider AND w.external_id = e.external_id)
+)
+INSERT INTO external_ids (provider, external_id, user_id, made_by, created_ms, last_ms)
+SELECT provider, external_id, $1, 'admin', $4, $4 FROM wanted ON CONFLICT DO NOTHING
+"""
+
 REMOVE = "DELETE FROM external_ids WHERE user_id = $1 AND provider = $2 AND external_id = $3 RETURNING true"
 
 
@@ -107,9 +123,22 @@ class ExternalIdRows:
         row = await q.fetchrow(WAYS_IN, user_id)
         return WaysIn(False, False) if row is None else WaysIn(row[0], row[1])
 
+    async def taken(self, q: Queries, user_id: str, wanted: Sequence[tuple[str, str]]) -> str | None:
+        """One of these that is another account's."""
+        found: str | None = await q.fetchval(TAKEN, user_id, *_columns(wanted))
+        return found
+
+    async def replace(self, q: Queries, user_id: str, wanted: Sequence[tuple[str, str]], now_ms: int) -> None:
+        """The account has these, and no others: provider and external id."""
+        await q.execute(REPLACE, user_id, *_columns(wanted), now_ms)
+
     async def remove(self, q: Queries, user_id: str, provider: str, external_id: str) -> bool:
         """False where it was not there."""
         return bool(await q.fetchval(REMOVE, user_id, provider, external_id))
+
+
+def _columns(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [provider for provider, _ in pairs], [external_id for _, external_id in pairs]
 
 
 def _written(groups: Sequence[str] | None) -> str | None:

@@ -12,11 +12,11 @@ from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.query import Query
 from homeserver.http.request import Request
 from homeserver.http.responses import Json, Response
-from homeserver.protocol import errors
 from homeserver.services.administration.account_wish import AccountWish
 from homeserver.services.administration.accounts import AccountAdministration
 from homeserver.services.administration.user_list import UserList
 from homeserver.storage.administration import ORDERS, ShownUser, UserFilter
+from homeserver.storage.external_ids import ExternalId
 from homeserver.storage.users import Threepid
 
 V1 = "/_synapse/admin/v1"
@@ -109,7 +109,8 @@ class UserEndpoints:
 
     async def _details(self, user_id: str) -> dict[str, Any]:
         user = await self.accounts.get(user_id)
-        return _detailed(user, await self.accounts.threepids(user.user_id))
+        threepids = await self.accounts.threepids(user.user_id)
+        return _detailed(user, threepids, await self.accounts.identities(user.user_id))
 
     @endpoint(
         "POST", f"{V1}/deactivate/{{user_id}}", auth=Auth.ADMIN, body=DeactivateBody, limit="administration"
@@ -157,6 +158,11 @@ class UserEndpoints:
         path = request.path
         return {"user_id": await self.accounts.owner_of_threepid(path["medium"], path["address"])}
 
+    @endpoint("GET", f"{V1}/auth_providers/{{provider}}/users/{{external_id}}", auth=Auth.ADMIN)
+    async def by_identity(self, request: Request[None]) -> Response:
+        path = request.path
+        return {"user_id": await self.accounts.owner_of_identity(path["provider"], path["external_id"])}
+
 
 def _filter_of(query: Query, deactivated: bool | None) -> UserFilter:
     name = query.string("name")
@@ -173,14 +179,14 @@ def _filter_of(query: Query, deactivated: bool | None) -> UserFilter:
 
 def _wish_of(body: UserBody) -> AccountWish:
     threepids = body.threepids
-    if body.external_ids:
-        raise errors.InvalidParam("Nobody signs in elsewhere on this server: there are no 'external_ids'")
+    identities = body.external_ids
     return AccountWish(
         password=body.password,
         logout_devices=body.logout_devices,
         displayname=body.displayname,
         avatar_url=body.avatar_url,
         threepids=None if threepids is None else [(each.medium, each.address) for each in threepids],
+        external_ids=None if identities is None else [(each.auth_provider, each.external_id) for each in identities],
         is_admin=body.admin,
         deactivated=body.deactivated,
         locked=body.locked,
@@ -206,7 +212,7 @@ def _listed(user: ShownUser) -> dict[str, Any]:
     }
 
 
-def _detailed(user: ShownUser, threepids: list[Threepid]) -> dict[str, Any]:
+def _detailed(user: ShownUser, threepids: list[Threepid], identities: list[ExternalId]) -> dict[str, Any]:
     return {
         **_listed(user),
         # In seconds here, and in milliseconds in the list: tools count on both.
@@ -222,7 +228,7 @@ def _detailed(user: ShownUser, threepids: list[Threepid]) -> dict[str, Any]:
             }
             for each in threepids
         ],
-        "external_ids": [],
+        "external_ids": [{"auth_provider": each.provider, "external_id": each.external_id} for each in identities],
         "consent_server_notice_sent": None,
         "consent_version": None,
         "consent_ts": None,

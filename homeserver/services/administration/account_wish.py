@@ -10,8 +10,11 @@ from homeserver.protocol import errors
 from homeserver.protocol.third_party_ids import EMAIL, MSISDN, canonical_email
 from homeserver.services.accounts.passwords import check_password_size
 from homeserver.services.profiles.fields import AVATAR_URL, DISPLAYNAME, check_value
+from homeserver.services.text_limits import is_storable
 
 MAX_THREEPIDS: Final = 100
+MAX_EXTERNAL_IDS: Final = 20
+MAX_EXTERNAL_ID: Final = 255
 # E.164 has 15; some networks have longer ones of their own.
 MAX_PHONE_DIGITS: Final = 32
 USER_TYPES: Final = frozenset({"bot", "support"})
@@ -31,6 +34,8 @@ class AccountWish:
     avatar_url: str | None = None
     threepids: Sequence[tuple[str, str]] | None = None
     """Medium and address of all of them."""
+    external_ids: Sequence[tuple[str, str]] | None = None
+    """Provider and what it calls him, of all of them: with these he signs in."""
     is_admin: bool | None = None
     deactivated: bool | None = None
     locked: bool | None = None
@@ -51,6 +56,17 @@ class AccountWish:
         if self.deactivated and self.locked:
             raise errors.InvalidParam("An account cannot be both deactivated and locked")
 
+    def identities(self) -> list[tuple[str, str]]:
+        """The external ids, each once. Raises InvalidParam."""
+        given = self.external_ids or ()
+        if len(given) > MAX_EXTERNAL_IDS or not all(
+            part and is_storable(part, MAX_EXTERNAL_ID) for pair in given for part in pair
+        ):
+            raise errors.InvalidParam(
+                f"'external_ids' are at most {MAX_EXTERNAL_IDS}, of at most {MAX_EXTERNAL_ID} characters each"
+            )
+        return list(dict.fromkeys(given))
+
     def addresses(self) -> list[tuple[str, str]]:
         """The third-party ids as they are stored, each once. Raises InvalidParam."""
         threepids = self.threepids or ()
@@ -64,6 +80,7 @@ class AccountWish:
             "displayname": self.displayname,
             "avatar_url": self.avatar_url,
             "threepids": None if self.threepids is None else [list(each) for each in self.threepids],
+            "external_ids": None if self.external_ids is None else [list(each) for each in self.external_ids],
             "admin": self.is_admin,
             "deactivated": self.deactivated,
             "locked": self.locked,

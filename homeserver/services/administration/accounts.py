@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from homeserver.protocol import errors
@@ -18,6 +18,7 @@ from homeserver.services.sessions.authenticator import Authenticator
 from homeserver.services.standing.moderation import AccountModeration
 from homeserver.services.threepids.notices import AccountNotices
 from homeserver.storage.administration import AccountChange, AdministrationRows, ShownUser
+from homeserver.storage.external_ids import ExternalId, ExternalIdRows
 from homeserver.storage.users import Threepid
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class AccountAdministration:
     notices: AccountNotices
     audit: AuditLog
     server_name: str
+    external_ids: ExternalIdRows = field(default_factory=ExternalIdRows)
 
     def local(self, user_id: str) -> str:
         """The same user id. Raises InvalidParam where it is none of this server."""
@@ -56,6 +58,18 @@ class AccountAdministration:
         """The account's addresses."""
         return await self.accounts.threepids(user_id)
 
+    async def identities(self, user_id: str) -> list[ExternalId]:
+        """With which providers he signs in."""
+        return await self.external_ids.of_user(self.database, user_id)
+
+    async def owner_of_identity(self, provider: str, external_id: str) -> str:
+        """Whose account it is. Raises NotFound, InvalidParam."""
+        ((provider, external_id),) = AccountWish(external_ids=[(provider, external_id)]).identities()
+        owner = await self.external_ids.owner(self.database, provider, external_id)
+        if owner is None:
+            raise errors.NotFound("User not found")
+        return owner
+
     async def owner_of_threepid(self, medium: str, address: str) -> str:
         """Whose address it is. Raises NotFound, InvalidParam."""
         ((medium, address),) = AccountWish(threepids=[(medium, address)]).addresses()
@@ -71,6 +85,7 @@ class AccountAdministration:
         administrator, and for the type of who speaks for the server; Conflict for an account whose deactivation is not finished.
         """
         wish.check()
+        wish.identities()
         addresses = wish.addresses()
         existing = await self.rows.user(self.database, self.local(user_id))
         if existing is None:
@@ -90,6 +105,7 @@ class AccountAdministration:
                 tx, user_id, password_hash, is_admin=bool(wish.is_admin), user_type=wish.user_type
             )
             await self._set_addresses(tx, user_id, addresses)
+            await self._set_identities(tx, user_id, wish)
             await self.audit.record(tx, requester, "user.create", user_id, wish.described())
         await self._set_profile(user_id, wish)
         await self._set_standing(requester, user_id, wish)
@@ -115,6 +131,7 @@ class AccountAdministration:
                     raise errors.Conflict("This account is still being deactivated")
                 await self.rows.change(tx, user_id, change)
                 lost = [] if wish.threepids is None else await self._set_addresses(tx, user_id, addresses)
+                await self._set_identities(tx, user_id, wish)
                 await self.audit.record(tx, requester, "user.modify", user_id, wish.described())
         self.authenticator.forget_user(user_id)
         for medium, address in lost:
@@ -137,6 +154,15 @@ class AccountAdministration:
         if taken is not None:
             raise errors.ThreepidInUse(f"{taken} belongs to another account")
         return await self.rows.replace_threepids(tx, user_id, wanted)
+
+    async def _set_identities(self, tx: Queries, user_id: str, wish: AccountWish) -> None:
+        if wish.external_ids is None:
+            return
+        wanted = wish.identities()
+        taken = await self.external_ids.taken(tx, user_id, wanted) if wanted else None
+        if taken is not None:
+            raise errors.Conflict(f"{taken} belongs to another account")
+        await self.external_ids.replace(tx, user_id, wanted, self.accounts.clock.now_ms())
 
     async def _set_profile(self, user_id: str, wish: AccountWish) -> None:
         user = on_behalf_of(user_id)

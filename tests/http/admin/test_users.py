@@ -210,7 +210,7 @@ NONSENSE: list[dict[str, Any]] = [
     {"threepids": [{"medium": "msisdn", "address": "+44 7470"}]}, {"threepids": {}},
     {"threepids": [{"medium": "email", "address": f"{n}@b.c"} for n in range(101)]},
     {"threepids": [{"medium": "email", "address": "taken@example.org"}]},
-    {"external_ids": [{"auth_provider": "oidc", "external_id": "7"}]}, {"displayname": "\0"},
+    {"external_ids": [{"auth_provider": "oidc", "external_id": ""}]}, {"displayname": "\0"},
 ]  # fmt: skip
 
 

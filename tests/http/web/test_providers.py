@@ -600,3 +600,32 @@ async def test_a_logout_token_that_is_none_ends_nothing(server: Server, provider
     ):
         assert await log_out(server, token) == 400
     await alice.get("account/whoami")
+
+
+# --- What administrators see of it ----------------------------------------------------------------------------------
+
+
+async def test_administrators_see_and_say_with_which_account_of_a_provider_somebody_signs_in(
+    server: Server, ada: Client, provider: OidcProviderPlayed
+) -> None:
+    users, providers = "/_synapse/admin/v2/users", "/_synapse/admin/v1/auth_providers"
+    await sign_in(server, provider)
+    alice = await ada.get(f"{users}/@alice:test")
+    assert alice["external_ids"] == [{"auth_provider": "example", "external_id": "alice-1"}]
+    assert (await ada.get(f"{providers}/example/users/alice-1"))["user_id"] == "@alice:test"
+    await ada.get(f"{providers}/other/users/alice-1", expect=(404, "M_NOT_FOUND"))
+
+    bob = await server.register("bob")
+    ids = [{"auth_provider": "example", "external_id": "bob/1"}, {"auth_provider": "other", "external_id": "b"}]
+    answer = await ada.put(f"{users}/@bob:test", {"external_ids": ids})
+    assert answer["external_ids"] == ids
+    provider.person = {"sub": "bob/1", "preferred_username": "robert"}
+    assert (await sign_in(server, provider)).user_id == bob.user_id
+    await ada.put(
+        f"{users}/@bob:test", {"external_ids": [{"auth_provider": "example", "external_id": "alice-1"}]}, expect=409
+    )
+    assert (await ada.get(f"{users}/@bob:test"))["external_ids"] == ids, "all or nothing"
+    assert (await ada.put(f"{users}/@bob:test", {"displayname": "Bob"}))["external_ids"] == ids
+    assert (await ada.put(f"{users}/@bob:test", {"external_ids": []}))["external_ids"] == []
+    for wrong in ([{"auth_provider": "", "external_id": "x"}], [{"auth_provider": "a", "external_id": "x" * 256}]):
+        await ada.put(f"{users}/@bob:test", {"external_ids": wrong}, expect=(400, "M_INVALID_PARAM"))
