@@ -96,6 +96,10 @@ class RegistrationSettings:
         True, "Ask for a registration token. false: a dummy stage alone completes registration."
     )
     require_email: bool = key(False, "Everybody who registers confirms an e-mail address; see email.")
+    email_domains: tuple[str, ...] = key(
+        (), "Only who has an address of these domains registers, such as example.org or *.example.org; [] means everybody."
+    )
+    email_domains_denied: tuple[str, ...] = key((), "Nobody registers with an address of these domains.")
     shared_secret: str | None = key(
         None, "Lets tools with this secret make accounts at /_synapse/admin/v1/register.", secret=True
     )
@@ -105,9 +109,21 @@ class RegistrationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BreachedSettings:
+    file: Path | None = key(None, "Sorted list of SHA-1, as Have I Been Pwned gives out; its passwords are not taken.")
+    range_url: str | None = key(
+        None, "Address of a range API, to be asked with five digits of the SHA-1 of a new password.", unit="http"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PasswordSettings:
     hash_cost: Literal["default", "minimum"] = key("default", "minimum is for tests only.")
     minimum_length: int = key(8, "Characters a new password must have.", minimum=1, maximum=512)
+    minimum_kinds: int = key(
+        1, "How many it must have of small letters, capitals, digits and other characters.", minimum=1, maximum=4
+    )
+    breached: BreachedSettings = key(BreachedSettings, "Passwords that others have lost already.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from config.settings import Settings
 from homeserver.composition.accounts import AccountServices, build_accounts
 from homeserver.composition.administration import build_administration
 from homeserver.composition.appservices import build_appservices
+from homeserver.composition.breached_passwords import build_breached_passwords
 from homeserver.composition.browser_sessions import BrowserServices, build_browser_sessions
 from homeserver.composition.call_page import build_call_page
 from homeserver.composition.call_probe import build_call_probe
@@ -131,6 +132,7 @@ def build_application(
     web = build_browser_sessions(base, accounts, public_baseurl)
     web.endpoints.extend(build_second_factor(accounts, web))
     build_ldap(base, settings, accounts)
+    build_breached_passwords(base, settings, accounts.identity.policy, dns)
     oauth = build_oauth(base, accounts, web, public_baseurl)
     readers = build_readers(base, settings)
     kernel = build_kernel(

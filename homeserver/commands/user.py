@@ -49,7 +49,8 @@ async def add_user(settings: Settings, name: str, password: str, *, admin: bool)
     from homeserver.storage.database import Database
     from homeserver.storage.users import Users
 
-    hasher, policy = PasswordHasher(settings.passwords.hash_cost), PasswordPolicy(settings.passwords.minimum_length)
+    hasher = PasswordHasher(settings.passwords.hash_cost)
+    policy = PasswordPolicy(settings.passwords.minimum_length, settings.passwords.minimum_kinds)
     async with shared_database(settings) as dsn:
         database = Database(dsn)
         try:

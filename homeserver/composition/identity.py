@@ -91,7 +91,7 @@ def build_identity(
     )
     sessions = Sessions(database, users, tokens, authenticator, clock, devices.hooks, lifetimes)
     hasher = PasswordHasher(settings.passwords.hash_cost)
-    policy = PasswordPolicy(settings.passwords.minimum_length)
+    policy = PasswordPolicy(settings.passwords.minimum_length, settings.passwords.minimum_kinds)
     credentials = Credentials(database, users, hasher, limiter, base.server_name)
     token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
     terms, second_factor = build_terms(base, settings.registration.policies), _second_factor(base, settings, users)

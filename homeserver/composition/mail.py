@@ -37,8 +37,9 @@ def problems_of_mail(settings: Settings) -> Iterator[str]:
     """What is well written but cannot work, a sentence each."""
     email = settings.email
     if email.smtp_host is None:
-        if settings.registration.require_email:
-            yield "registration.require_email needs a mail server: nobody can register without email.smtp_host."
+        for name in ("require_email", "email_domains"):
+            if getattr(settings.registration, name):
+                yield f"registration.{name} needs a mail server: nobody can register without email.smtp_host."
         return
     try:
         sender_of(email.from_)

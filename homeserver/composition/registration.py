@@ -85,6 +85,6 @@ def _rules(settings: RegistrationSettings, sends_mail: bool) -> RegistrationRule
         captcha_required=settings.recaptcha.in_flow,
         captcha_possible=bool(settings.recaptcha.public_key and settings.recaptcha.private_key),
         terms_required=bool(settings.policies),
-        email_required=settings.require_email,
+        email_required=settings.require_email or bool(settings.email_domains),
         email_possible=sends_mail,
     )

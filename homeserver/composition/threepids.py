@@ -10,6 +10,7 @@ from homeserver.services.accounts.account import Accounts
 from homeserver.services.mail.letters import Letters
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.threepids.addresses import Addresses
+from homeserver.services.threepids.domains import rules
 from homeserver.services.threepids.notices import AccountNotices
 from homeserver.services.threepids.password_reset import ResetPassword
 from homeserver.services.threepids.proofs import Proofs
@@ -46,14 +47,15 @@ def build_threepids(
     proofs = Proofs(database, ThreepidSessionRows(), base.clock, email.link_lifetime_ms)
     notices = AccountNotices(database, users, letters)
     addresses = Addresses(database, users, ThreepidRows(), proofs, notices, base.clock)
-    rules = MailRules(
+    mail_rules = MailRules(
         public_baseurl=public_baseurl,
         lifetime_ms=email.link_lifetime_ms,
-        domains=tuple(each.casefold() for each in email.domains),
+        domains=rules(email.domains),
+        registering=rules(settings.registration.email_domains, settings.registration.email_domains_denied),
         hide_accounts=email.hide_accounts,
         next_links=tuple(each.casefold() for each in email.next_link_domains),
     )
-    request_mail = RequestMail(database, users, proofs, letters, limiter, rules)
+    request_mail = RequestMail(database, users, proofs, letters, limiter, mail_rules)
     stage = EmailStage(database, users, proofs)
     base.life.every(HOUR_MS, proofs.tidy, "forget-expired-proofs-of-addresses")
     return ThreepidServices(letters is not None, proofs, stage, addresses, notices, request_mail)

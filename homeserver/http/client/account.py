@@ -62,13 +62,13 @@ class AccountEndpoints:
         requester = request.requester
         if requester.is_guest:
             raise errors.GuestAccessForbidden("Guests have no password")
-        self.accounts.check_new_password(body.new_password)
+        await self.accounts.check_new_password(body.new_password, requester.user_id)
         await self.ui_auth.check(body.auth, requester, PASSWORD_OPERATION, ip=request.remote_address)
         await self.accounts.change_password(requester, body.new_password, logout_devices=body.logout_devices)
         return {}
 
     async def _reset_password(self, body: PasswordBody, reset: ResetPassword, ip: str) -> Response:
-        self.accounts.check_new_password(body.new_password)
+        await self.accounts.check_new_password(body.new_password)
         proved = await self.ui_auth.check(body.auth, None, PASSWORD_OPERATION, RESET_FLOWS, ip=ip)
         await reset(proved.completed[EMAIL_IDENTITY], body.new_password, logout_devices=body.logout_devices)
         return {}

@@ -41,9 +41,9 @@ class Accounts:
     on_password_changed: list[PasswordChanged] = field(default_factory=list)
     """Called after the commit with the user id."""
 
-    def check_new_password(self, new_password: str) -> None:
+    async def check_new_password(self, new_password: str, user_id: str | None = None) -> None:
         """Before anybody has to prove anything for a password that is refused anyway. Raises WeakPassword, InvalidParam."""
-        self.policy.check(new_password)
+        await self.policy.check_new(new_password, user_id)
 
     async def change_password(self, requester: Requester, new_password: str, *, logout_devices: bool) -> None:
         """Set a new password; `logout_devices` ends all other sessions and deletes their devices. Raises WeakPassword."""

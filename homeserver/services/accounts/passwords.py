@@ -7,9 +7,9 @@ two run at once and a limited number waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from argon2 import PasswordHasher as Argon2
@@ -20,6 +20,7 @@ from homeserver.services.text_limits import MAX_PASSWORD_BYTES
 
 T = TypeVar("T")
 HashCost = Literal["default", "minimum"]
+IsBreached = Callable[[str], Awaitable[bool]]
 
 MAX_AT_ONCE = 2
 MAX_WAITING = 200
@@ -30,12 +31,35 @@ class PasswordPolicy:
     """Rules for new passwords; old ones stay valid."""
 
     minimum_characters: int = 8
+    minimum_kinds: int = 1
+    """Of small letters, capitals, digits, and everything else."""
+    breached: list[IsBreached] = field(default_factory=list)
+    """Lists of passwords that others have lost (breached.py)."""
+
+    async def check_new(self, password: str, user_id: str | None = None) -> None:
+        """Of somebody who chooses it for himself. `user_id`: as far as it is known. Raises WeakPassword, InvalidParam."""
+        self.check(password)
+        if user_id is not None and password.casefold() in (user_id, user_id[1:].partition(":")[0]):
+            raise errors.WeakPassword("A password is something else than the user name")
+        for is_breached in self.breached:
+            if await is_breached(password):
+                raise errors.WeakPassword("This password is on lists of stolen ones: choose another one")
 
     def check(self, password: str) -> None:
-        """Raises WeakPassword, or InvalidParam for what no hash should have to read."""
+        """What can be told from the password alone. Raises WeakPassword, or InvalidParam for what no hash should read."""
         check_password_size(password)
         if len(password) < self.minimum_characters:
             raise errors.WeakPassword(f"A password has at least {self.minimum_characters} characters")
+        if _kinds(password) < self.minimum_kinds:
+            raise errors.WeakPassword(
+                f"A password has at least {self.minimum_kinds} of these: small letters, capitals, digits, other characters"
+            )
+
+
+def _kinds(password: str) -> int:
+    others = any(not each.isalnum() for each in password)
+    tests = (str.islower, str.isupper, str.isdigit)
+    return others + sum(any(map(test, password)) for test in tests)
 
 
 def check_password_size(password: str) -> None:

@@ -135,7 +135,8 @@ class Registration:
         if is_repeated:
             return checked
         if form.password is not None:
-            self.accounts.policy.check(form.password)
+            own_id = None if form.username is None else self.accounts.usernames.user_id(form.username)
+            await self.accounts.policy.check_new(form.password, own_id)
         if form.guest_access_token is not None:
             guest_id = await self._guest(form.guest_access_token, form.username)
             return replace(checked, user_id=guest_id, guest_id=guest_id)

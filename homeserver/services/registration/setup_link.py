@@ -52,7 +52,7 @@ class SetupLinks:
         """
         await self.check(token)
         user_id = self.accounts.usernames.check_new(username)
-        self.accounts.policy.check(password)
+        await self.accounts.policy.check_new(password, user_id)
         await self.accounts.check_available(user_id)
         password_hash = await self.accounts.hasher.hash(password)
         async with self.database.transaction() as tx:

@@ -28,7 +28,7 @@ class ResetPassword:
 
         Raises WeakPassword, Forbidden where the proof was used already, ThreepidNotFound where the address was removed.
         """
-        self.accounts.check_new_password(new_password)
+        self.accounts.policy.check(new_password)
         async with self.database.transaction() as tx:
             proof = await self.proofs.use(tx, session_id)
             owner = await self.users.owner_of_threepid(tx, proof.medium, proof.address)

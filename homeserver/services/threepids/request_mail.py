@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -11,6 +11,7 @@ from homeserver.protocol import errors
 from homeserver.protocol.third_party_ids import EMAIL, canonical_email, is_opaque
 from homeserver.services.mail.letters import Letters
 from homeserver.services.rate_limits import AnyRateLimiter
+from homeserver.services.threepids.domains import DomainRules
 from homeserver.services.threepids.proofs import ADD, REGISTER, RESET, Asked, Proofs
 from homeserver.storage.users import Users
 
@@ -30,13 +31,14 @@ MINUTE_MS: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class MailRules:
-    """From the settings. `domains`: addresses of these only may be added, all where there are none; `hide_accounts`: do not
-    say whether an address is known here; `next_links`: hosts at which people may be sent on.
+    """From the settings. `domains`: addresses that may be added; `registering`: those that may be registered with, too;
+    `hide_accounts`: do not say whether an address is known here; `next_links`: hosts at which people may be sent on.
     """
 
     public_baseurl: str
     lifetime_ms: int
-    domains: tuple[str, ...] = ()
+    domains: DomainRules = field(default_factory=DomainRules)
+    registering: DomainRules = field(default_factory=DomainRules)
     hide_accounts: bool = False
     next_links: tuple[str, ...] = ()
 
@@ -90,14 +92,14 @@ class RequestMail:
         if not 0 <= request.send_attempt <= MAX_SEND_ATTEMPT:
             raise errors.InvalidParam("'send_attempt' is out of range")
         address = canonical_email(request.email)
-        if purpose != RESET and not self.is_allowed(address):
+        if purpose != RESET and not self.is_allowed(address, purpose):
             raise errors.ThreepidDenied("Addresses of this domain are not allowed here")
         next_link = self._next_link(request.next_link)
         return Asked(purpose, EMAIL, address, request.client_secret, request.send_attempt, next_link)
 
-    def is_allowed(self, address: str) -> bool:
-        """Whether somebody here may have this address."""
-        return not self.rules.domains or address.rpartition("@")[2] in self.rules.domains
+    def is_allowed(self, address: str, purpose: str) -> bool:
+        """Whether somebody may have this address here, and whether he may register with it."""
+        return self.rules.domains.allow(address) and (purpose != REGISTER or self.rules.registering.allow(address))
 
     def _next_link(self, link: str | None) -> str | None:
         """Where people may be sent afterwards; None for any other place, which they are merely not sent to."""
