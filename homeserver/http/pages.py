@@ -18,6 +18,7 @@ STYLE = """
 body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 3rem auto; padding: 0 1rem; }
 label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
 input { margin: .2rem 0 1rem; padding: .4rem; }
+input[type=checkbox] { display: inline; width: auto; margin: 0 .4rem 1rem 0; }
 button { padding: .5rem; }
 button.quiet { border: 0; background: none; text-decoration: underline; cursor: pointer; }
 a.button { display: block; padding: .5rem; border: 1px solid; border-radius: .2rem; text-align: center; text-decoration: none; }
