@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from homeserver.protocol.roles import doors
 from homeserver.protocol.roles.effective import overrides_for
@@ -30,24 +30,42 @@ def compile_space(
     roles: RoleSet, space: Space, unruled: Mapping[str, str], overwrite: Collection[str] = ()
 ) -> Plan:  # fmt: skip
     """The plan for all rooms. `overwrite`: rooms whose hand-made changes an owner has given up."""
+    holders = holders_in(roles, space)
+    return together([compile_room(roles, space, room, holders, overwrite) for room in space.rooms], unruled)
+
+
+def holders_in(roles: RoleSet, space: Space) -> dict[str, frozenset[str]]:
+    """What those hold who are in the space and hold anything."""
+    return {user_id: held for user_id in roles.members if user_id in space.people and (held := roles.roles_of(user_id))}
+
+
+def compile_room(
+    roles: RoleSet,
+    space: Space,
+    room: RoomNow,
+    holders: Mapping[str, frozenset[str]],
+    overwrite: Collection[str] = (),
+) -> Plan:
+    """The plan for one room: nothing is changed where hands were."""
+    overrides = overrides_for(roles, room.room_id, room.above)
+    steps = ladder(roles, overrides)
+    wanted = _wanted(room, space.space_id, steps, holders)
+    conflicts = [] if room.room_id in overwrite else _hand_edits(space, room, wanted)
     changes: list[Change] = []
-    conflicts: list[HandEdit] = []
-    losses: list[Loss] = []
-    holders = {
-        user_id: held for user_id in roles.members if user_id in space.people and (held := roles.roles_of(user_id))
-    }
-    for room in space.rooms:
-        overrides = overrides_for(roles, room.room_id, room.above)
-        steps = ladder(roles, overrides)
-        wanted = _wanted(room, space.space_id, steps, holders)
-        found = [] if room.room_id in overwrite else _hand_edits(space, room, wanted)
-        conflicts += found
-        losses += _losses(room, steps)
-        if not found:
-            changes += _changes(room, wanted)
-            opened = doors.is_open(roles, overrides)
-            changes += memberships(space, room, roles, overrides, opened=opened)
-    return Plan(tuple(changes), tuple(conflicts), tuple(losses), unruled)
+    if not conflicts:
+        opened = doors.is_open(roles, overrides)
+        changes = [*_changes(room, wanted), *memberships(space, room, roles, overrides, opened=opened)]
+    return Plan(tuple(changes), tuple(conflicts), tuple(_losses(room, steps)))
+
+
+def together(plans: Sequence[Plan], unruled: Mapping[str, str]) -> Plan:
+    """One plan of those of all rooms."""
+    return Plan(
+        tuple(change for plan in plans for change in plan.changes),
+        tuple(conflict for plan in plans for conflict in plan.conflicts),
+        tuple(loss for plan in plans for loss in plan.losses),
+        unruled,
+    )
 
 
 def _wanted(

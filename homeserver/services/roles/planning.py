@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from homeserver.protocol.roles.authority import check_manages, check_owner
-from homeserver.protocol.roles.compile import compile_space
+from homeserver.protocol.roles.compile import compile_room, holders_in, together
 from homeserver.protocol.roles.effective import in_space
 from homeserver.protocol.roles.permissions import words
 from homeserver.protocol.roles.plan import Plan
@@ -74,5 +75,13 @@ class PlanRoles:
             check_owner(who)
         steward = space.acting_steward()
         survey = await self.survey(space, steward, overwrite)
-        plan = compile_space(space.roles, survey.space, survey.unruled, overwrite)
-        return Planned(plan, space, steward, survey)
+        return Planned(await _compiled(space, survey, overwrite), space, steward, survey)
+
+
+async def _compiled(space: SpaceRoles, survey: Survey, overwrite: Collection[str]) -> Plan:
+    """Room by room: a large community keeps nobody else waiting."""
+    holders, plans = holders_in(space.roles, survey.space), []
+    for room in survey.space.rooms:
+        plans.append(compile_room(space.roles, survey.space, room, holders, overwrite))
+        await asyncio.sleep(0)
+    return together(plans, survey.unruled)

@@ -6,6 +6,7 @@ Otherwise whoever may add channels to a space could have its steward, who owns o
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class SurveySpace:
                 if room_id in seen:
                     continue
                 seen.add(room_id)
+                # Rooms in memory are had without waiting: others have their turn between them.
+                await asyncio.sleep(0)
                 room = await self._get(room_id)
                 why = "This server is not in it" if room is None else _why_not(room, parent.room_id, steward)
                 if why is None and len(rooms) >= MAX_ROOMS:
@@ -116,15 +119,20 @@ def room_now(room: LiveRoom, above: tuple[str, ...], *, is_root: bool = False) -
     levels = room.power_levels()
     # Until v11 a room without power levels is its creator's.
     state.setdefault(POWER_LEVELS, {"users": dict(levels.users)})
-    members = {key: event.membership or "leave" for key, event in room.state.of_type(MEMBER).items()}
-    bans = {
-        key for key, each in members.items() if each == "ban" and room.state.of_type(MEMBER)[key].content.get(BY_ROLES)
-    }
+    members = dict.fromkeys(room.joined, "join") | dict.fromkeys(room.invited, "invite")
+    bans = set[str]()
+    for user_id, event in room.state.of_type(MEMBER).items():
+        # Reading a content takes time, and most are in the room.
+        if user_id in members or event.membership not in ("ban", "knock"):
+            continue
+        members[user_id] = event.membership
+        if event.membership == "ban" and event.content.get(BY_ROLES):
+            bans.add(user_id)
     return RoomNow(
         room.room_id,
         room.version,
         state,
-        {key: each for key, each in members.items() if each != "leave"},
+        members,
         levels.creators,
         frozenset(bans),
         above,

@@ -10,8 +10,10 @@ from homeserver.protocol.errors import BadJson, NotFound, UserSuspended
 from homeserver.services.requester import Requester
 from homeserver.services.rooms.append import Transaction
 from homeserver.services.rooms.appender import Appender, Plan
+from homeserver.services.rooms.event_checks.attachments import check_attachment
 from homeserver.services.rooms.event_checks.relations import CheckRelation
 from homeserver.services.rooms.event_checks.tombstone import TOMBSTONE, check_tombstone
+from homeserver.services.rooms.live_room import LiveRoom
 from homeserver.services.rooms.redact_event import RedactEvent
 from homeserver.services.rooms.refusals import not_in_room
 from homeserver.services.rooms.transactions import SentTransactions, transaction_of
@@ -66,10 +68,14 @@ class SendEvent:
             raise UserSuspended
         draft = EventDraft(event_type, requester.user_id, content, origin_server_ts=sent_ms, sticky_ms=sticky_ms)
 
+        def plan(room: LiveRoom) -> Plan:
+            check_attachment(room, draft)
+            return Plan([draft], transaction)
+
         async def send() -> str:
             try:
                 await self.check_relation(room_id, draft)
-                events = await self.appender.commit(room_id, lambda room: Plan([draft], transaction))
+                events = await self.appender.commit(room_id, plan)
             except NotFound:
                 raise not_in_room(room_id) from None
             return events[-1].event_id

@@ -216,6 +216,25 @@ async def test_who_has_no_steward_has_no_roles(server: Server, alice: Client, bo
     assert (await plan(bob, harbour))["steward"] == bob.user_id
 
 
+async def test_who_may_not_attach_sends_no_files(server: Server, alice: Client, bob: Client, harbour: str) -> None:
+    room_id = await channel(alice, harbour)
+    await bob.join(room_id)
+    await define(alice, harbour, everyone={"permissions": ["see", "read_history", "send"]})
+    await apply(server, alice, harbour)
+    picture = {"msgtype": "m.image", "body": "cat.png", "url": "mxc://test/cat"}
+    edit = {"msgtype": "m.text", "body": "* cat", "m.new_content": picture}
+    for content in (picture, edit):
+        await bob.put(
+            ["rooms", room_id, "send", "m.room.message", content["body"]], content, expect=(403, "M_FORBIDDEN")
+        )
+    await bob.put(
+        ["rooms", room_id, "send", "m.sticker", "s"], {"body": "cat", "url": "mxc://t/c", "info": {}}, expect=403
+    )
+    await bob.put(["rooms", room_id, "send", "m.room.message", "odd"], {"msgtype": ["m.image"], "body": "x"})
+    await bob.send(room_id, "no pictures here")
+    await alice.put(["rooms", room_id, "send", "m.room.message", "hers"], picture)
+
+
 async def test_of_two_orders_at_once_one_is_taken(server: Server, alice: Client, harbour: str) -> None:
     await define(alice, harbour)
     seen = await plan(alice, harbour)
