@@ -50,10 +50,11 @@ WHERE a.token_hash = $1 AND u.deactivated_ms IS NULL
 """
 
 BY_REFRESH_TOKEN = """
-SELECT r.token_id, r.expires_ms, r.predecessor_id, r.device_nid, d.user_id, u.locked_ms IS NOT NULL
+SELECT r.token_id, r.expires_ms, r.predecessor_id, r.device_nid, d.user_id, u.locked_ms IS NOT NULL, g.client_id
 FROM refresh_tokens r
 JOIN devices d ON d.device_nid = r.device_nid
 JOIN users u ON u.user_id = d.user_id
+LEFT JOIN oauth_grants g ON g.device_nid = r.device_nid
 WHERE r.token_hash = $1 AND u.deactivated_ms IS NULL
 FOR UPDATE OF r
 """
@@ -157,6 +158,8 @@ class StoredRefreshToken:
     user_id: str
     is_locked: bool
     """Its account."""
+    client_id: str | None
+    """The OAuth client that it was given to."""
 
 
 class SessionTokens:

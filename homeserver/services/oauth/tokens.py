@@ -145,10 +145,8 @@ class OAuthTokens:
             if stolen_from is not None:
                 await self._end(stolen_from, "oauth.refresh_token_reused", origin)
             raise OAuthError(INVALID_GRANT, "The refresh token is not known")
-        if grant.client_id != client_id:
-            raise OAuthError(INVALID_GRANT, "The refresh token was given to another client")
         try:
-            refreshed = await self.sessions.refresh(refresh_token)
+            refreshed = await self.sessions.refresh(refresh_token, client_id)
         except (errors.UnknownToken, errors.UserLocked) as error:
             raise OAuthError(INVALID_GRANT, error.message) from None
         return IssuedTokens(refreshed.access_token, refreshed.refresh_token, refreshed.expires_in_ms, grant.scope)

@@ -146,8 +146,10 @@ class Sessions:
             refresh_expires_ms=now_ms + self.lifetimes.refresh_ms,
         )
 
-    async def refresh(self, refresh_token: str) -> RefreshedTokens:
+    async def refresh(self, refresh_token: str, client_id: str | None = None) -> RefreshedTokens:
         """Issue the next generation; the one before stays valid until this one is first used.
+
+        `client_id`: the OAuth client that asks; None where it is none.
 
         Raises UnknownToken, with `soft_logout` where the refresh token has merely expired; UserLocked.
         """
@@ -157,7 +159,7 @@ class Sessions:
         revoked: list[bytes] = []
         with ExitStack() as revoking:
             async with self.database.transaction() as tx:
-                used = await self._usable(tx, refresh_token)
+                used = await self._usable(tx, refresh_token, client_id)
                 revoking.enter_context(self.authenticator.revoking(used.user_id))
                 if used.predecessor_id is not None:
                     revoked += await self.tokens.retire(tx, used.predecessor_id, used.token_id)
@@ -165,9 +167,10 @@ class Sessions:
         self.authenticator.forget(revoked)
         return RefreshedTokens(access_token, next_refresh_token, self.lifetimes.access_ms)
 
-    async def _usable(self, tx: Queries, refresh_token: str) -> StoredRefreshToken:
+    async def _usable(self, tx: Queries, refresh_token: str, client_id: str | None) -> StoredRefreshToken:
         used = await self.tokens.by_refresh_token(tx, hash_token(refresh_token))
-        if used is None:
+        # What one client was given is of no use to another, nor where nobody would notice that it is used twice.
+        if used is None or used.client_id != client_id:
             raise errors.UnknownToken("The refresh token is not known")
         if used.expires_ms <= self.clock.now_ms():
             raise errors.UnknownToken("The refresh token has expired", soft_logout=True)

@@ -78,6 +78,13 @@ async def test_tokens_of_a_password_are_none_of_oauth(server: Server, app: OAuth
     await alice.get("account/whoami")
 
 
+async def test_nor_the_other_way_round(server: Server, app: OAuthClient, tokens: dict[str, Any]) -> None:
+    """Where a second use would not be noticed."""
+    body = {"refresh_token": tokens["refresh_token"]}
+    await server.anonymous().post("refresh", body, expect=(401, "M_UNKNOWN_TOKEN"))
+    assert (await app.refresh(tokens["refresh_token"])).status == 200
+
+
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
 async def test_either_token_ends_the_session(
     server: Server, app: OAuthClient, tokens: dict[str, Any], kind: str
