@@ -118,6 +118,8 @@ def _offer(
     if CAS in sign_in.clients:
         accounts.login.more_flows.append({"type": "m.login.cas"})
     accounts.login.on_from_browser.append(sign_in.origins.device_from_browser)
+    web.browsers.on_device_granted.append(sign_in.origins.device_granted)
+    accounts.devices.hooks.made.append(sign_in.origins.device_made)
     if sign_in.clients:
         accounts.ui_auth.ways.append(OfferSso(base.database, rows))
 

@@ -26,6 +26,24 @@ ON CONFLICT (device_nid) DO UPDATE
 SET provider = excluded.provider, external_id = excluded.external_id, sid = excluded.sid
 """
 
+EXPECT = """
+INSERT INTO expected_origins (user_id, device_id, provider, external_id, sid, expires_ms)
+SELECT $1, $2, provider, external_id, sid, $4 FROM browser_origins WHERE browser_id = $3
+ON CONFLICT (user_id, device_id) DO UPDATE
+SET provider = excluded.provider, external_id = excluded.external_id, sid = excluded.sid, expires_ms = excluded.expires_ms
+"""
+
+CAME = """
+WITH expected AS (
+    DELETE FROM expected_origins WHERE user_id = $1 AND device_id = $2 AND expires_ms > $3
+    RETURNING user_id, device_id, provider, external_id, sid
+)
+INSERT INTO device_origins (device_nid, provider, external_id, sid)
+SELECT d.device_nid, e.provider, e.external_id, e.sid FROM expected e JOIN devices d USING (user_id, device_id)
+ON CONFLICT (device_nid) DO UPDATE
+SET provider = excluded.provider, external_id = excluded.external_id, sid = excluded.sid
+"""
+
 # With a session of the provider: what began with it. Without: everything of the person.
 SIGNED_IN_DEVICES = """
 SELECT d.user_id, d.device_id FROM device_origins o JOIN devices d USING (device_nid)
@@ -43,7 +61,10 @@ USE_TOKEN = (
     "INSERT INTO used_logout_tokens (token_hash, expires_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true"
 )
 
-FORGET_EXPIRED = "DELETE FROM used_logout_tokens WHERE expires_ms <= $1"
+FORGET_EXPIRED = """
+WITH expected AS (DELETE FROM expected_origins WHERE expires_ms <= $1)
+DELETE FROM used_logout_tokens WHERE expires_ms <= $1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,14 @@ class SignInOriginRows:
     async def of_device(self, q: Queries, user_id: str, device_id: str, browser_id: int) -> None:
         """The device was signed in from this browser."""
         await q.execute(OF_DEVICE, user_id, device_id, browser_id)
+
+    async def expect(self, q: Queries, user_id: str, device_id: str, browser_id: int, expires_ms: int) -> None:
+        """The device will sign in, by what was agreed to in this browser."""
+        await q.execute(EXPECT, user_id, device_id, browser_id, expires_ms)
+
+    async def came(self, q: Queries, user_id: str, device_id: str, now_ms: int) -> None:
+        """The device has signed in."""
+        await q.execute(CAME, user_id, device_id, now_ms)
 
     async def devices(
         self, q: Queries, provider: str, external_id: str | None, sid: str | None

@@ -31,6 +31,7 @@ MAX_PENDINGS: Final = 20
 SIGN_IN_PATH: Final = "/_voicechat/sign-in"
 
 Continue = Callable[[Browser, Pending], Awaitable[str]]
+DeviceGranted = Callable[["Queries", Browser, str], Awaitable[None]]
 Gate = Callable[[Browser, Pending], Awaitable[str | None]]
 
 
@@ -47,6 +48,8 @@ class BrowserSessions:
     """By kind of pending: where the browser goes once somebody is signed in."""
     gates: list[Gate] = field(default_factory=list)
     """Asked before that: where the browser has to go first, or None."""
+    on_device_granted: list[DeviceGranted] = field(default_factory=list)
+    """Called in the transaction in which somebody agrees, in his browser, that a client signs in as this device of his."""
 
     async def find(self, token: str | None) -> Browser | None:
         """The browser with this cookie; None where it is not known (any more)."""
@@ -134,6 +137,11 @@ class BrowserSessions:
         """What the browser came for is done. Raises NotFound where it was done before."""
         if not await self.rows.finish(q, pending.pending_id):
             raise errors.NotFound("This has been done already. Begin again where you came from.")
+
+    async def device_granted(self, tx: Queries, browser: Browser, device_id: str) -> None:
+        """Whoever is signed in has agreed that a client may be: see `on_device_granted`."""
+        for hook in self.on_device_granted:
+            await hook(tx, browser, device_id)
 
     async def sign_out(self, browser: Browser) -> None:
         """The browser is a stranger again, and what it came for is forgotten."""

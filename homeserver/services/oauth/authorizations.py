@@ -57,6 +57,7 @@ class Authorizations:
         async with self.database.transaction() as tx:
             await self.browsers.finish(tx, pending)
             await self.codes.add(tx, hash_token(code), stored)
+            await self.browsers.device_granted(tx, browser, request.device_id)
             details = {"client": request.client_id, "device": request.device_id}
             await self.audit.record_as(tx, user_id, "oauth.grant", user_id, details, address=address)
         return request.return_address.with_answer({"code": code}, self.issuer)

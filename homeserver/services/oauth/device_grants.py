@@ -113,6 +113,8 @@ class DeviceGrants:
             action = "oauth.device_grant" if granted else "oauth.device_refuse"
             details = {"client": code.client_id, "device": code.device_id}
             await self.audit.record_as(tx, user_id, action, user_id, details, address=address)
+            if granted:
+                await self.browsers.device_granted(tx, browser, code.device_id)
 
     async def poll(self, client: ClientMetadata, device_code: str) -> StoredDeviceCode:
         """The device asks whether somebody agreed: then what it was granted. Raises OAuthError."""

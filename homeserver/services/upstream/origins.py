@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from homeserver.services.audit.audit_log import AuditLog
+from homeserver.services.browser_sessions.browser import Browser
 from homeserver.services.devices import Devices
 from homeserver.services.upstream.jwt import LEEWAY_S
 from homeserver.services.upstream.secrets import hash_of
@@ -17,7 +18,10 @@ from homeserver.storage.sign_in_origins import Origin, SignInOriginRows
 
 if TYPE_CHECKING:
     from homeserver.services.clock import Clock
-    from homeserver.storage.database import Database
+    from homeserver.storage.database import Database, Queries
+
+# Longer than any code of OAuth is good for.
+GRANTED_MS: Final = 30 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,17 @@ class Origins:
         await self.rows.of_browser(self.database, browser_id, origin)
 
     async def device_from_browser(self, user_id: str, device_id: str, browser_id: int) -> None:
-        """A session of a device began in a browser: by login token, or by OAuth."""
+        """A session of a device began in a browser, by login token."""
         await self.rows.of_device(self.database, user_id, device_id, browser_id)
+
+    async def device_granted(self, tx: Queries, browser: Browser, device_id: str) -> None:
+        """The same by OAuth: somebody has agreed, and the device comes later."""
+        expires_ms = self.clock.now_ms() + GRANTED_MS
+        await self.rows.expect(tx, browser.require_user(), device_id, browser.browser_id, expires_ms)
+
+    async def device_made(self, user_id: str, device_id: str) -> None:
+        """A device has come, granted or not."""
+        await self.rows.came(self.database, user_id, device_id, self.clock.now_ms())
 
     async def logged_out(self, provider_id: str, claims: Mapping[str, Any], token: str, address: str) -> None:
         """The claims of a logout token have been checked. The same token once more ends nothing."""

@@ -56,6 +56,18 @@ CREATE TABLE device_origins (
 CREATE INDEX device_origins_person ON device_origins (provider, external_id);
 CREATE INDEX device_origins_session ON device_origins (provider, sid) WHERE sid IS NOT NULL;
 
+-- The same of devices that are about to sign in: somebody has agreed to it in a browser (OAuth).
+CREATE TABLE expected_origins (
+    user_id     text COLLATE "C" NOT NULL REFERENCES users ON DELETE CASCADE,
+    device_id   text COLLATE "C" NOT NULL,
+    provider    text COLLATE "C" NOT NULL,
+    external_id text COLLATE "C" NOT NULL,
+    sid         text COLLATE "C",
+    expires_ms  bigint NOT NULL,
+    PRIMARY KEY (user_id, device_id)
+);
+CREATE INDEX expected_origins_expiry ON expected_origins (expires_ms);
+
 -- Logout tokens that have been used, until they expire: once more they would end sessions that began afterwards.
 CREATE TABLE used_logout_tokens (
     token_hash bytea PRIMARY KEY,

@@ -15,6 +15,7 @@ from tests.browser import Browser, Page
 from tests.cast import PASSWORD, Client, Server
 from tests.clock import FakeClock
 from tests.homeserver import server_settings
+from tests.oauth_client import register_client, with_token
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProviderPlayed, oidc_provider
 
 APP = "https://app.example/#/sso"
@@ -157,47 +158,45 @@ async def test_a_trusted_client_is_gone_back_to_at_once(server: Server, provider
     assert page.left_for.endswith("#frag")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://trusted.example.evil.example/app",
-        "https://trusted.example/apple",
-        "https://trusted.example/app/../elsewhere",
-        "http://trusted.example/app",
-        "https://trusted.example:8443/app",
-        "element://connect",
-    ],
+OTHER_CLIENTS = (
+    "https://trusted.example.evil.example/app",
+    "https://trusted.example/apple",
+    "https://trusted.example/app/../elsewhere",
+    "http://trusted.example/app",
+    "https://trusted.example:8443/app",
+    "element://connect",
 )
-async def test_about_every_other_client_people_are_asked(
-    server: Server, provider: OidcProviderPlayed, url: str
-) -> None:
-    page = await go(browser_of(server), provider, url)
-    assert page.left_for is None
-    assert "Continue to " in page.text
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "javascript:alert(1)",
-        "JavaScript:alert(1)",
-        "data:text/html,x",
-        "//evil.example",
-        "/relative",
-        "",
-        "https://trusted.example@evil.example/",
-        "https://a\\@trusted.example/",
-        "https://trusted.example/app\r\nSet-Cookie: a=b",
-        "https://trusted.example/" + "a" * 5000,
-        "https:///nowhere",
-        'https://x/"onclick="',
-    ],
+async def test_about_every_other_client_people_are_asked(server: Server, provider: OidcProviderPlayed) -> None:
+    for url in OTHER_CLIENTS:
+        page = await go(browser_of(server), provider, url)
+        assert page.left_for is None, url
+        assert "Continue to " in page.text
+
+
+NO_CLIENTS = (
+    "javascript:alert(1)",
+    "JavaScript:alert(1)",
+    "data:text/html,x",
+    "//evil.example",
+    "/relative",
+    "",
+    "https://trusted.example@evil.example/",
+    "https://a\\@trusted.example/",
+    "https://trusted.example/app\r\nSet-Cookie: a=b",
+    "https://trusted.example/" + "a" * 5000,
+    "https:///nowhere",
+    'https://x/"onclick="',
 )
-async def test_an_address_that_is_no_clients_is_refused_before_anything_else(server: Server, url: str) -> None:
-    answer = await server.anonymous().raw(
-        "GET", "/_matrix/client/v3/login/sso/redirect/example", query={"redirectUrl": url}
-    )
-    assert answer.status == 400
+
+
+async def test_an_address_that_is_no_clients_is_refused_before_anything_else(server: Server) -> None:
+    for url in NO_CLIENTS:
+        answer = await server.anonymous().raw(
+            "GET", "/_matrix/client/v3/login/sso/redirect/example", query={"redirectUrl": url}
+        )
+        assert answer.status == 400, url
 
 
 async def test_without_an_address_or_with_an_unknown_provider_nobody_goes_anywhere(server: Server) -> None:
@@ -244,20 +243,18 @@ async def test_an_answer_that_was_not_asked_for_in_this_browser_signs_nobody_in(
     assert (await mallory.open(answer)).status == 403, "it counts once"
 
 
-@pytest.mark.parametrize("change", ["state=x", "state=", "state=" + "x" * 200, "code=", "iss=https://evil.example"])
-async def test_an_answer_that_was_changed_signs_nobody_in(
-    server: Server, provider: OidcProviderPlayed, change: str
-) -> None:
-    browser = browser_of(server)
-    away = await browser.open("/_matrix/client/v3/login/sso/redirect/example", redirectUrl=APP)
-    assert away.left_for is not None
-    answer = urlsplit(provider.authorize(away.left_for))
-    name = change.partition("=")[0]
-    kept = [each for each in answer.query.split("&") if not each.startswith(f"{name}=")]
-    page = await browser.open(f"{OURS}{answer.path}?{'&'.join([*kept, change])}")
-    assert page.status == 403
-    assert page.alert
-    assert "loginToken" not in page.text
+async def test_an_answer_that_was_changed_signs_nobody_in(server: Server, provider: OidcProviderPlayed) -> None:
+    for change in ("state=x", "state=", "state=" + "x" * 200, "code=", "iss=https://evil.example"):
+        browser = browser_of(server)
+        away = await browser.open("/_matrix/client/v3/login/sso/redirect/example", redirectUrl=APP)
+        assert away.left_for is not None
+        answer = urlsplit(provider.authorize(away.left_for))
+        name = change.partition("=")[0]
+        kept = [each for each in answer.query.split("&") if not each.startswith(f"{name}=")]
+        page = await browser.open(f"{OURS}{answer.path}?{'&'.join([*kept, change])}")
+        assert page.status == 403, change
+        assert page.alert
+        assert "loginToken" not in page.text
 
 
 async def test_the_answer_of_one_provider_is_not_taken_at_the_address_of_another(
@@ -433,20 +430,18 @@ async def test_only_people_of_the_allowed_groups_come_in(server: Server, provide
     assert (await go(browser_of(server), provider)).status == 403, "who has left the group stays outside"
 
 
-@pytest.mark.parametrize(
-    ("name", "user_id"),
-    [
-        ("Zoë Ünlü", "@zo=c3=ab=20=c3=bcnl=c3=bc:test"),
-        ("_bridge", "@=5fbridge:test"),
-        ("a=b", "@a=3db:test"),
-        ("../../etc", "@../../etc:test"),
-    ],
-)
-async def test_any_name_becomes_a_user_id(
-    server: Server, provider: OidcProviderPlayed, name: str, user_id: str
-) -> None:
-    provider.person = {"sub": "1", "preferred_username": name}
-    assert (await sign_in(server, provider)).user_id == user_id
+NAMES = {
+    "Zoë Ünlü": "@zo=c3=ab=20=c3=bcnl=c3=bc:test",
+    "_bridge": "@=5fbridge:test",
+    "a=b": "@a=3db:test",
+    "../../etc": "@../../etc:test",
+}
+
+
+async def test_any_name_becomes_a_user_id(server: Server, provider: OidcProviderPlayed) -> None:
+    for name, user_id in NAMES.items():
+        provider.person = {"sub": name, "preferred_username": name}
+        assert (await sign_in(server, provider)).user_id == user_id
 
 
 async def test_who_has_left_stays_outside(server: Server, ada: Client, provider: OidcProviderPlayed) -> None:
@@ -588,6 +583,20 @@ async def test_a_device_that_was_signed_in_with_a_password_stays(server: Server,
     await browser.send(await go(browser, provider), "It is mine", user="alice", password=PASSWORD)
     assert await log_out(server, provider.logout_token(sub="alice-1")) == 200
     await alice.get("account/whoami")
+
+
+async def test_a_client_that_came_by_oauth_is_signed_out_too(server: Server, provider: OidcProviderPlayed) -> None:
+    app, browser = await register_client(server), browser_of(server)
+    page = await app.send_to(browser)
+    start = page.text.partition('href="/_voicechat/sign-in/provider/example')[2].partition('"')[0]
+    away = await browser.open("/_voicechat/sign-in/provider/example" + start)
+    assert away.left_for is not None
+    consent = await browser.open(provider.authorize(away.left_for))
+    code = app.answer(await browser.send(consent, "Allow"))["code"]
+    alice = with_token(server, (await app.redeem(code)).json()["access_token"])
+    assert (await alice.get("account/whoami"))["user_id"] == "@alice:test"
+    assert await log_out(server, provider.logout_token(sub="alice-1")) == 200
+    await alice.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
 
 
 async def test_a_logout_token_that_is_none_ends_nothing(server: Server, provider: OidcProviderPlayed) -> None:
