@@ -83,7 +83,7 @@ def _await_ready(target: Target) -> None:
 
 
 def _voicechat(directory: Path, port: int, more: Mapping[str, Any]) -> list[str]:
-    resources = ["client", "media", "admin", "well_known"]
+    resources = ["client", "media", "admin", "voice", "well_known"]
     config = {
         "server_name": SERVER_NAME,
         "public_baseurl": f"http://127.0.0.1:{port}",
