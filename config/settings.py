@@ -153,6 +153,7 @@ class ValiditySettings:
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
+    hide_ended: bool = key(False, "Do not tell strangers that there was an account of a name: signing in says so else.")
     validity: ValiditySettings = key(ValiditySettings, "Accounts that end.")
 
 

@@ -104,6 +104,7 @@ def build_accounts(
         identity.sessions,
         login_tokens,
         LoginFactor(identity.second_factor, public_baseurl.rstrip("/") + SECOND_FACTOR_PAGE),
+        base.audit,
         _cross_signing_lookup(base),
     )
     accounts = Accounts(database, identity.users, identity.devices, identity.hasher, identity.policy, clock)

@@ -12,6 +12,7 @@ from homeserver.composition.foundation import Foundation
 from homeserver.composition.life import Step
 from homeserver.composition.policies import build_terms
 from homeserver.composition.threepids import ThreepidServices
+from homeserver.services.accounts.back_off import BackOff
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
 from homeserver.services.appservices.masquerades import Masquerades
@@ -92,7 +93,7 @@ def build_identity(
     sessions = Sessions(database, users, tokens, authenticator, clock, devices.hooks, lifetimes)
     hasher = PasswordHasher(settings.passwords.hash_cost)
     policy = PasswordPolicy(settings.passwords.minimum_length, settings.passwords.minimum_kinds)
-    credentials = Credentials(database, users, hasher, limiter, base.server_name)
+    credentials = _credentials(base, settings, users, hasher, limiter)
     token_stage = RegistrationTokenStage(database, RegistrationTokens(), clock)
     terms, second_factor = build_terms(base, settings.registration.policies), _second_factor(base, settings, users)
     ui_auth = _build_ui_auth(base, settings, credentials, token_stage, threepids.stage, terms, second_factor)
@@ -109,6 +110,17 @@ def build_identity(
     return Identity(
         users, hasher, policy, credentials, authenticator, devices, sessions, token_stage, ui_auth, appservices, masquerades,
         standings, terms, second_factor,
+    )  # fmt: skip
+
+
+def _credentials(
+    base: Foundation, settings: Settings, users: Users, hasher: PasswordHasher, limiter: AnyRateLimiter
+) -> Credentials:
+    back_off = BackOff(base.clock) if settings.rate_limits.enabled else None
+    if back_off is not None:
+        base.life.reports_memory("back_off", back_off.memory_usage)
+    return Credentials(
+        base.database, users, hasher, limiter, base.server_name, back_off, settings.accounts.hide_ended
     )  # fmt: skip
 
 

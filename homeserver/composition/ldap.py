@@ -37,6 +37,7 @@ def build_ldap(base: Foundation, settings: Settings, accounts: AccountServices) 
     )  # fmt: skip
     sign_in = LdapSignIn(base.database, _provider(ldap), ask, ExternalIdRows(), provisioning, accounts.profiles)
     accounts.identity.credentials.directories.append(sign_in)
+    accounts.accounts.kept_elsewhere.append(sign_in.keeps_password_of)
     base.life.on_stop(ask.stop)
     return sign_in
 

@@ -74,7 +74,8 @@ class SecondFactorPages:
 
     async def gate(self, browser: Browser, pending: Pending) -> str | None:
         """Of who has to have a second factor: this first, and then what he came for."""
-        if pending.kind == KIND or "password" not in browser.methods:
+        # Whoever signs in with a provider has whatever factors the provider asks for.
+        if pending.kind == KIND or any(each.startswith("sso:") for each in browser.methods):
             return None
         if not await self.factor.must_enrol(browser.require_user()):
             return None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from homeserver.protocol import errors
 from homeserver.services.accounts.passwords import PasswordHasher, PasswordPolicy
 from homeserver.services.devices import Devices
 from homeserver.storage.users import Threepid, Users
@@ -23,6 +24,7 @@ FINISH_INTERVAL_MS = 10 * 60_000
 MAX_FINISHED_AT_ONCE = 100
 
 Deactivated = Callable[[str, bool], Awaitable[None]]
+KeptElsewhere = Callable[[str], Awaitable[bool]]
 PasswordChanged = Callable[[str], Awaitable[None]]
 
 
@@ -41,8 +43,22 @@ class Accounts:
     on_password_changed: list[PasswordChanged] = field(default_factory=list)
     """Called after the commit with the user id."""
 
+    kept_elsewhere: list[KeptElsewhere] = field(default_factory=list)
+    """Asked with the user id: whether his password is that of a directory."""
+
+    async def check_is_ours(self, user_id: str) -> None:
+        """Else whoever leaves the directory would keep a way in here. Raises Forbidden."""
+        for is_kept in self.kept_elsewhere:
+            if await is_kept(user_id):
+                raise errors.Forbidden("Your password is that of your organisation's directory: change it there")
+
     async def check_new_password(self, new_password: str, user_id: str | None = None) -> None:
-        """Before anybody has to prove anything for a password that is refused anyway. Raises WeakPassword, InvalidParam."""
+        """Before anybody has to prove anything for a password that is refused anyway.
+
+        Raises WeakPassword, InvalidParam; Forbidden where his password is not kept here.
+        """
+        if user_id is not None:
+            await self.check_is_ours(user_id)
         await self.policy.check_new(new_password, user_id)
 
     async def change_password(self, requester: Requester, new_password: str, *, logout_devices: bool) -> None:

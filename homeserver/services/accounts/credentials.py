@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from homeserver.protocol import errors, identifiers
 from homeserver.protocol.third_party_ids import MAX_ADDRESS_CHARACTERS, MSISDN, canonical_address
+from homeserver.services.accounts.back_off import BackOff
 from homeserver.services.accounts.passwords import PasswordHasher, check_password_size
 from homeserver.services.rate_limits import AnyRateLimiter
 from homeserver.services.text_limits import is_storable
@@ -41,6 +42,9 @@ class Credentials:
     hasher: PasswordHasher
     limiter: AnyRateLimiter
     server_name: str
+    back_off: BackOff | None = None
+    hides_ended: bool = False
+    """Say the same of accounts that have ended as of those that never were."""
     directories: list[PasswordDirectory] = field(default_factory=list)
     """Asked where the password is none of ours."""
 
@@ -53,6 +57,19 @@ class Credentials:
         """
         check_password_size(password)
         user_id = await self.resolve(identifier)
+        account = user_id or _name_of(identifier, None).casefold() or "?"
+        if self.back_off is None or not address:
+            return await self._check(identifier, user_id, password, address)
+        self.back_off.check(address, account)
+        try:
+            user = await self._check(identifier, user_id, password, address)
+        except errors.Forbidden:
+            self.back_off.failed(address, account)
+            raise
+        self.back_off.succeeded(address, account)
+        return user
+
+    async def _check(self, identifier: Mapping[str, Any], user_id: str | None, password: str, address: str) -> User:
         if user_id is not None:
             self.limiter.count("password_guess", user_id)
         elif identifier["type"] != USER:
@@ -61,7 +78,9 @@ class Credentials:
         user = await self.users.get(self.queries, user_id) if user_id is not None else None
         fits = await self.hasher.verify(user.password_hash if user else None, password)
         if user is not None and user.is_deactivated:
-            raise errors.UserDeactivated
+            if not self.hides_ended:
+                raise errors.UserDeactivated
+            user = None
         if user is None or not fits:
             return await self._in_directories(_name_of(identifier, user_id), user, password, address)
         await self._rehash(user, password)

@@ -9,6 +9,7 @@ from typing import Any
 from homeserver.protocol import errors
 from homeserver.services.accounts.credentials import Credentials
 from homeserver.services.accounts.login_tokens import LoginTokens
+from homeserver.services.audit.audit_log import AuditLog
 from homeserver.services.second_factor.login import LoginFactor
 from homeserver.services.sessions.sessions import OpenedSession, Sessions, SessionWish
 
@@ -26,6 +27,7 @@ class Login:
     sessions: Sessions
     tokens: LoginTokens
     second_factor: LoginFactor
+    audit: AuditLog
     is_cross_signing_key: IsCrossSigningKey | None = None
     more_flows: list[Mapping[str, Any]] = field(default_factory=list)
     """Filled by other groups: ways that begin in a browser."""
@@ -46,12 +48,28 @@ class Login:
         self, identifier: Mapping[str, Any], password: str, wish: SessionWish, code: str | None = None
     ) -> OpenedSession:
         """`code`: of the account's second factor. Raises Forbidden, UserDeactivated, InvalidParam, LimitExceeded,
-        SecondFactorRequired.
+        Unavailable; 401 where a code is missing.
         """
-        password, code = await self.second_factor.split(await self.credentials.resolve(identifier), password, code)
-        user = await self.credentials.check_password(identifier, password, wish.ip)
-        await self.second_factor.check(user.user_id, code)
-        return await self._log_in(user.user_id, wish)
+        user_id = await self.credentials.resolve(identifier)
+        password, code = await self.second_factor.split(user_id, password, code)
+        try:
+            user = await self.credentials.check_password(identifier, password, wish.ip)
+            await self.second_factor.check(user.user_id, code)
+        except errors.Forbidden:
+            await self._record("nobody", "login.failed", await self._known(user_id), {}, wish)
+            raise
+        opened = await self._log_in(user.user_id, wish)
+        details = {"device": opened.device_id, "second_factor": code is not None}
+        await self._record(user.user_id, "login.password", user.user_id, details, wish)
+        return opened
+
+    async def _known(self, user_id: str | None) -> str:
+        """Who types his password into the wrong field would have it written down."""
+        user = None if user_id is None else await self.credentials.users.get(self.credentials.queries, user_id)
+        return "somebody unknown" if user is None else user.user_id
+
+    async def _record(self, who: str, action: str, target: str, details: Mapping[str, Any], wish: SessionWish) -> None:
+        await self.audit.record_as(self.audit.queries, who, action, target, details, address=wish.ip)
 
     async def with_token(self, token: str, wish: SessionWish) -> OpenedSession:
         """Raises Forbidden, UserDeactivated, InvalidParam."""

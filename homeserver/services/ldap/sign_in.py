@@ -53,6 +53,10 @@ class LdapSignIn:
             return None
         return await self._account(entry, address)
 
+    async def keeps_password_of(self, user_id: str) -> bool:
+        """Whether this account is somebody's in the directory."""
+        return await self._external_id(user_id) is not None
+
     async def _external_id(self, user_id: str) -> str | None:
         """Under which the directory knows this account, whatever its owner is called there by now."""
         found = await self.rows.of_user(self.queries, user_id)

@@ -34,4 +34,5 @@ class ResetPassword:
             owner = await self.users.owner_of_threepid(tx, proof.medium, proof.address)
         if owner is None:
             raise errors.ThreepidNotFound("No account here has this address")
+        await self.accounts.check_is_ours(owner)
         await self.accounts.set_password(owner, new_password, logout_devices=logout_devices)

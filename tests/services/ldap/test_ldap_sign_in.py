@@ -14,6 +14,7 @@ import pytest
 
 from config.settings import LdapGroupSettings, LdapSettings, RateLimitSettings, Settings
 from homeserver.composition.ldap import directory_of
+from homeserver.protocol import errors
 from homeserver.services.ldap.ask import AskDirectory
 from homeserver.services.ldap.client import LdapClient
 from homeserver.services.ldap.sign_in import LdapSignIn
@@ -180,6 +181,16 @@ async def test_alice_proves_herself_with_the_password_of_the_directory(server: S
     ways = await ExternalIdRows().ways_in(server.application.base.database, "@alice:test")
     assert ways == WaysIn(has_password=True, has_provider=False)
     await alice.delete(f"devices/{second.device_id}", {"auth": alice.password_auth()})
+
+
+async def test_alice_has_no_password_here(server: Server) -> None:
+    """With one, she would get in after she has left the organisation."""
+    answer = await sign_in(server, "alice", ALICE)
+    alice = Client(server.session, server.base_url, "@alice:test", access_token=answer["access_token"], password=ALICE)
+    body = {"new_password": PASSWORD, "auth": alice.password_auth()}
+    await alice.post("account/password", body, expect=(403, "M_FORBIDDEN"))
+    with pytest.raises(errors.Forbidden):
+        await server.application.accounts.accounts.check_is_ours("@alice:test")
 
 
 async def test_who_has_left_for_good_is_not_let_in(server: Server) -> None:
