@@ -95,8 +95,8 @@ class Bench:
         done = await self.alice.get(roles_path(self.space_id, "applications", order["application"]))
         assert (done["status"], done["failed"]) == ("complete", []), done
         print(
-            f"| {name} | {changes or done['changes']} | {plan_ms:.0f} ({plan_statements}) | {sent} | {statements} | {took:.0f} "
-            f"| {used:.0f} | {self.waited:.0f} |",
+            f"| {name} | {changes or done['changes']} | {plan_ms:.0f} ({plan_statements}) | {sent} | {statements} "
+            f"| {took:.0f} | {used:.0f} | {self.waited:.0f} |",
             flush=True,
         )
         return str(order["application"])

@@ -32,8 +32,9 @@ class RoleServices:
 def build_roles(base: Foundation, kernel: Kernel, rooms: RoomServices, tasks: LongTasks) -> RoleServices:
     """Registers what does the work with the long tasks, before they are loaded."""
     rows, members = RoleRows(), rooms.memberships
-    define = DefineRoles(kernel.appender, base.audit)
-    plan = PlanRoles(base.cache, SurveySpace(base.database, rows, base.cache))
+    survey = SurveySpace(base.database, rows, base.cache)
+    define = DefineRoles(kernel.appender, base.cache, survey, base.audit)
+    plan = PlanRoles(base.cache, survey)
     order = OrderRoles(base.database, rows, base.cache, plan, tasks, base.audit, base.clock)
     tasks.handlers[apply.KIND] = ApplyRoles(
         base.database, rows, kernel.appender, members.invitable, members.profiles, members.invite

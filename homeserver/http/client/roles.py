@@ -56,7 +56,7 @@ class RoleEndpoints:
         await self.define.set_roles(request.requester, request.path["space_id"], said)
         return {}
 
-    @endpoint("PUT", ROLES + "/overrides/{room_id}", suspended=False, body=OverrideBody, limit="roles")
+    @endpoint("PUT", ROLES + "/overrides/{room_id}", suspended=False, body=OverrideBody, limit="role_plan")
     async def set_override(self, request: Request[OverrideBody]) -> Response:
         path, said = request.path, {"roles": request.body.roles}
         await self.define.set_override(request.requester, path["space_id"], path["room_id"], said)

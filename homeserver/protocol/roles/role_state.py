@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from homeserver.protocol.errors import InvalidParam
@@ -92,6 +92,10 @@ class RoleSet:
         """The role of this id, everyone's too."""
         return next((each for each in (*self.roles, self.everyone) if each.role_id == role_id), None)
 
+    def role_ids(self) -> frozenset[str]:
+        """Of all roles, without everyone."""
+        return frozenset(role.role_id for role in self.roles)
+
     def rank(self, role_id: str) -> int:
         """How high it is: 0 for everyone, and for a role that there is not."""
         found = [len(self.roles) - place for place, role in enumerate(self.roles) if role.role_id == role_id]
@@ -101,6 +105,11 @@ class RoleSet:
         """What somebody holds, of the roles that there are."""
         held = self.members.get(user_id)
         return frozenset(role.role_id for role in self.roles if role.role_id in held) if held else _NO_ROLES
+
+    def with_override(self, room_id: str, said: Overrides) -> RoleSet:
+        """The same, where a channel says something else; nothing is as if it had never said anything."""
+        others = {key: each for key, each in self.overrides.items() if key != room_id}
+        return replace(self, overrides=others | ({room_id: said} if said else {}))
 
     def rank_of(self, user_id: str) -> int:
         """That of his highest role."""

@@ -10,6 +10,7 @@ from homeserver.protocol.builder import EventDraft
 from homeserver.protocol.errors import InvalidParam, UserSuspended
 from homeserver.protocol.identifiers import is_room_id, is_user_id
 from homeserver.protocol.roles.authority import check_assignment, check_definition, check_override, check_owner
+from homeserver.protocol.roles.effective import overrides_for
 from homeserver.protocol.roles.power_levels import protecting, protects_roles
 from homeserver.protocol.roles.role_state import (
     EVERYONE,
@@ -32,8 +33,10 @@ from homeserver.services.rooms.appender import Plan
 if TYPE_CHECKING:
     from homeserver.services.audit.audit_log import AuditLog
     from homeserver.services.requester import Requester
+    from homeserver.services.roles.survey import SurveySpace
     from homeserver.services.rooms.appender import Appender
     from homeserver.services.rooms.live_room import LiveRoom
+    from homeserver.services.rooms.room_cache import RoomCache
     from homeserver.storage.database import Queries
 
 Drafts = Callable[[SpaceRoles], list[EventDraft]]
@@ -45,6 +48,8 @@ class DefineRoles:
     """Three verbs. Each raises Forbidden, InvalidParam, NotFound, UserSuspended; what stays the same is not written."""
 
     appender: Appender
+    cache: RoomCache
+    survey: SurveySpace
     audit: AuditLog
 
     async def set_roles(self, requester: Requester, space_id: str, said: Mapping[str, Any]) -> None:
@@ -71,13 +76,25 @@ class DefineRoles:
         wanted = read_overrides(said)
         content = overrides_content(wanted)
 
+        above = await self._above(space_id, room_id)
+
         def drafts(space: SpaceRoles) -> list[EventDraft]:
-            steward = space.acting_steward()
-            before = space.roles.overrides.get(room_id, {})
-            check_override(space.actor(requester.user_id), space.roles, before, wanted)
+            steward, who = space.acting_steward(), space.actor(requester.user_id)
+            if above is None:
+                # Its category would come later, and the word be there already.
+                check_owner(who)
+            before = overrides_for(space.roles, room_id, above or ())
+            after = overrides_for(space.roles.with_override(room_id, wanted), room_id, above or ())
+            check_override(who, space.roles, before, after)
             return [EventDraft(OVERRIDE, steward, content, room_id)]
 
         await self._write(requester, space_id, drafts, "roles.override", room_id, {"space_id": space_id, **content})
+
+    async def _above(self, space_id: str, room_id: str) -> tuple[str, ...] | None:
+        """The categories over the room; None where the roles do not rule it."""
+        space = space_roles(await self.cache.get(space_id))
+        survey = await self.survey(space, space.acting_steward())
+        return next((room.above for room in survey.space.rooms if room.room_id == room_id), None)
 
     async def assign(self, requester: Requester, space_id: str, user_id: str, said: Mapping[str, Any]) -> None:
         """All the roles that somebody is to hold. Who leaves the space keeps them for his return."""

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from homeserver.protocol.errors import Forbidden, InvalidParam
 from homeserver.protocol.roles.authority import actor, check_assignment, check_definition, check_override
 from homeserver.protocol.roles.effective import in_channel, in_space
-from homeserver.protocol.roles.permissions import ALL, Permission
+from homeserver.protocol.roles.permissions import ALL, NONE, Permission
 from homeserver.protocol.roles.role_state import EVERYONE, Override, Role, RoleSet
 from tests.protocol.roles.communities import ROOMS, role_sets
 
@@ -87,6 +87,27 @@ def test_mallory_does_not_get_more_by_another_order_or_another_definition() -> N
         check_definition(WHO, ROLES, replace(ROLES, everyone=everyone))
 
 
+def test_mallory_opens_no_channel_that_he_does_not_see_himself() -> None:
+    see = frozenset({Permission.SEE})
+    secret = {EVERYONE: Override(deny=see), "boss": Override(allow=see)}
+    for said in ({**secret, "crew": Override(allow=see)}, {"boss": Override(allow=see)}, {}):
+        with pytest.raises(Forbidden):
+            check_override(WHO, ROLES, secret, said)
+
+
+def test_who_is_muted_does_not_lay_that_down_nor_delete_it() -> None:
+    muted = Role("muted", "Muted")
+    said = {ROOMS[0]: {"muted": Override(deny=frozenset({Permission.SEND}))}}
+    held = frozenset({"keeper", "muted"})
+    roles = RoleSet((BOSS, KEEPER, CREW, muted), overrides=said, members={MALLORY: held})
+    who = actor(roles, MALLORY, is_owner=False)
+    with pytest.raises(Forbidden):
+        check_assignment(who, roles, MALLORY, {"keeper"}, is_owner=False)
+    with pytest.raises(Forbidden):
+        check_definition(who, roles, replace(roles, roles=(BOSS, KEEPER, CREW)))
+    check_assignment(who, roles, MALLORY, {"muted"}, is_owner=False)
+
+
 def test_who_does_not_manage_roles_changes_none() -> None:
     carol = actor(ROLES, "@carol:test", is_owner=False)
     with pytest.raises(Forbidden):
@@ -131,6 +152,8 @@ def test_whatever_is_allowed_gives_its_author_nothing_new(before: RoleSet, wante
         held = now.roles_of(MALLORY)
         assert in_space(now, held) <= may
         for room in ROOMS:
-            assert in_channel(now, held, now.overrides.get(room, {})) <= may | in_channel(
-                before, mine, before.overrides.get(room, {})
+            # A channel that said nothing was as the space is.
+            here = in_channel(before, mine, before.overrides.get(room, {}))
+            assert in_channel(now, held, now.overrides.get(room, {})) <= here | (
+                NONE if room in before.overrides else may
             )

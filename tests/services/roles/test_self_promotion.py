@@ -61,6 +61,22 @@ async def test_through_our_own_doors(server: Server, alice: Client, mallory: Cli
     assert (await alice.get(roles_path(harbour)))["members"] == {mallory.user_id: ["keeper"]}
 
 
+async def test_into_a_channel_that_he_does_not_see(alice: Client, mallory: Client, harbour: str) -> None:
+    category = await channel(alice, harbour, creation_content={"type": "m.space"})
+    bridge = await channel(alice, category)
+    secret = {"everyone": {"deny": ["see"]}, "boss": {"allow": ["see"]}}
+    await override(alice, harbour, category, secret)
+    open_again = {"boss": {"allow": ["see"]}, "crew": {"deny": ["kick"]}}
+    for room_id in (category, bridge):
+        await override(mallory, harbour, room_id, {**secret, "crew": {"allow": ["see"]}}, expect=FORBIDDEN)
+        await override(mallory, harbour, room_id, open_again, expect=FORBIDDEN)
+    await override(mallory, harbour, category, {}, expect=FORBIDDEN)
+    # Not yet a channel of the space: who may say something about it now would have said it when it becomes one.
+    later = await alice.create_room()
+    await override(mallory, harbour, later, {"crew": {"deny": ["kick"]}}, expect=FORBIDDEN)
+    await override(alice, harbour, later, {"crew": {"deny": ["kick"]}})
+
+
 async def test_what_is_his_to_do_he_does_without_having_the_level_for_it(
     server: Server, alice: Client, mallory: Client, harbour: str
 ) -> None:
