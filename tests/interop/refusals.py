@@ -13,6 +13,9 @@ UNSTABLE = (
     "GET /_matrix/client/unstable/org.matrix.msc2946/rooms/{roomId}/hierarchy",  # the SDK's second try for v1's
 )
 
+# Served where the operator switches it on, which the server under test has not.
+SWITCHED_OFF = ("GET /_matrix/client/v1/media/preview_url",)
+
 
 def unexpected(refused: Iterable[str]) -> set[str]:
     """Of lines such as `GET /path 404 M_UNRECOGNIZED` those that neither are missing by decision nor say "not found"."""
