@@ -17,6 +17,8 @@ ON CONFLICT (client_id) DO UPDATE SET last_used_ms = excluded.last_used_ms
 
 GET = "SELECT metadata FROM oauth_clients WHERE client_id = $1"
 
+USE = "UPDATE oauth_clients SET last_used_ms = $2 WHERE client_id = $1 RETURNING metadata"
+
 # "The server MUST NOT delete client registrations that have an active session."
 FORGET_UNUSED = """
 DELETE FROM oauth_clients c
@@ -36,6 +38,11 @@ class OAuthClientRows:
         metadata = await q.fetchval(GET, client_id)
         return None if metadata is None else orjson.loads(metadata)
 
+    async def use(self, q: Queries, client_id: str, now_ms: int) -> dict[str, Any] | None:
+        """The same, and it has been used now."""
+        metadata = await q.fetchval(USE, client_id, now_ms)
+        return None if metadata is None else orjson.loads(metadata)
+
     async def forget_unused(self, q: Queries, before_ms: int) -> None:
-        """Housekeeping: clients that registered before this time, and with which nobody is signed in."""
+        """Housekeeping: clients that were last used before this time, and with which nobody is signed in."""
         await q.execute(FORGET_UNUSED, before_ms)

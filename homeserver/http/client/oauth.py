@@ -62,7 +62,7 @@ class OAuthEndpoints:
     @endpoint("POST", DEVICE, auth=Auth.NONE, limit="oauth_begin", max_body_bytes=MAX_FORM_BYTES)
     async def begin_device_grant(self, request: Request[None]) -> Response:
         form = await read_oauth_form(request)
-        client = await self.clients.get(_required(form, "client_id"))
+        client = await self.clients.use(_required(form, "client_id"))
         begun = await self.device_grants.begin(client, form.get("scope", ""))
         link = self.public_baseurl.rstrip("/") + LINK
         answer = {

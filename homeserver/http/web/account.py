@@ -78,6 +78,10 @@ class AccountEndpoints:
     async def sign_out_device(self, request: Request[None]) -> Response:
         return await self._change(request, self._sign_out_device)
 
+    @endpoint("POST", f"{ACCOUNT}/devices", auth=Auth.NONE, limit="web_form", max_body_bytes=MAX_FORM_BYTES)
+    async def sign_out_all_devices(self, request: Request[None]) -> Response:
+        return await self._change(request, self._sign_out_all)
+
     @endpoint("POST", f"{ACCOUNT}/password", auth=Auth.NONE, limit="web_form", max_body_bytes=MAX_FORM_BYTES)
     async def change_password(self, request: Request[None]) -> Response:
         return await self._change(request, self._change_password)
@@ -131,6 +135,10 @@ class AccountEndpoints:
     async def _sign_out_device(self, browser: Browser, pending: Pending, form: dict[str, str], address: str) -> str:
         await self.account.sign_out_device(browser, form.get("device_id", ""), address)
         return "The device is signed out."
+
+    async def _sign_out_all(self, browser: Browser, pending: Pending, form: dict[str, str], address: str) -> str:
+        await self.account.sign_out_all_devices(browser, address)
+        return "All your devices are signed out."
 
     async def _change_password(self, browser: Browser, pending: Pending, form: dict[str, str], address: str) -> str:
         new_password = form.get("new_password", "")
@@ -227,7 +235,12 @@ def _password(browser: Browser, pending: Pending) -> str:
 
 def _devices(browser: Browser, pending: Pending, devices: list[ShownDevice]) -> str:
     items = "\n".join(_device(browser, pending, each) for each in devices)
-    return f"<h1>Your devices</h1>\n{items or message('No device is signed in.')}\n{_links()}"
+    everywhere = f"""<form method="post" action="{ACCOUNT}/devices">
+{hidden_fields(browser, pending)}
+<button class="quiet">Sign out all devices</button>
+</form>"""
+    listed = f"{items}\n{everywhere}" if devices else message("No device is signed in.")
+    return f"<h1>Your devices</h1>\n{listed}\n{_links()}"
 
 
 def _device(browser: Browser, pending: Pending, shown: ShownDevice) -> str:

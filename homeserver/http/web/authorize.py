@@ -44,7 +44,7 @@ class AuthorizePages:
     async def authorize(self, request: Request[None]) -> Response:
         try:
             given = _parameters(request.query)
-            client = await self.clients.get(given.get("client_id", ""))
+            client = await self.clients.use(given.get("client_id", ""))
             address = return_address(given, client)
         except OAuthError as error:
             # RFC 6749, 4.1.2.1: "the authorization server ... MUST NOT automatically redirect".

@@ -109,6 +109,12 @@ class AccountPages:
         )
         await self.devices.delete(user_id, [device_id])
 
+    async def sign_out_all_devices(self, browser: Browser, address: str) -> None:
+        """All sessions end."""
+        user_id = browser.require_user()
+        await self.audit.record_as(self.database, user_id, "device.delete_all", user_id, address=address)
+        await self.devices.delete_all(user_id)
+
     async def has_password(self, browser: Browser) -> bool:
         """Whether there is one that could be changed: people of a directory or a provider have none here."""
         user = await self.accounts.users.get(self.database, browser.require_user())

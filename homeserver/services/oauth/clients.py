@@ -39,10 +39,21 @@ class OAuthClients:
         metadata = None
         if is_storable(client_id, MAX_CLIENT_ID_CHARACTERS):
             metadata = await self.rows.get(self.queries, client_id)
-        if metadata is None:
-            raise OAuthError(INVALID_CLIENT, "This client is not registered (any more)", 401)
-        return parse_client_metadata(metadata)
+        return _found(metadata)
+
+    async def use(self, client_id: str) -> ClientMetadata:
+        """The same for what somebody begins with it: it stays at least until he has finished."""
+        metadata = None
+        if is_storable(client_id, MAX_CLIENT_ID_CHARACTERS):
+            metadata = await self.rows.use(self.queries, client_id, self.clock.now_ms())
+        return _found(metadata)
 
     async def tidy(self) -> None:
         """Housekeeping: forget clients with which nobody is signed in."""
         await self.rows.forget_unused(self.queries, self.clock.now_ms() - UNUSED_KEPT_MS)
+
+
+def _found(metadata: Mapping[str, Any] | None) -> ClientMetadata:
+    if metadata is None:
+        raise OAuthError(INVALID_CLIENT, "This client is not registered (any more)", 401)
+    return parse_client_metadata(metadata)

@@ -57,6 +57,17 @@ async def test_she_signs_out_a_device(server: Server, action: str) -> None:
     assert "No such device" in (await open_account(server, browser, action, device_id=alice.device_id)).text
 
 
+async def test_she_signs_out_all_devices(server: Server) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    browser = browser_of(server)
+    tokens = await (await register_client(server)).sign_in(browser, "alice")
+    await browser.send(await open_account(server, browser, "org.matrix.devices_list"), "Sign out all devices")
+    await alice.get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+    await with_token(server, tokens["access_token"]).get("account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+    await bob.get("account/whoami")
+    assert "No device is signed in." in (await browser.open(ACCOUNT, action="org.matrix.devices_list")).text
+
+
 async def test_nobody_signs_out_the_devices_of_others(server: Server) -> None:
     await server.register("alice")
     bob = await server.register("bob")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from homeserver.storage.oauth_clients import OAuthClientRows
 from tests.cast import Server
 from tests.oauth_client import OAuthClient, browser_of, register_client, with_token
 
@@ -97,6 +98,18 @@ async def test_either_token_ends_the_session(
     # "If the token is already revoked or invalid, the server returns a 200 OK response."
     assert (await app.post("revoke", token=tokens[kind])).status == 200
     assert (await app.post("revoke")).json()["error"] == "invalid_request"
+
+
+async def test_a_client_of_long_ago_stays_while_somebody_signs_in(server: Server, app: OAuthClient) -> None:
+    """Some keep their registration, although they are to make a new one each time."""
+    database, clients = server.application.base.database, OAuthClientRows()
+    server.clock.advance(days=29)
+    page = await app.send_to(browser_of(server))
+    assert page.form("Sign in")
+    await clients.forget_unused(database, server.clock.now_ms() - 1)
+    assert await clients.get(database, app.client_id) is not None
+    await clients.forget_unused(database, server.clock.now_ms() + 1)
+    assert await clients.get(database, app.client_id) is None
 
 
 async def test_the_registration_of_a_client_in_use_is_kept(
