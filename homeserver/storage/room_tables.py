@@ -29,6 +29,7 @@ BY_ROOM: Final = (
     ("voice_mutes", "room_id"),
     ("account_data", "room_id"),
     ("notice_rooms", "room_id"),
+    ("role_applied", "room_id"),
     ("staged_pdus", "room_id"),
     ("state_changes", "room_nid"),
 )
@@ -57,5 +58,6 @@ KEPT: Final[Mapping[str, str]] = {
     "events": "in steps of its own, with BY_EVENT",
     "blocked_rooms": "says that nobody comes in again",
     "key_backup_keys": "belong to the user, who may need them for what he has exported",
+    "role_changes": "the history of the roles of a space, of which the room was one of many",
     "reports": "what was reported is why rooms are deleted",
 }
