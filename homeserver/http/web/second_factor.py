@@ -147,7 +147,7 @@ def _offer_page(browser: Browser, pending: Pending, offer: Offer, problem: str =
 <form method="post" action="{PATH}/enrol">
 {hidden_fields(browser, pending)}
 <label>The code that the app shows now
-<input name="code" inputmode="numeric" autocomplete="one-time-code" required autofocus></label>
+<input name="code" inputmode="numeric" autocomplete="one-time-code" required></label>
 <button>Turn on</button>
 </form>"""
     return page(TITLE, content, status)
