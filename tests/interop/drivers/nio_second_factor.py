@@ -22,8 +22,6 @@ async def main(homeserver: str, username: str, password: str, *codes: str) -> di
     # Any client can do this: the code behind the password.
     behind = await client.login(f"{password} {codes[0]}", device_name="nio")
     assert isinstance(behind, nio.LoginResponse), behind
-        behind
-    )
     other = nio.AsyncClient(homeserver, username)
     again = await other.login(f"{password} {codes[0]}")
     # A script sends both.
