@@ -159,6 +159,7 @@ def build_application(
     )
     media = build_media(base, settings, federation)
     providers = build_providers(base, settings, public_baseurl, accounts, web, media, dns)
+    oauth.account_links.extend(providers.account_links)
     previews = build_previews(base, settings, media, public_baseurl, dns)
     moderation = build_moderation(base, settings, accounts, readers, kernel, media, rooms)
     roles = build_roles(base, kernel, rooms, moderation.tasks)

@@ -24,7 +24,9 @@ from homeserver.http.client.cas import TICKET_PATH, CasEndpoints
 from homeserver.http.client.cas_unbound import UnboundCasEndpoints
 from homeserver.http.client.sso import SSO, SsoEndpoints
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.http.web.account import AccountLink
 from homeserver.http.web.detours import page_at
+from homeserver.http.web.linked_providers import OPEN_PATH, LinkedProviderPages
 from homeserver.http.web.providers import CALLBACK, PROVIDER_PATH, ProviderPages
 from homeserver.http.web.sso_errands import CLIENT_PATH, CONFIRM_PATH, SsoErrandPages
 from homeserver.services.browser_sessions.methods import SignInMethod
@@ -34,12 +36,13 @@ from homeserver.services.upstream.claims import AttributeMapping, check_entry
 from homeserver.services.upstream.client import ProviderClient
 from homeserver.services.upstream.clients import TrustedClients
 from homeserver.services.upstream.discovery import is_web_url
+from homeserver.services.upstream.linked import CONNECT, LinkedProviders
 from homeserver.services.upstream.oidc import OidcClient
 from homeserver.services.upstream.origins import Origins
 from homeserver.services.upstream.profile import FillProfileFromProvider
 from homeserver.services.upstream.provider import ALGORITHMS, AccountPolicy, OidcProvider, Provider
 from homeserver.services.upstream.provisioning import Provisioning
-from homeserver.services.upstream.sign_in import UI_AUTH, ProviderSignIn
+from homeserver.services.upstream.sign_in import CONNECTIONS_PATH, UI_AUTH, ProviderSignIn
 from homeserver.services.upstream.ui_auth import OfferSso
 from homeserver.services.upstream.visits import Visits
 from homeserver.storage.external_ids import ExternalIdRows
@@ -59,6 +62,8 @@ class ProviderServices:
     sign_in: ProviderSignIn | None
     origins: Origins
     external_ids: ExternalIdRows
+    account_links: list[AccountLink] = field(default_factory=list)
+    """For the page of the account."""
     endpoints: list[Endpoint] = field(default_factory=list)
 
 
@@ -92,9 +97,9 @@ def build_providers(
     base.life.every(HOUR_MS, visits.tidy, "forget-expired-visits-to-providers")
     base.life.every(HOUR_MS, origins.tidy, "forget-expired-logout-tokens")
     _offer(base, settings, accounts, web, sign_in, rows)
-    return ProviderServices(
-        sign_in if clients else None, origins, rows, _endpoints(base, settings, public_baseurl, accounts, web, sign_in)
-    )  # fmt: skip
+    links = [AccountLink("Sign-in with providers", OPEN_PATH)] if clients else []
+    endpoints = _endpoints(base, settings, public_baseurl, accounts, web, sign_in)
+    return ProviderServices(sign_in if clients else None, origins, rows, links, endpoints)
 
 
 def _offer(
@@ -112,15 +117,16 @@ def _offer(
             SignInMethod(provider.id, provider.name, provider.brand, f"{PROVIDER_PATH}/{provider.id}")
         )
     web.browsers.continuations[SSO] = page_at(CLIENT_PATH)
+    web.browsers.continuations[CONNECT] = page_at(CONNECTIONS_PATH)
     web.browsers.continuations[UI_AUTH] = page_at(CONFIRM_PATH)
     shown = [_shown(client.provider) for client in sign_in.clients.values()]
     accounts.login.more_flows.append(_flow(shown))
     if CAS in sign_in.clients:
         accounts.login.more_flows.append({"type": "m.login.cas"})
-    accounts.login.on_from_browser.append(sign_in.origins.device_from_browser)
-    web.browsers.on_device_granted.append(sign_in.origins.device_granted)
-    accounts.devices.hooks.made.append(sign_in.origins.device_made)
     if sign_in.clients:
+        accounts.login.on_from_browser.append(sign_in.origins.device_from_browser)
+        web.browsers.on_device_granted.append(sign_in.origins.device_granted)
+        accounts.devices.hooks.made.append(sign_in.origins.device_made)
         accounts.ui_auth.ways.append(OfferSso(base.database, rows))
 
 
@@ -156,12 +162,18 @@ def _endpoints(
     errands = SsoErrandPages(
         base.database, web.browsers, accounts.login.tokens, accounts.ui_auth, web.cookies, trusted
     )  # fmt: skip
+    linked = LinkedProviderPages(
+        sign_in,
+        LinkedProviders(base.database, ExternalIdRows(), accounts.identity.users, base.audit),
+        web.browsers,
+        web.cookies,
+    )
     sso = SsoEndpoints(sign_in, web.browsers, web.cookies, accounts.ui_auth, only, web.methods.can_register)
     cas = sign_in.clients.get(CAS)
     if isinstance(cas, CasClient) and only == CAS and not settings.cas.bound_to_browser:
-        return [*endpoints_of(pages, errands, UnboundCasEndpoints(cas, sso, errands))]
+        return [*endpoints_of(pages, linked, errands, UnboundCasEndpoints(cas, sso, errands))]
     more = [CasEndpoints(pages, CAS)] if cas is not None else []
-    return [*endpoints_of(pages, errands, sso, *more)]
+    return [*endpoints_of(pages, linked, errands, sso, *more)]
 
 
 def _clients(

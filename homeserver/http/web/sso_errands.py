@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from homeserver.http.client.auth_fallback import DONE_SCRIPT
@@ -12,8 +12,8 @@ from homeserver.http.client.sso import SSO
 from homeserver.http.endpoint import Auth, endpoint
 from homeserver.http.pages import MAX_FORM_BYTES, message, page, read_form
 from homeserver.http.request import Request
-from homeserver.http.responses import Raw, Redirect, Response
-from homeserver.http.web.cookies import Cookies, see_other
+from homeserver.http.responses import Raw, Response
+from homeserver.http.web.cookies import Cookies
 from homeserver.http.web.detours import detour
 from homeserver.http.web.providers import TITLE, problem
 from homeserver.http.web.sign_in import hidden_fields, other_account_form
@@ -61,16 +61,16 @@ class SsoErrandPages:
         except errors.MatrixError as error:
             return problem(error)
 
-    async def client_page(self, browser: Browser, pending: Pending) -> Raw | Redirect:
+    async def client_page(self, browser: Browser, pending: Pending) -> Raw:
         """On to the client: at once where it is trusted, else by a link. Raises Forbidden, NotFound."""
         url, user_id = str(pending.memory["redirect_url"]), browser.require_user()
         async with self.database.transaction() as tx:
             await self.browsers.finish(tx, pending)
             issued = await self.tokens.issue_in_browser(tx, user_id, browser.browser_id)
         url_with_token = with_login_token(url, issued.token)
-        if self.trusted.include(url):
-            return see_other(url_with_token)
         client = html.escape(shown_client(url))
+        if self.trusted.include(url):
+            return _on_its_way(client, url_with_token)
         content = f"""<h1>Continue to {client}?</h1>
 <p>It will be signed in to your account {html.escape(user_id)}, and can then read and write everything that you can.</p>
 <p><a class="button" href="{html.escape(url_with_token)}">Continue</a></p>
@@ -112,6 +112,13 @@ class SsoErrandPages:
         pending = await self.browsers.pending(browser, pending_id, kind)
         assert browser is not None
         return browser, pending
+
+
+def _on_its_way(client: str, url: str) -> Raw:
+    """No redirect: a form of ours may have led here, and browsers hold what follows a form against `form-action`."""
+    link = f'<p>You go on to <a href="{html.escape(url)}">{client}</a>.</p>'
+    raw = page(TITLE, link)
+    return replace(raw, headers={**raw.headers, "Refresh": f"0; url={url}"})
 
 
 def _question(browser: Browser, pending: Pending) -> Raw:

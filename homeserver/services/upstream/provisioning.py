@@ -144,6 +144,10 @@ class Provisioning:
             await self._attach(tx, provider, person, user_id, "adopted", address)
         return Found(user_id)
 
+    async def owner(self, provider: Provider, person: Person) -> str | None:
+        """His account; None where he has none."""
+        return await self.rows.owner(self.database, provider.id, person.external_id)
+
     async def link(self, provider: Provider, person: Person, user_id: str, address: str) -> Found:
         """He has proved both: who he is there, and that this account is his. Raises Conflict, UserDeactivated."""
         self.check_allowed(provider, person)

@@ -20,6 +20,7 @@ from homeserver.services.browser_sessions.password_sign_in import SIGN_IN_FAILED
 from homeserver.services.upstream.arrivals import Arrival, Arrivals
 from homeserver.services.upstream.claims import Person
 from homeserver.services.upstream.client import Proved, ProviderClient
+from homeserver.services.upstream.linked import CONNECT
 from homeserver.services.upstream.origins import Origins
 from homeserver.services.upstream.provider import Provider
 from homeserver.services.upstream.provisioning import Found, Provisioning, Undecided
@@ -27,6 +28,7 @@ from homeserver.services.upstream.visits import Visits
 from homeserver.storage.sign_in_origins import Origin
 
 ARRIVAL_PATH: Final = f"{SIGN_IN_PATH}/which-account"
+CONNECTIONS_PATH: Final = f"{SIGN_IN_PATH}/connections"
 UI_AUTH: Final = "ui_auth"
 """Kind of pending: somebody who has an account proves that it is he."""
 
@@ -93,6 +95,8 @@ class ProviderSignIn:
         self, browser: Browser, pending: Pending, provider: Provider, proved: Proved, address: str
     ) -> tuple[Browser, str]:
         """Who he is has been proved. As `finish`."""
+        if pending.kind == CONNECT and pending.is_satisfied_by(browser):
+            return await self._connect(browser, pending, provider, proved.person, address)
         arrived = await self.provisioning.arrive(provider, proved.person, address)
         if isinstance(arrived, Found):
             return await self._go_on(browser, pending, provider, proved, arrived, address)
@@ -100,6 +104,15 @@ class ProviderSignIn:
             raise errors.Forbidden("This account of your provider belongs to no account here")
         await self.arrivals.wait(pending, Arrival(provider.id, proved))
         return browser, f"{ARRIVAL_PATH}?pending={pending.pending_id}"
+
+    async def _connect(
+        self, browser: Browser, pending: Pending, provider: Provider, person: Person, address: str
+    ) -> tuple[Browser, str]:
+        """He is signed in here, and has proved who he is there: both are his."""
+        user_id = browser.require_user()
+        if await self.provisioning.owner(provider, person) != user_id:
+            await self.provisioning.link(provider, person, user_id, address)
+        return browser, await self.browsers.continue_(browser, pending)
 
     async def with_name(self, browser: Browser, pending: Pending, localpart: str, address: str) -> tuple[Browser, str]:
         """A new account with a name of his choice. Raises NotFound, InvalidUsername, Exclusive, UserInUse, Forbidden."""

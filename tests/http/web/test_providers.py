@@ -153,9 +153,9 @@ async def test_a_login_token_works_once_and_for_a_minute(
 
 async def test_a_trusted_client_is_gone_back_to_at_once(server: Server, provider: OidcProviderPlayed) -> None:
     page = await go(browser_of(server), provider, "https://trusted.example/app/?loginToken=old&a=b%20c#frag")
-    assert page.left_for is not None
-    assert page.left_for.startswith("https://trusted.example/app/?a=b%20c&loginToken=vclt_")
-    assert page.left_for.endswith("#frag")
+    target = page.headers["Refresh"].removeprefix("0; url=")
+    assert target.startswith("https://trusted.example/app/?a=b%20c&loginToken=vclt_")
+    assert target.endswith("#frag")
 
 
 OTHER_CLIENTS = (
@@ -171,7 +171,7 @@ OTHER_CLIENTS = (
 async def test_about_every_other_client_people_are_asked(server: Server, provider: OidcProviderPlayed) -> None:
     for url in OTHER_CLIENTS:
         page = await go(browser_of(server), provider, url)
-        assert page.left_for is None, url
+        assert "Refresh" not in page.headers, url
         assert "Continue to " in page.text
 
 
@@ -609,6 +609,56 @@ async def test_a_logout_token_that_is_none_ends_nothing(server: Server, provider
     ):
         assert await log_out(server, token) == 400
     await alice.get("account/whoami")
+
+
+# --- Connected with the account ------------------------------------------------------------------------------------
+
+
+async def connect(browser: Browser, provider: OidcProviderPlayed, page: Page) -> Page:
+    """Press the link of the provider, and come back."""
+    path = page.text.partition('href="/_voicechat/sign-in/provider/example')[2].partition('"')[0]
+    away = await browser.open(f"/_voicechat/sign-in/provider/example{path}")
+    assert away.left_for is not None
+    return await browser.open(provider.authorize(away.left_for))
+
+
+async def test_alice_connects_her_account_and_disconnects_it(
+    server: Server, provider: OidcProviderPlayed, clock: FakeClock
+) -> None:
+    alice = await server.register("alice")
+    browser = browser_of(server)
+    page = await browser.open("/_voicechat/account")
+    page = await browser.send(page, "Sign in", user="alice", password=PASSWORD)
+    assert 'href="/_voicechat/sign-in/connected"' in page.text
+    page = await browser.open("/_voicechat/sign-in/connected")
+    assert "<p>None.</p>" in page.text
+    connected = await connect(browser, provider, page)
+    assert "Example Inc. (alice-1)" in connected.text
+    assert (await sign_in(server, provider)).user_id == alice.user_id
+    assert "Example Inc. (alice-1)" in (await connect(browser, provider, connected)).text, "once more changes nothing"
+    forged = {**connected.form("Disconnect Example Inc.").fields, "csrf": "x"}
+    assert (await browser.post("/_voicechat/sign-in/connections/remove", forged)).status == 403
+    assert "<p>None.</p>" in (await browser.send(connected, "Disconnect Example Inc.")).text
+    assert (await browser.send(connected, "Disconnect Example Inc.")).status == 404
+    clock.advance(minutes=11)
+    assert "Please confirm that it is you." in (await browser.open("/_voicechat/sign-in/connected")).text
+
+
+async def test_what_is_somebody_elses_is_not_connected_and_the_only_way_in_stays(
+    server: Server, provider: OidcProviderPlayed
+) -> None:
+    browser = browser_of(server)
+    await sign_in(server, provider, browser)
+    page = await browser.open("/_voicechat/sign-in/connected")
+    alone = await browser.send(page, "Disconnect Example Inc.")
+    assert (alone.status, alone.alert) == (403, "This is the only way into your account: connect another one first")
+    await server.register("mallory")
+    theirs = browser_of(server)
+    page = await theirs.open("/_voicechat/sign-in/connected")
+    page = await theirs.send(page, "Sign in", user="mallory", password=PASSWORD)
+    refused = await connect(theirs, provider, page)
+    assert refused.status == 409
+    assert "belongs to another account" in refused.alert
 
 
 # --- What administrators see of it ----------------------------------------------------------------------------------
