@@ -108,7 +108,8 @@ async def bench(dsn: str, folder: Path, rooms: int, members: int) -> None:
         await bench.fill(rooms, members)
         alice, space_id = bench.alice, bench.space_id
         print(
-            "| change | changes | plan, ms (statements) | events | statements | ms | CPU of ours, ms | others waited at most, ms |"
+            "| change | changes | plan, ms (statements) | events | statements | ms | CPU of ours, ms "
+            "| others waited at most, ms |"
         )
         print("|---|---|---|---|---|---|---|---|")
         watch = asyncio.create_task(bench.others_wait())

@@ -37,6 +37,8 @@ MAX_WAITING: Final = 10_000
 
 log = logging.getLogger(__name__)
 
+_NO_SERVERS: Final[frozenset[str]] = frozenset()
+
 
 @dataclass(slots=True)
 class Announcements:
@@ -70,9 +72,9 @@ class Announcements:
 
     def events(self, events: Sequence[TimelineEvent]) -> None:
         """Our own events go to all servers in the room, and to that of somebody whom they put out."""
-        for event in events:
+        for event, still_there in _with_servers_put_out_later(events):
             if self._is_ours(event.sender):
-                self._distribute(event)
+                self._distribute(event, still_there)
             if event.flags & REDACTED:
                 self.sender.transactions.forget([event.event_id])
         self.meetings.note(events)
@@ -87,16 +89,16 @@ class Announcements:
         self._distribute(event)
         self._put("look", None)
 
-    def _distribute(self, event: TimelineEvent) -> None:
+    def _distribute(self, event: TimelineEvent, still_there: Collection[str] = ()) -> None:
         room = self.cache.peek(event.room_id)
         if room is None:
             self._homeless[event.position] = event
             self._put("look", None)
         else:
-            self._send_out(event, room)
+            self._send_out(event, room, still_there)
 
-    def _send_out(self, event: TimelineEvent, room: LiveRoom) -> None:
-        servers = {*room.servers, *_put_out(event)} - {self.server_name}
+    def _send_out(self, event: TimelineEvent, room: LiveRoom, still_there: Collection[str] = ()) -> None:
+        servers = {*room.servers, *still_there, *_put_out(event)} - {self.server_name}
         if not self._is_ours(event.state_key or ""):
             # Who brought it has it. An invitation of a user of ours was made here, whoever sent it to his address.
             servers.discard(server_name_of(event.sender))
@@ -271,3 +273,18 @@ def _put_out(event: TimelineEvent) -> Collection[str]:
     if event.state_key is None or event.membership not in ("leave", "ban"):
         return ()
     return (server_name_of(event.state_key),) if replaced_membership(event) in ("join", "invite", "knock") else ()
+
+
+def _with_servers_put_out_later(events: Sequence[TimelineEvent]) -> list[tuple[TimelineEvent, frozenset[str]]]:
+    """Each event with the servers that were in its room still, and are put out by what was committed together with it.
+
+    The room in memory is as it is after all of them. Who is put out has to get what came before: he is told of his departure,
+    which is built on that, and is let have nothing afterwards.
+    """
+    put_out: dict[str, frozenset[str]] = {}
+    found = []
+    for event in reversed(events):
+        found.append((event, put_out.get(event.room_id, _NO_SERVERS)))
+        if event.membership in ("leave", "ban") and replaced_membership(event) == "join":
+            put_out[event.room_id] = found[-1][1] | {server_name_of(event.state_key or "")}
+    return found[::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -214,6 +215,24 @@ async def test_who_has_no_steward_has_no_roles(server: Server, alice: Client, bo
     await define(bob, harbour)
     assert (await bob.get(roles_path(harbour)))["steward"] == bob.user_id
     assert (await plan(bob, harbour))["steward"] == bob.user_id
+
+
+async def test_power_levels_that_would_be_too_large_are_reported(
+    server: Server, alice: Client, bob: Client, harbour: str
+) -> None:
+    """The room's levels are full of other things already; the names of levels go in all the same."""
+    room_id = await channel(alice, harbour)
+    said = await levels(alice, room_id)
+    left = 64_800 - len(json.dumps(said, separators=(",", ":")))
+    many = {f"com.example.{number:04}.{'x' * 77}": 50 for number in range(left // 100)}
+    await alice.set_state(room_id, "m.room.power_levels", {**said, "events": {**said["events"], **many}})
+    await define(alice, harbour)
+    await assign(alice, harbour, bob, "crew")
+    done = await apply(server, alice, harbour)
+    assert [(each["room_id"], each["type"]) for each in done["failed"]] == [(room_id, "m.room.power_levels")]
+    assert "more than 65536" in done["failed"][0]["why"]
+    assert "10" in await alice.state(room_id, TAGS)
+    assert [change["room_id"] for change in (await plan(alice, harbour))["changes"]] == [room_id]
 
 
 async def test_who_may_not_attach_sends_no_files(server: Server, alice: Client, bob: Client, harbour: str) -> None:
