@@ -67,6 +67,7 @@ async def test_ways_to_an_account_are_recorded(server: Server, ada: Client) -> N
         ("@ada:test", "registration_token.delete", "abcd…"),
         ("@ada:test", "registration_token.change", "abcd…"),
         ("@ada:test", "registration_token.create", "abcd…"),
+        ("@ada:test", "login.password", "@ada:test"),
     ]
     assert entries[3]["details"] == {"uses_allowed": None}
     assert {entry["address"] for entry in entries} == {"127.0.0.1"}
@@ -75,4 +76,4 @@ async def test_ways_to_an_account_are_recorded(server: Server, ada: Client) -> N
 async def test_a_request_through_a_proxy_is_recorded_with_where_it_came_from(server: Server, ada: Client) -> None:
     for address in ("192.0.2.1", "192.0.2.2"):
         await ada.request("GET", ("admin", "whois", "@bob:test"), headers={"X-Forwarded-For": address})
-    assert [entry["address"] for entry in (await ada.get(PATH))["entries"]] == ["192.0.2.2", "192.0.2.1"]
+    assert [entry["address"] for entry in (await ada.get(PATH))["entries"]] == ["192.0.2.2", "192.0.2.1", "127.0.0.1"]

@@ -49,7 +49,7 @@ async def test_devices_are_listed_named_and_deleted(server: Server, ada: Client)
     await ada.post(v2("users", alice.user_id, "delete_devices"), body)
     assert await ada.get(devices) == {"devices": [], "total": 0}
     actions = [each["action"] for each in (await ada.get(AUDIT, target=alice.user_id))["entries"]]
-    assert actions == ["device.delete", "device.create", "device.delete", "device.rename"]
+    assert actions == ["device.delete", "device.create", "device.delete", "device.rename", "login.password"]
 
 
 async def test_rooms_of_a_user(server: Server, ada: Client) -> None:

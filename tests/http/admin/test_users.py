@@ -59,7 +59,7 @@ async def test_ada_makes_an_account(server: Server, ada: Client) -> None:
     found = await ada.get(("", "_synapse", "admin", "v1", "threepid", "email", "users", "BOB@example.org"))
     assert found == {"user_id": "@bob:test"}
     await ada.get(f"{V1}/threepid/email/users/eve@example.org", expect=(404, "M_NOT_FOUND"))
-    assert await actions(ada, "@bob:test") == ["user.create"]
+    assert await actions(ada, "@bob:test") == ["login.password", "user.create"]
     entry = (await ada.get("/_voicechat/admin/v1/audit", target="@bob:test"))["entries"][0]
     assert PASSWORD not in str(entry)
 
