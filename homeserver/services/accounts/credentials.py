@@ -114,6 +114,12 @@ class Credentials:
             return self.local_user_id(_text(identifier, "user"))
         return await self._owner(*_address_of(identifier))
 
+    async def known_as(self, identifier: Mapping[str, Any]) -> str:
+        """How the audit log calls whoever failed. Whoever types his password into the wrong field is not to find it there."""
+        user_id = await self.resolve(identifier)
+        user = None if user_id is None else await self.users.get(self.queries, user_id)
+        return "somebody unknown" if user is None else user.user_id
+
     def local_user_id(self, user: str) -> str | None:
         """Full user id of a local user given by full id or localpart. Capitals are forgiven."""
         user_id = user.lower() if user.startswith("@") else f"@{user.lower()}:{self.server_name}"

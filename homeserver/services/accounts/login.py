@@ -56,17 +56,12 @@ class Login:
             user = await self.credentials.check_password(identifier, password, wish.ip)
             await self.second_factor.check(user.user_id, code)
         except errors.Forbidden:
-            await self._record("nobody", "login.failed", await self._known(user_id), {}, wish)
+            await self._record("nobody", "login.failed", await self.credentials.known_as(identifier), {}, wish)
             raise
         opened = await self._log_in(user.user_id, wish)
         details = {"device": opened.device_id, "second_factor": code is not None}
         await self._record(user.user_id, "login.password", user.user_id, details, wish)
         return opened
-
-    async def _known(self, user_id: str | None) -> str:
-        """Who types his password into the wrong field would have it written down."""
-        user = None if user_id is None else await self.credentials.users.get(self.credentials.queries, user_id)
-        return "somebody unknown" if user is None else user.user_id
 
     async def _record(self, who: str, action: str, target: str, details: Mapping[str, Any], wish: SessionWish) -> None:
         await self.audit.record_as(self.audit.queries, who, action, target, details, address=wish.ip)

@@ -48,7 +48,7 @@ class PasswordSignIn:
         try:
             found = await self.credentials.check_password(_identifier(user), password, address)
         except errors.Forbidden:
-            await self._failed(user, "password", address)
+            await self._failed(await self.credentials.known_as(_identifier(user)), "password", address)
             raise
         user_id = found.user_id
         for factor in self.second_factors:
@@ -83,13 +83,13 @@ class PasswordSignIn:
                 if await factor.is_required(user_id):
                     await factor.check(user_id, code)
         except errors.Forbidden:
-            await self._failed(user, "password", address)
+            await self._failed(await self.credentials.known_as(_identifier(user)), "password", address)
             raise
         return user_id
 
-    async def _failed(self, user: str, method: str, address: str) -> None:
+    async def _failed(self, user_id: str, method: str, address: str) -> None:
         await self.audit.record_as(
-            self.browsers.database, "browser", SIGN_IN_FAILED, user, {"method": method}, address=address
+            self.browsers.database, "browser", SIGN_IN_FAILED, user_id, {"method": method}, address=address
         )
 
 
