@@ -185,7 +185,7 @@ def _clients(
         dns or SystemDns(), AddressGuard(settings.sso.ip_denylist), verify_tls=settings.outgoing_http.verify_tls
     )  # fmt: skip
     base.life.on_stop(connections.close)
-    asking, clients = GuardedProviderWeb.over(connections), dict[str, ProviderClient]()
+    asking, clients = GuardedProviderWeb(connections), dict[str, ProviderClient]()
     for each in settings.sso.providers:
         if each.id in clients or each.id == CAS:
             raise ConfigError(f"sso.providers: there are two with the id {each.id!r}.")

@@ -19,22 +19,15 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 10.0
 # 10,000 names of groups fit.
 MAX_BYTES: Final = 2 * 1024 * 1024
-AT_ONCE: Final = 50
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedProviderWeb:
-    """Implements services/upstream/web.py."""
+    """Implements services/upstream/web.py. A slow provider holds up nobody but those who ask it: connections count by host."""
 
     connections: Connections
-    _slots: asyncio.Semaphore
-
-    @classmethod
-    def over(cls, connections: Connections) -> GuardedProviderWeb:
-        """At most `AT_ONCE` requests at a time: a provider that is slow holds up nothing but those who wait for it."""
-        return cls(connections, asyncio.Semaphore(AT_ONCE))
 
     async def ask(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
@@ -44,7 +37,7 @@ class GuardedProviderWeb:
         if form is not None:
             body, sent["Content-Type"] = urlencode(form).encode(), "application/x-www-form-urlencoded"
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._slots:
+            async with asyncio.timeout(TIMEOUT_S):
                 page = await self.connections.ask(method, url, MAX_BYTES, TIMEOUT_S, headers=sent, body=body)
         except (OSError, TimeoutError, ValueError) as error:
             log.warning("the provider at %s gave no answer: %s", urlsplit(url).netloc, type(error).__name__)

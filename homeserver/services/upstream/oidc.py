@@ -25,6 +25,8 @@ METADATA_LIFETIME_MS: Final = 60 * 60_000
 KEYS_LIFETIME_MS: Final = 60 * 60_000
 # Whoever sends tokens with keys that nobody has makes us ask no more often than this.
 NEW_KEYS_INTERVAL_MS: Final = 10_000
+# For how long nobody asks again for what a provider did not say.
+DOWN_MS: Final = 3_000
 MAX_CODE: Final = 4096
 Check = Callable[[Sequence[dict[str, Any]]], dict[str, Any]]
 
@@ -45,6 +47,7 @@ class OidcClient:
     allow_http: bool = False
     _metadata: tuple[int, Metadata] | None = None
     _keys: tuple[int, list[dict[str, Any]]] | None = None
+    _down_until_ms: int = 0
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -121,9 +124,16 @@ class OidcClient:
             return self._metadata[1]
 
     async def _document(self, url: str) -> dict[str, Any]:
-        answer = await self.web.ask("GET", url, headers={"Accept": "application/json"})
-        if answer.status != 200:
-            raise Unavailable(f"The provider does not work right now ({answer.status})")
+        """Those who wait for one that is down are told together, not one after the other."""
+        if self.clock.now_ms() < self._down_until_ms:
+            raise Unavailable("The provider does not work right now")
+        try:
+            answer = await self.web.ask("GET", url, headers={"Accept": "application/json"})
+            if answer.status != 200:
+                raise Unavailable(f"The provider does not work right now ({answer.status})")
+        except Unavailable:
+            self._down_until_ms = self.clock.now_ms() + DOWN_MS
+            raise
         return answer.json_object()
 
     async def _exchange(self, metadata: Metadata, code: str, verifier: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ async def provider(clock: FakeClock) -> AsyncIterator[OidcProviderPlayed]:
 async def client(provider: OidcProviderPlayed, clock: FakeClock) -> AsyncIterator[OidcClient]:
     connections = Connections(FakeDns(), AddressGuard([]))
     settings = OidcProvider(Provider("example", "Example"), provider.issuer, CLIENT_ID, CLIENT_SECRET)
-    yield OidcClient(settings, CALLBACK, GuardedProviderWeb.over(connections), clock, allow_http=True)
+    yield OidcClient(settings, CALLBACK, GuardedProviderWeb(connections), clock, allow_http=True)
     await connections.close()
 
 
@@ -269,7 +269,7 @@ async def test_without_tls_a_provider_is_not_used_but_in_tests(
 
 
 async def test_a_provider_that_fails_says_so_and_works_again_afterwards(
-    client: OidcClient, provider: OidcProviderPlayed
+    client: OidcClient, provider: OidcProviderPlayed, clock: FakeClock
 ) -> None:
     async def fail(request: web.Request) -> web.StreamResponse:
         return web.Response(status=503, text="down for maintenance")
@@ -282,8 +282,23 @@ async def test_a_provider_that_fails_says_so_and_works_again_afterwards(
             provider.answers[path] = says
             with pytest.raises((Unavailable, BadGateway)):
                 await _sign_in(client, provider)
+            clock.advance(seconds=3)
         del provider.answers[path]
     await _sign_in(client, provider)
+
+
+async def test_who_waits_for_a_provider_that_is_down_is_told_with_all_others(
+    client: OidcClient, provider: OidcProviderPlayed
+) -> None:
+    async def fail(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=503)
+
+    provider.answers["/.well-known/openid-configuration"] = fail
+    told = await asyncio.gather(
+        *(client.authorization_url(FlowSecrets.new("cookie")) for _ in range(20)), return_exceptions=True
+    )
+    assert {type(each) for each in told} == {Unavailable}
+    assert len(provider.asked) == 1
 
 
 async def test_nobody_waits_long_for_a_provider_that_is_slow_or_talks_without_end(
