@@ -97,7 +97,8 @@ class RegistrationSettings:
     )
     require_email: bool = key(False, "Everybody who registers confirms an e-mail address; see email.")
     email_domains: tuple[str, ...] = key(
-        (), "Only who has an address of these domains registers, such as example.org or *.example.org; [] means everybody."
+        (),
+        "Only who has an address of these domains registers, such as example.org or *.example.org; [] means everybody.",
     )
     email_domains_denied: tuple[str, ...] = key((), "Nobody registers with an address of these domains.")
     shared_secret: str | None = key(

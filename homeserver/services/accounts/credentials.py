@@ -57,7 +57,7 @@ class Credentials:
         """
         check_password_size(password)
         user_id = await self.resolve(identifier)
-        account = user_id or _name_of(identifier, None).casefold() or "?"
+        account = _account_of(identifier, user_id)
         if self.back_off is None or not address:
             return await self._check(identifier, user_id, password, address)
         self.back_off.check(address, account)
@@ -89,7 +89,7 @@ class Credentials:
     async def _in_directories(self, name: str, user: User | None, password: str, address: str) -> User:
         """Also where the account has a password here that was wrong: how long it takes does not tell which kind it is."""
         if self.directories and user is None:
-            self.limiter.count("password_guess", unicodedata.normalize("NFKC", name).casefold())
+            self.limiter.count("password_guess", _alike(name))
         for directory in self.directories:
             user_id = await directory.check(name, user.user_id if user else None, password, address)
             found = await self.users.get(self.queries, user_id) if user_id is not None else None
@@ -160,6 +160,16 @@ def _name_of(identifier: Mapping[str, Any], user_id: str | None) -> str:
         return "" if user_id is None else user_id[1:].partition(":")[0]
     # Directories compare names without regard to spaces that are more than one (RFC 4518 section 2.6.1).
     return " ".join(named.split())
+
+
+def _account_of(identifier: Mapping[str, Any], user_id: str | None) -> str:
+    """Under which failures are counted; the same for all spellings of a name that a directory may know."""
+    name = _alike(_name_of(identifier, user_id)) or "?"
+    return name if identifier["type"] == USER else user_id or name
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _address_of(identifier: Mapping[str, Any]) -> tuple[str, str]:

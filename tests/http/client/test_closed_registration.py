@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from config.settings import RateLimitSettings, RecaptchaSettings, RegistrationSettings, ServerNoticesSettings
-from tests.cast import PASSWORD, Server
+from tests.cast import PASSWORD, Client, Server
 from tests.clock import FakeClock
 from tests.homeserver import running_homeserver, server_settings
 
@@ -170,14 +170,20 @@ async def test_a_captcha_server_that_is_away(run: Any) -> None:
 # --- Rate limits ---
 
 
+async def log_in_from(number: int, client: Client, body: dict[str, Any], expect: Any) -> Any:
+    """From everywhere, a guess each: who guesses from one address waits sooner (test_login_back_off.py)."""
+    headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+    return await client.anonymous().request("POST", "login", json=body, headers=headers, expect=expect)
+
+
 async def test_guessing_a_password_is_slowed_down(run: Any, clock: FakeClock) -> None:
     settings = RegistrationSettings(enabled=True, require_verification=False)
     async with run(settings, rate_limits=RateLimitSettings(enabled=True)) as server:
         alice = await server.register("alice")
         guess = {"type": "m.login.password", "user": "alice", "password": "guess"}
-        for _ in range(10):
-            await alice.anonymous().post("login", guess, expect=(403, "M_FORBIDDEN"))
-        answer = await alice.anonymous().post("login", guess, expect=(429, "M_LIMIT_EXCEEDED"))
+        for number in range(10):
+            await log_in_from(number, alice, guess, (403, "M_FORBIDDEN"))
+        answer = await log_in_from(10, alice, guess, (429, "M_LIMIT_EXCEEDED"))
         assert answer["retry_after_ms"] > 0
         clock.advance(ms=answer["retry_after_ms"])
         await alice.login()
@@ -196,4 +202,4 @@ async def test_guessing_does_not_tell_who_has_an_address(run: Any, clock: FakeCl
                 identifier = {"type": "m.id.thirdparty", "medium": "email", "address": spellings[attempt % 3]}
                 guess = {"type": "m.login.password", "password": "guess", "identifier": {**identifier, "n": attempt}}
                 expect: Any = 403 if attempt < 10 else (429, "M_LIMIT_EXCEEDED")
-                await server.anonymous().post("login", guess, expect=expect)
+                await log_in_from(attempt, alice, guess, expect)

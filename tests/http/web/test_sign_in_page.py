@@ -172,4 +172,7 @@ async def test_who_signs_in_and_who_fails_is_recorded(server: Server, web: Brows
     rows = await server.application.base.database.fetch(
         "SELECT action, target FROM audit_log WHERE action LIKE 'browser%' ORDER BY 1"
     )
-    assert [tuple(row) for row in rows] == [("browser.sign_in", "@alice:test"), ("browser.sign_in_failed", "@alice:test")]
+    assert [tuple(row) for row in rows] == [
+        ("browser.sign_in", "@alice:test"),
+        ("browser.sign_in_failed", "@alice:test"),
+    ]
