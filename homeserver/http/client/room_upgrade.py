@@ -23,7 +23,9 @@ class RoomUpgradeEndpoints:
 
     upgrade: UpgradeRoom
 
-    @endpoint("POST", "/_matrix/client/v3/rooms/{room_id}/upgrade", suspended=False, body=UpgradeBody, limit="room_create")
+    @endpoint(
+        "POST", "/_matrix/client/v3/rooms/{room_id}/upgrade", suspended=False, body=UpgradeBody, limit="room_create"
+    )
     async def upgrade_room(self, request: Request[UpgradeBody]) -> Response:
         body = request.body
         replacement = await self.upgrade(
