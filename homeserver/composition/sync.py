@@ -110,7 +110,9 @@ def build_engine(
         clock=base.clock,
         profiles=profiles,
     )
-    quick = QuickAnswers(kernel.writer.recent, streams.unread, streams.voice, lazy, base.clock)
+    quick = QuickAnswers(
+        kernel.writer.recent, streams.unread, streams.voice, streams.typing, lazy, base.clock
+    )  # fmt: skip
     sync = Sync(streams, base.awake, base.announcer, answers, quick, polls)
     base.life.reports_memory("lazy_members", lazy.memory_usage)
     base.life.reports_memory("sync", sync.memory_usage)

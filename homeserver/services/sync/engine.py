@@ -120,6 +120,9 @@ class Sync:
             # Taken before looking, so that nothing which commits meanwhile is missed.
             poll.waiter = self.announcer.waiter(request.user_id)
             try:
+                if not poll.over and await self._is_still(request, since):
+                    await poll.waiter
+                    continue
                 quick = await self._try_quick(request, since)
                 if quick is not None:
                     return quick
@@ -132,15 +135,24 @@ class Sync:
             # Nothing up to here concerns this reader: the next look begins where this one ended.
             since = answer.next_batch
 
+    async def _is_still(self, request: SyncRequest, since: StreamToken) -> bool:
+        """Whether no stream has moved since then: most requests come right after an answer, and there is nothing to look for."""
+        reader = await reader_of(self.streams, self.awake, request.requester)
+        return since == self.streams.now() and not self.told.is_news(_device(request), reader.key_counts)
+
     async def _try_quick(self, request: SyncRequest, since: StreamToken) -> bytes | None:
         """The answer, where the news are plain."""
         ignored, counts, user = await reader_of(self.streams, self.awake, request.requester)
         now = self.streams.now()
         news = self.quick.plain_news(request, since, now, user.rooms, ignored)
-        if news is None:
+        if news is not None:
+            self.told.tell(_device(request), counts)
+            return await self.quick.tell(request, since, now, news, counts)
+        typing = self.quick.plain_typing(request, since, now, user.rooms)
+        if typing is None:
             return None
         self.told.tell(_device(request), counts)
-        return await self.quick.tell(request, since, now, news, counts)
+        return await self.quick.tell_typing(request, now, typing, counts)
 
     async def _make(self, request: SyncRequest, since: StreamToken | None) -> Answer:
         snapshot = await self._snapshot(request)

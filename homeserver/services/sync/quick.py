@@ -1,4 +1,4 @@
-"""The short way for what nearly every wake-up is: a few new messages in joined rooms, and nothing else.
+"""The short way for what nearly every wake-up is: a few new messages in joined rooms, or somebody types, and nothing else.
 
 It gives the same answer as `answer.py`, byte for byte but for the order of keys, or none at all where anything is not
 plain. With hundreds of readers in one room this is what a message costs.
@@ -7,7 +7,7 @@ plain. With hundreds of readers in one room this is what a message costs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -18,7 +18,7 @@ from homeserver.services.sync.encode import Encoder
 from homeserver.services.sync.lazy_members import DeviceKey, LazyMembers
 from homeserver.services.sync.request import SyncRequest
 from homeserver.services.sync.rooms_answer import NOTHING_UNREAD, unread_json
-from homeserver.services.sync.sources import KeyCounts, UnreadSource, VoiceSource
+from homeserver.services.sync.sources import KeyCounts, TypingSource, UnreadCounts, UnreadSource, VoiceSource
 from homeserver.services.tokens import StreamToken
 from homeserver.storage.memberships import Membership
 from homeserver.storage.recent import RecentChanges
@@ -30,7 +30,15 @@ NOT_PLAIN = frozenset(("m.room.member", "m.room.name", "m.room.canonical_alias",
 # What `rooms_answer.py` says of a room with nothing but new events.
 NOTHING_ELSE = b'"state":{"events":[]},"account_data":{"events":[]},"ephemeral":{"events":[]},'
 
+# And of one in which somebody has begun or stopped typing.
+SILENT_ROOM = (
+    b'%b:{"timeline":{"events":[],"limited":false,"prev_batch":"t%d"},"state":{"events":[]},'
+    b'"account_data":{"events":[]},"ephemeral":{"events":[{"type":"m.typing","content":%b}]},%b'
+)
+
 NewEvents = Mapping[str, Sequence[TimelineEvent]]
+TypingUsers = Mapping[str, Sequence[str]]
+"""By room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,7 @@ class QuickAnswers:
     recent: RecentChanges[TimelineEvent]
     unread: UnreadSource
     voice: VoiceSource
+    typing: TypingSource
     lazy: LazyMembers
     clock: Clock
 
@@ -71,6 +80,39 @@ class QuickAnswers:
                 news.setdefault(event.room_id, []).append(event)
         return news if news and self._fits(request, since, news) else None
 
+    def plain_typing(
+        self, request: SyncRequest, since: StreamToken, now: StreamToken, rooms: Mapping[str, Membership]
+    ) -> TypingUsers | None:
+        """Who types in rooms where that changed; None where there are none, or this is not a plain case."""
+        if replace(since, typing=now.typing) != now or not request.filter.room.ephemeral.is_open:
+            return None
+        if not _takes_everything(request):
+            return None
+        changed = self.typing.changed_rooms(since.typing, now.typing)
+        joined = [each for each in changed if each in rooms and rooms[each].membership == "join"]
+        return {room_id: self.typing.users(room_id) for room_id in joined} or None
+
+    async def tell_typing(
+        self, request: SyncRequest, now: StreamToken, typing: TypingUsers, counts: KeyCounts | None
+    ) -> bytes:
+        """The whole answer."""
+        unread = await self.unread.counts(request.user_id, typing.keys())
+        rooms = [
+            SILENT_ROOM
+            % (
+                orjson.dumps(room_id),
+                now.events,
+                orjson.dumps({"user_ids": list(users)}),
+                self._unread_json(request, unread.get(room_id, NOTHING_UNREAD)),
+            )
+            for room_id, users in typing.items()
+        ]
+        return _whole(rooms, now, counts)
+
+    def _unread_json(self, request: SyncRequest, unread: UnreadCounts) -> bytes:
+        by_thread = request.filter.room.timeline.unread_thread_notifications
+        return orjson.dumps(unread_json(unread, by_thread=by_thread))[1:]
+
     def _fits(self, request: SyncRequest, since: StreamToken, news: NewEvents) -> bool:
         """Whether no timeline is limited, and every sender is known to a client that loads members lazily."""
         if any(len(events) > request.timeline_limit for events in news.values()):
@@ -94,7 +136,6 @@ class QuickAnswers:
         """The whole answer."""
         unread = await self.unread.counts(request.user_id, news.keys())
         encoder = Encoder(request.requester, self.clock.now_ms())
-        by_thread = request.filter.room.timeline.unread_thread_notifications
         rooms = [
             b'%b:{"timeline":{"events":[%b],"limited":false,"prev_batch":"t%d"},%b%b'
             % (
@@ -102,15 +143,19 @@ class QuickAnswers:
                 b",".join([encoder.event(event, "join") for event in events]),
                 since.events,
                 NOTHING_ELSE,
-                orjson.dumps(unread_json(unread.get(room_id, NOTHING_UNREAD), by_thread=by_thread))[1:],
+                self._unread_json(request, unread.get(room_id, NOTHING_UNREAD)),
             )
             for room_id, events in news.items()
         ]
-        return b'{"rooms":{"join":{%b}},%b"next_batch":"%b"}' % (
-            b",".join(rooms),
-            _key_counts_json(counts),
-            now.format().encode(),
-        )
+        return _whole(rooms, now, counts)
+
+
+def _whole(rooms: Sequence[bytes], now: StreamToken, counts: KeyCounts | None) -> bytes:
+    return b'{"rooms":{"join":{%b}},%b"next_batch":"%b"}' % (
+        b",".join(rooms),
+        _key_counts_json(counts),
+        now.format().encode(),
+    )
 
 
 def _only_events_moved(since: StreamToken, now: StreamToken) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from homeserver.services.sync.engine import Sync
 from homeserver.services.sync.polls import MAX_POLLS_OF_DEVICE
+from homeserver.services.sync.quick import QuickAnswers
 from tests.cast import Client, Server, SyncAnswer
 
 
@@ -165,3 +168,26 @@ async def test_who_waits_for_long_is_still_there(server: Server) -> None:
     presence = await alice.get(("presence", bob.user_id, "status"))
     assert presence["presence"] == "online"
     poll.cancel()
+
+
+async def test_somebody_types_is_told_the_same_on_the_short_way_and_on_the_long(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await server.register("alice"), await server.register("bob")
+    room_id, other = await alice.create_room(preset="public_chat"), await alice.create_room(preset="public_chat")
+    for each in (room_id, other):
+        await bob.join(each)
+    await alice.send(room_id, "hello")
+    since = (await bob.sync())["next_batch"]
+    for each in (room_id, other):
+        await alice.put(("rooms", each, "typing", alice.user_id), {"typing": True, "timeout": 20_000})
+    with monkeypatch.context() as patch:
+        patch.delattr("homeserver.services.sync.answer.Answers.make")
+        told = await bob.sync(since=since, timeout=1_000)
+    assert told.ephemeral(room_id, "m.typing") == [{"user_ids": [alice.user_id]}]
+    assert told.room(room_id)["unread_notifications"]["notification_count"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(QuickAnswers, "plain_typing", lambda *_: None)
+        assert await bob.sync(since=since, timeout=1_000) == told
+    only_receipts = {"room": {"ephemeral": {"types": ["m.receipt"]}}}
+    assert "rooms" not in await bob.sync(since=since, filter=only_receipts)
