@@ -50,7 +50,7 @@ async def test_a_server_that_fails_is_tried_again_when_ada_says_so(alpha: Home, 
     assert await ada.post(f"{DESTINATIONS}/gone.example/reset_connection") == {}
     pauses.check("gone.example")
     assert (await ada.get(DESTINATIONS))["total"] == 1
-    (entry,) = (await ada.get(AUDIT))["entries"]
+    (entry,) = (await ada.get(AUDIT, action="destination"))["entries"]
     assert (entry["action"], entry["target"]) == ("destination.reset", "gone.example")
     await ada.get(DESTINATIONS, order_by="beauty", expect=(400, "M_INVALID_PARAM"))
 

@@ -20,7 +20,7 @@ EXPIRED = (403, "ORG_MATRIX_EXPIRED_ACCOUNT")
 RENEW = "/_matrix/client/unstable/account_validity/renew"
 SEND = "/_matrix/client/unstable/account_validity/send_mail"
 ADMIN = "/_synapse/admin/v1/account_validity/validity"
-ACCOUNTS = AccountSettings(ValiditySettings(YEAR_MS, 7 * DAY_MS))
+ACCOUNTS = AccountSettings(validity=ValiditySettings(YEAR_MS, 7 * DAY_MS))
 
 
 @pytest.fixture
